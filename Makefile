@@ -1,0 +1,44 @@
+# `make audit` and `make test` need Python >= 3.11 with venv, and nothing else: they install into .venv.
+
+BIN := .venv/bin
+PYTHON ?= $(shell for p in python3.11 python3 python; do \
+  "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$p" && break; done)
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: audit test test-all bench clean
+
+audit: .venv/installed ## attack a trained ant and write a report
+	$(BIN)/sparring audit robosumo/ant-vs-ant
+
+test: .venv/installed-dev ## what a change must pass
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+	$(BIN)/pytest -q
+
+test-all: test ## the slow tests too
+	$(BIN)/pytest -q -m slow
+
+bench: .venv/installed-bench ## measure, and compare with the limits that the benchmarks name
+	@set -e; for benchmark in benchmarks/*.py; do echo "$$benchmark"; $(BIN)/python "$$benchmark"; done
+
+clean: ## remove what make and the tools made; run folders stay
+	rm -rf .venv dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/pip:
+	@test -n "$(PYTHON)" || { echo "sparring needs Python 3.11 or newer: install it, or say make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || { echo "$(PYTHON) cannot make virtual environments: install its venv package" >&2; exit 1; }
+
+.venv/installed: pyproject.toml constraints.txt | $(BIN)/pip
+	$(PIP_INSTALL) --editable .
+	@touch $@
+
+.venv/installed-dev: pyproject.toml constraints.txt | $(BIN)/pip
+	$(PIP_INSTALL) --editable '.[dev]'
+	@touch .venv/installed $@
+
+.venv/installed-bench: pyproject.toml constraints.txt | $(BIN)/pip
+	$(PIP_INSTALL) --editable '.[bench]'
+	@touch .venv/installed $@

@@ -1,0 +1,66 @@
+"""How badly can another agent make a trained agent fail, and how visible would that attack be?
+
+Every public name is listed here and loaded when it is first used, so that `import sparring` costs almost nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sparring.commands.attack import attack
+    from sparring.commands.audit import audit
+    from sparring.commands.evaluate import evaluate
+    from sparring.errors import InputError
+    from sparring.games import make as make_game
+    from sparring.games.pettingzoo import make_parallel_env
+    from sparring.loaders import load as load_policy
+    from sparring.loaders.native import save as save_policy
+    from sparring.policy import mix
+    from sparring.testing import check_game, check_policy
+    from sparring.types import ThreatModel
+
+__all__ = [
+    "InputError",
+    "ThreatModel",
+    "attack",
+    "audit",
+    "check_game",
+    "check_policy",
+    "evaluate",
+    "load_policy",
+    "make_game",
+    "make_parallel_env",
+    "mix",
+    "save_policy",
+]
+
+# Public name -> module:name.
+_WHERE = {
+    "InputError": "sparring.errors:InputError",
+    "ThreatModel": "sparring.types:ThreatModel",
+    "attack": "sparring.commands.attack:attack",
+    "audit": "sparring.commands.audit:audit",
+    "check_game": "sparring.testing:check_game",
+    "check_policy": "sparring.testing:check_policy",
+    "evaluate": "sparring.commands.evaluate:evaluate",
+    "load_policy": "sparring.loaders:load",
+    "make_game": "sparring.games:make",
+    "make_parallel_env": "sparring.games.pettingzoo:make_parallel_env",
+    "mix": "sparring.policy:mix",
+    "save_policy": "sparring.loaders.native:save",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'sparring' has no attribute {name!r}")
+    module, _, attribute = _WHERE[name].partition(":")
+    value = getattr(importlib.import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

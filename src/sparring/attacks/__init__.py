@@ -1,0 +1,1 @@
+"""Attacks: a frozen config and a generator, one file per method."""

@@ -1,0 +1,338 @@
+"""`sparring audit`: how badly can a victim be made to fail, at which budgets, and how visibly?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sparring.commands.common import (
+    GameArgument,
+    Matchup,
+    PolicyLike,
+    as_config,
+    default_victim,
+    describe,
+    duration,
+    host_game,
+    matchup,
+    percent,
+    perform,
+    play,
+    policy,
+    result_of,
+    slots,
+    steps_per_second,
+)
+from sparring.commands.learned import PRESETS, Training, curve, train_attacker, training_steps
+from sparring.errors import InputError
+from sparring.runs import Run, read_json, versions, write_json
+from sparring.types import check_budget
+
+STATES = 20_000  # of the victim's observations kept per evaluation
+EVALUATIONS = "evaluations.json"
+
+
+@dataclass(frozen=True)
+class Settings(Training):
+    """Attack a victim at several budgets and report the damage and the visibility of each attack.
+
+    Without --victim, audits the agent that comes with the package, with the attackers that come with it. With --victim,
+    trains an attacker per budget first. The report is one HTML file in the run folder.
+
+    Example: sparring audit robosumo/ant-vs-ant --victim robosumo-zoo:ant-mlp-v1.npy --preset smoke
+    """
+
+    game: GameArgument
+    """A game's id; `sparring list` shows what there is."""
+    victim: PolicyLike | None = None
+    """The policy that is audited: builtin:NAME, native:FILE, robosumo-zoo:FILE.npy, run:DIR, package.module:factory."""
+    benign: PolicyLike | None = None
+    """What the attacker's agent does when not controlled; by default the victim's own policy, where seats are alike."""
+    budgets: tuple[float, ...] = (0.3, 0.7, 1.0)
+    """Attack budgets epsilon in [0, 1]: the probability of control (Eq. 3.2)."""
+    seeds: int | None = None
+    """Attackers trained per budget; the strongest on separate matches is reported. By default the preset's."""
+    episodes: int | None = None
+    """Complete matches per evaluation; by default the preset's. Each baseline gets half as many."""
+    clip: bool = True
+    """Put a short film of a match that the attacker wins into the report."""
+    victim_seat: int = 0
+    """Which of the game's agents the victim is."""
+    fail_above: float | None = None
+    """Exit with code 1 if the damage (win rate above the benign opponent's) exceeds this at any budget."""
+
+
+def audit(game: str, **settings: Any) -> dict[str, Any]:
+    """Audit a victim: `sparring audit` as a function.
+
+    Args:
+      game: a game's id.
+      **settings: the fields of `Settings`; `victim` and `benign` may also be a `Policy` or a function.
+
+    Returns:
+      The JSON result; `report` is the HTML file's path.
+
+    Raises:
+      InputError: bad input.
+    """
+    return perform("audit", Settings(game=game, **settings))
+
+
+def check(settings: Settings) -> None:
+    if not settings.budgets:
+        raise InputError("budgets: expected at least one")
+    for budget in settings.budgets:
+        check_budget(budget)
+    if len(set(settings.budgets)) < len(settings.budgets):
+        raise InputError("budgets: the same one was given twice")
+    if _seeds(settings) < 1:
+        raise InputError(f"seeds: expected at least 1, got {settings.seeds}")
+    slots(_episodes(settings))
+    training_steps(settings)
+    if settings.victim is None:
+        default_victim(settings.game, settings.victim_seat)
+
+
+def plan(settings: Settings) -> dict[str, Any]:
+    check(settings)
+    setup = _setup(settings, settings.game)
+    trained = 0 if setup.shipped else training_steps(settings) * _seeds(settings) * len(settings.budgets)
+    steps = 100 * _episodes(settings) * (1 + 2 * len(settings.budgets))
+    rate = steps_per_second(setup.pairing.game, setup.pairing)
+    seconds = steps / rate
+    if trained:
+        train_setup = _setup(settings, settings.train_game or settings.game)
+        seconds += 1.3 * trained / steps_per_second(train_setup.pairing.game, train_setup.pairing)
+    return {
+        "verb": "audit",
+        "game": setup.pairing.game.id,
+        "victim": setup.victim,
+        "attackers": "shipped" if setup.shipped else "trained",
+        "budgets": list(settings.budgets),
+        "training_steps": trained,
+        "steps_per_second": rate,
+        "estimate": f"about {duration(seconds)} if matches take 100 steps; under 20 MB of disk",
+    }
+
+
+class _Setup(NamedTuple):
+    pairing: Matchup
+    victim: str
+    shipped: Mapping[float, str]  # the attackers that come with the package, by budget; empty: train
+
+
+def _setup(settings: Settings, game_id: str) -> _Setup:
+    victim = default_victim(settings.game, settings.victim_seat) if settings.victim is None else settings.victim
+    game = host_game(game_id, slots(_episodes(settings)), settings.threads)
+    pairing = matchup(game, victim, settings.benign, settings.victim_seat)
+    shipped = {} if settings.victim is not None or settings.benign is not None else _shipped(victim)
+    missing = [b for b in settings.budgets if b not in shipped]
+    if shipped and (missing or settings.steps is not None):
+        shipped = {}
+    return _Setup(pairing, describe(victim), shipped)
+
+
+def execute(settings: Settings, run: Run) -> dict[str, Any]:
+    begun = time.monotonic()
+    setup = _setup(settings, settings.game)
+    pairing, episodes = setup.pairing, _episodes(settings)
+    root = np.random.SeedSequence(settings.seed)
+    evaluations = _Evaluations(run, pairing, settings, root)
+    few = max(slots(episodes), episodes // 2)
+
+    benign = evaluations.run("benign", pairing.benign, 0.0, episodes, (0,))
+    again = evaluations.run("benign again", pairing.benign, 0.0, episodes, (1,))
+    floor = _shift(benign["states"], again["states"])
+    results, curves = [], []
+    for i, budget in enumerate(settings.budgets):
+        attacker = _attacker(settings, run, setup, evaluations, budget, i)
+        curves += attacker.curves
+        attacked = evaluations.run(f"attack, budget {budget:g}", attacker.policy, budget, episodes, (2, i))
+        baselines = {"benign": benign["result"]}
+        for j, name in enumerate(_baselines(pairing)):
+            plain = policy(name, pairing.game, pairing.attacker_agent)
+            baselines[name] = evaluations.run(f"{name}, budget {budget:g}", plain, budget, few, (3, i, j))["result"]
+        results.append(
+            {
+                **attacked["result"],
+                "attacker": attacker.source,
+                "attack_steps": attacker.steps,
+                "oracle": "learned (lower bound)",
+                "shift": _shift(benign["states"], attacked["states"]),
+                "shift_noise_floor": floor,
+                "baselines": baselines,
+            }
+        )
+        if i == 0 or results[-1]["win"] >= max(r["win"] for r in results):
+            worst = (attacker.policy, budget)
+    result = {
+        "game": pairing.game.id,
+        "victim": setup.victim,
+        "victim_seat": settings.victim_seat,
+        "benign": "the victim's own policy" if settings.benign is None else describe(settings.benign),
+        "seed": settings.seed,
+        "command": run.config["command"] or "sparring.audit(...) from Python",
+        "versions": versions(),
+        "settings": {**as_config(settings), "episodes": episodes, "seeds": _seeds(settings)},
+        "budgets": results,
+        "curves": curves,
+        "wall_time_s": time.monotonic() - begun,
+        "not_tested": _not_tested(settings, setup),
+        **_clip(settings, run, pairing, *worst),
+    }
+    from sparring.report.html import write_report
+
+    report = write_report(result, run.folder)
+    return {**result, "report": str(report)}
+
+
+class _Attacker(NamedTuple):
+    policy: Any
+    source: str
+    steps: int
+    curves: list[dict[str, Any]]
+
+
+def _attacker(
+    settings: Settings, run: Run, setup: _Setup, evaluations: _Evaluations, budget: float, index: int
+) -> _Attacker:
+    """The attacker at one budget: shipped, or the strongest of those trained (DECISIONS 22)."""
+    if setup.shipped:
+        from sparring.loaders import builtin, native
+
+        source = setup.shipped[budget]
+        _, meta = native.read(builtin.path(source.removeprefix("builtin:")))
+        made = meta["provenance"]
+        loaded = policy(source, setup.pairing.game, setup.pairing.attacker_agent)
+        return _Attacker(loaded, source, made["steps"], [{"budget": budget, "seed": made["seed"], "points": made["curve"]}])
+    made_by = {"command": run.config["command"], "victim": setup.victim}
+    tried, curves = [], []
+    for k in range(_seeds(settings)):
+        seed = int(np.random.SeedSequence(settings.seed, spawn_key=(4, index, k)).generate_state(1)[0])
+        name = f"attacker-budget-{budget:g}-{k}"
+        network, path = train_attacker(run, setup.pairing, settings, budget, seed, name, made_by)
+        curves.append({"budget": budget, "seed": k, "points": curve(run.events(), name)})
+        # Chosen on matches of its own, so that the reported rate is not the luckiest of several.
+        wins = 0.0
+        if _seeds(settings) > 1:
+            label = f"choose, budget {budget:g}, seed {k}"
+            wins = evaluations.run(label, network, budget, _episodes(settings), (5, index, k))["result"]["win"]
+        tried.append((wins, -k, network, path))
+    _, _, network, path = max(tried, key=lambda entry: entry[:2])
+    return _Attacker(network, path.name, training_steps(settings), curves)
+
+
+class _Evaluations:
+    """Evaluations of one audit, each done once: what a resumed audit finds in the run folder is not played again."""
+
+    def __init__(self, run: Run, pairing: Matchup, settings: Settings, root: np.random.SeedSequence) -> None:
+        self._run, self._pairing, self._settings, self._root = run, pairing, settings, root
+        self._path = run.folder / EVALUATIONS
+        self._done: dict[str, Any] = read_json(self._path) if self._path.exists() else {}
+
+    def run(self, label: str, adversarial: Any, budget: float, episodes: int, key: tuple[int, ...]) -> dict[str, Any]:
+        """The rates (`result`) and, for the attacks and the benign opponent, `states` of the victim."""
+        from sparring import checkpoint
+
+        wanted = key[0] < 3
+        file = self._run.folder / f"states-{'-'.join(map(str, key))}.safetensors"
+        if label in self._done:
+            return {"result": self._done[label], "states": checkpoint.load(file)[0]["states"] if wanted else None}
+        seed = np.random.SeedSequence(self._root.entropy, spawn_key=key)
+        control = self._settings.control
+        played = play(self._pairing, adversarial, budget, episodes, seed, label, control, STATES if wanted else 0)
+        result = result_of(self._pairing, played.outcomes, budget, seed)
+        if wanted:
+            checkpoint.save(file, {"states": played.states}, {})
+        self._done[label] = result
+        write_json(self._path, self._done)
+        return {"result": result, "states": played.states if wanted else None}
+
+
+def _shift(reference: np.ndarray, states: np.ndarray) -> float:
+    from sparring.metrics.shift import wasserstein2
+
+    return wasserstein2(reference, states)
+
+
+def _shipped(victim: PolicyLike) -> dict[float, str]:
+    """The attackers that come with a victim that comes with the package, by budget."""
+    from sparring.loaders.builtin import names
+
+    if not isinstance(victim, str) or not victim.startswith("builtin:"):
+        return {}
+    prefix = f"{victim.removeprefix('builtin:')}-attack-"
+    return {float(n.removeprefix(prefix)): f"builtin:{n}" for n in names() if n.startswith(prefix)}
+
+
+def _baselines(pairing: Matchup) -> tuple[str, ...]:
+    from sparring.types import Continuous
+
+    action = pairing.game.spaces[pairing.attacker_agent].action
+    return ("zero" if isinstance(action, Continuous) else "first", "random")
+
+
+def _episodes(settings: Settings) -> int:
+    return PRESETS[settings.preset].episodes if settings.episodes is None else settings.episodes
+
+
+def _seeds(settings: Settings) -> int:
+    return PRESETS[settings.preset].seeds if settings.seeds is None else settings.seeds
+
+
+def _not_tested(settings: Settings, setup: _Setup) -> list[str]:
+    untested = [
+        "Stronger attackers: a learned attack is a lower bound on what an attacker can do, however long it trained.",
+        f"Budgets other than {', '.join(f'{b:g}' for b in settings.budgets)}.",
+        f"The other seat: the victim sat in seat {settings.victim_seat}.",
+        "Attacks on the victim's observations, actions or weights: the attacker only moves its own agent.",
+        "Detection: the shift compares each feature's distribution, not how features go together or follow each other.",
+    ]
+    if not setup.shipped and _seeds(settings) == 1:
+        untested.append("The spread between training seeds: one attacker was trained per budget.")
+    if settings.train_game:
+        untested.append(f"Attackers trained in the evaluated game itself: they were trained in {settings.train_game}.")
+    return untested
+
+
+def _clip(settings: Settings, run: Run, pairing: Matchup, adversarial: Any, budget: float) -> dict[str, str]:
+    """Film a match that the attacker wins; what cannot be filmed is said, and stops nothing."""
+    from sparring.report.film import NoPicture, film_win
+
+    if not settings.clip:
+        return {"no_clip": "no clip was asked for (--no-clip)"}
+    name = settings.train_game and pairing.game.id or pairing.game.id
+    try:
+        game = host_game(name, 16, settings.threads)
+        data, suffix = film_win(game, pairing, adversarial, budget, np.random.SeedSequence(settings.seed, spawn_key=(6,)))
+    except NoPicture as reason:
+        return {"no_clip": str(reason)}
+    from sparring.checkpoint import write_atomic
+
+    write_atomic(run.folder / f"clip{suffix}", data)
+    return {"clip": f"clip{suffix}"}
+
+
+def text(result: dict[str, Any]) -> str:
+    from sparring.report.schema import check as audit_of
+    from sparring.report.verdict import verdict
+
+    lines = [
+        f"budget {r['budget']:g}: attacker wins {percent(r, 'win')}; "
+        + ", ".join(f"{name} {b['win']:.1%}" for name, b in r["baselines"].items())
+        + f"; shift {r['shift']:.2f} (noise {r['shift_noise_floor']:.2f})"
+        for r in result["budgets"]
+    ]
+    return "\n".join([verdict(audit_of(result)), "", *lines, "", f"report: {Path(result['report']).resolve()}"])
+
+
+def finding(settings: Settings, result: dict[str, Any]) -> bool:
+    """Whether the damage exceeds what the user allows."""
+    if settings.fail_above is None:
+        return False
+    return any(r["win"] - r["baselines"]["benign"]["win"] > settings.fail_above for r in result["budgets"])

@@ -1,0 +1,265 @@
+"""What the verbs share: their common arguments, who plays whom, and how a verb is carried out in a run folder."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import numpy as np
+import tyro
+
+from sparring.errors import InputError
+from sparring.policy import CallablePolicy, Policy, mix
+from sparring.runs import Run, plain, read_config
+from sparring.types import AgentID, Continuous, Control, VectorGame, check_budget
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from sparring.types import Outcomes
+
+PolicyLike = Any  # str, Policy, or a function (observation [B, D], rng) -> action; a str on the command line
+GameArgument = Annotated[str, tyro.conf.Positional]
+SLOTS = 32  # matches side by side in an evaluation: enough for two cores, few enough to waste little at the end
+
+
+@dataclass(frozen=True, kw_only=True)
+class Common:
+    """Arguments of every verb."""
+
+    seed: int = 0
+    """Root of all randomness: same seed, same machine, same versions, same bits."""
+    threads: int = 0
+    """Threads that step the physics; 0 means all cores. Results do not depend on it."""
+    out: str | None = None
+    """Run folder; by default runs/<game>__<verb>__<seed>__<time>."""
+    config: str | None = None
+    """A run's config.json (or its folder): its settings become the defaults."""
+    dry_run: bool = False
+    """Show the resolved settings, the steps and an estimate of the time, and do nothing."""
+    json: bool = False
+    """Print one JSON object on standard output and nothing else there."""
+
+
+class Matchup(NamedTuple):
+    """A game of two, its seats and who sits in them."""
+
+    game: VectorGame
+    victim_agent: AgentID
+    attacker_agent: AgentID
+    victim: Policy
+    benign: Policy
+
+
+def verb_module(verb: str) -> ModuleType:
+    return importlib.import_module(f"sparring.commands.{verb}")
+
+
+def perform(verb: str, settings: Any, command: Sequence[str] = (), resume: Path | None = None) -> dict[str, Any]:
+    """Carry out a verb in a new run folder, or go on in an existing one.
+
+    Raises:
+      InputError: bad input; nothing was started, or what was there before is intact.
+    """
+    module = verb_module(verb)
+    if settings.dry_run:
+        return module.plan(settings)
+    check = getattr(module, "check", None)
+    if check is not None:
+        check(settings)
+    if resume is not None:
+        run = Run.open(resume)
+    else:
+        out = None if settings.out is None else Path(settings.out)
+        run = Run.create(out, settings.game, verb, settings.seed, as_config(settings), command)
+    with run:
+        result = module.execute(settings, run)
+        run.finish()
+    return {**result, "run": str(run.folder)}
+
+
+def as_config(settings: Any) -> dict[str, Any]:
+    """The settings as plain JSON; a policy given as a Python object is named by its type."""
+    values = {f.name: getattr(settings, f.name) for f in fields(settings)}
+    return {k: v if isinstance(v, (str, int, float, bool, type(None), tuple)) else f"<{type(v).__name__}>" for k, v in values.items()}
+
+
+def from_config(source: str | Path) -> tuple[str, Any]:
+    """The verb and settings of a run, from its folder or its config.json.
+
+    Raises:
+      InputError: no such run, or settings that this version does not know.
+    """
+    path = Path(source)
+    config = read_config(path.parent if path.name == "config.json" else path)
+    verb, values = config["verb"], config["settings"]
+    try:
+        cls = verb_module(verb).Settings
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return verb, replace(cls(**values), config=None, dry_run=False)
+    except (ImportError, AttributeError, TypeError) as error:
+        raise InputError(f"{source}: the settings are not those of this version: {error}") from None
+
+
+def host_game(game_id: str, num_games: int, threads: int) -> VectorGame:
+    """The game, to be stepped on the host."""
+    from sparring.games import make
+    from sparring.games.hosted import hosted
+
+    return hosted(make(game_id, num_games, threads))
+
+
+def matchup(
+    game: VectorGame, victim: PolicyLike, benign: PolicyLike | None, victim_seat: int
+) -> Matchup:
+    """Resolve the seats and load the policies.
+
+    Args:
+      game: of two agents.
+      victim: as given by the user.
+      benign: the same; None means the victim's own policy, if both seats have the same observations and actions.
+      victim_seat: 0 or 1.
+
+    Raises:
+      InputError: not a game of two, a seat that does not exist, or a policy that cannot be loaded or does not fit.
+    """
+    if len(game.agents) != 2:
+        raise InputError(f"{game.id}: expected a game of two agents, got {len(game.agents)}")
+    if victim_seat not in (0, 1):
+        raise InputError(f"victim-seat: expected 0 or 1 ({' or '.join(game.agents)}), got {victim_seat}")
+    victim_agent, attacker_agent = game.agents[victim_seat], game.agents[1 - victim_seat]
+    if benign is None and game.spaces[victim_agent] != game.spaces[attacker_agent]:
+        raise InputError(
+            f"{game.id}: give --benign: {attacker_agent} differs from {victim_agent}, so the victim cannot play both"
+        )
+    return Matchup(
+        game,
+        victim_agent,
+        attacker_agent,
+        policy(victim, game, victim_agent),
+        policy(victim if benign is None else benign, game, attacker_agent),
+    )
+
+
+def policy(source: PolicyLike, game: VectorGame, agent: AgentID) -> Policy:
+    """A policy from what a user gives: a name, a `Policy`, or a function."""
+    if isinstance(source, str):
+        from sparring.loaders import load
+
+        return load(source, game, agent)
+    if isinstance(source, Policy):
+        return source
+    if callable(source):
+        return CallablePolicy(source)
+    raise InputError(f"policy of {agent}: expected a name, a Policy or a function, got {type(source).__name__}")
+
+
+def describe(source: PolicyLike) -> str:
+    return source if isinstance(source, str) else f"<{type(source).__name__}>"
+
+
+def default_victim(game_id: str, victim_seat: int) -> str:
+    """The agent that comes with the package for this seat.
+
+    Raises:
+      InputError: there is none.
+    """
+    from sparring.loaders.builtin import names
+
+    bodies = game_id.partition("/")[2].partition(",")[0].split("-vs-")
+    if game_id.startswith("robosumo/") and len(bodies) == 2 and bodies[min(victim_seat, 1)] in names():
+        return f"builtin:{bodies[min(victim_seat, 1)]}"
+    raise InputError(f"{game_id}: give --victim POLICY; no trained agent comes with the package for this game")
+
+
+class Played(NamedTuple):
+    """Matches of one pairing, and a sample of what the victim saw in them."""
+
+    outcomes: Outcomes
+    states: np.ndarray  # float32 [n, D]
+
+
+def play(
+    pairing: Matchup,
+    adversarial: Policy,
+    budget: float,
+    episodes: int,
+    seed: np.random.SeedSequence,
+    label: str,
+    control: Control = "step",
+    states: int = 0,
+) -> Played:
+    """Complete matches of the victim against the attacker's agent under a budget.
+
+    Args:
+      pairing: the seats.
+      adversarial: what the attacker plays when in control.
+      budget: epsilon.
+      episodes: how many.
+      seed: of this call alone.
+      label: for the progress.
+      control: see `mix`.
+      states: how many of the victim's observations to keep (a uniform sample, in time order).
+    """
+    from sparring.console import progress
+    from sparring.rollout import evaluate
+
+    rng = np.random.default_rng(seed)
+    executed = mix(pairing.benign, adversarial, budget, control)
+    policies = {pairing.victim_agent: pairing.victim, pairing.attacker_agent: executed}
+    seen: list[np.ndarray] = []
+
+    def keep(observation: Mapping[AgentID, Any], counting: np.ndarray) -> None:
+        if states:
+            seen.append(np.asarray(observation[pairing.victim_agent])[counting])
+
+    with progress(episodes, label) as advance:
+        outcomes = evaluate(pairing.game, policies, episodes, rng, advance, keep)
+    rows = np.concatenate(seen) if seen else np.zeros((0, 0), np.float32)
+    chosen = np.sort(rng.choice(len(rows), min(states, len(rows)), replace=False)) if states else []
+    return Played(outcomes, rows[chosen] if states else rows)
+
+
+def result_of(pairing: Matchup, outcomes: Outcomes, budget: float, seed: np.random.SeedSequence) -> dict[str, Any]:
+    """The JSON keys of an evaluation."""
+    from sparring.metrics.outcome import summary
+
+    agents = pairing.game.agents
+    attacker, victim = agents.index(pairing.attacker_agent), agents.index(pairing.victim_agent)
+    return {"budget": budget, **summary(outcomes, attacker, victim, agents, np.random.default_rng(seed))}
+
+
+def slots(episodes: int) -> int:
+    if episodes < 1:
+        raise InputError(f"episodes: expected at least 1, got {episodes}")
+    return min(episodes, SLOTS)
+
+
+def steps_per_second(game: VectorGame, pairing: Matchup) -> float:
+    """Measured on a few steps, policies included; of all matches together."""
+    from sparring.rollout import rollout
+
+    policies = {pairing.victim_agent: pairing.victim, pairing.attacker_agent: mix(pairing.benign, pairing.benign, 0.5)}
+    rng = np.random.default_rng(0)
+    _, state = rollout(game, policies, 4, rng)
+    begun = time.perf_counter()
+    rollout(game, policies, 32, rng, state)
+    return 32 * game.num_games / (time.perf_counter() - begun)
+
+
+def duration(seconds: float) -> str:
+    """`seconds` for people."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def percent(result: Mapping[str, Any], key: str) -> str:
+    low, high = result[f"{key}_ci"]
+    return f"{result[key]:.1%} [{low:.1%}, {high:.1%}]"

@@ -1,0 +1,190 @@
+"""Learned attacks for the verbs: which settings are resolved to what, and training inside a run folder."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+
+import numpy as np
+
+from sparring.commands.common import Common, Matchup, host_game
+from sparring.errors import InputError, unknown
+from sparring.runs import Run
+from sparring.types import Control, ThreatModel
+
+if TYPE_CHECKING:
+    from sparring.attacks.adversarial_policy import AttackConfig
+    from sparring.nets import ActorCritic
+
+PresetName = Literal["smoke", "standard", "paper"]
+RewardName = Literal["victim", "outcome", "shaped"]
+
+
+class Preset(NamedTuple):
+    steps: int  # of training, per attacker
+    seeds: int  # attackers per budget
+    episodes: int  # of an evaluation
+
+
+PRESETS: Mapping[str, Preset] = {
+    "smoke": Preset(20_000, 1, 40),
+    "standard": Preset(2_000_000, 1, 400),
+    "paper": Preset(20_000_000, 5, 1000),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(Common):
+    """Arguments of the verbs that train."""
+
+    preset: PresetName = "standard"
+    """How much is done: smoke (20 thousand steps, seconds: does it work?), standard (2 million steps per attacker), or
+    paper (20 million steps and, in an audit, 5 seeds)."""
+    steps: int | None = None
+    """Training steps per attacker, of all matches together; by default the preset's."""
+    train_game: str | None = None
+    """Train in another variant of the game than the one that is evaluated, such as robosumo/ant-vs-ant,integrator=euler,
+    which is several times faster."""
+    reward: RewardName | None = None
+    """What the attacker maximises: minus the victim's reward (victim), win or loss (outcome), or win or loss with the
+    game's shaping terms annealed away over half of the steps (shaped). By default the game's best known."""
+    start: Literal["benign", "scratch"] | None = None
+    """Begin from the benign policy's weights (the default where it has any) or from scratch."""
+    control: Control = "step"
+    """How control is drawn: at every step (the paper), once per episode, or not at all but blended."""
+    num_games: int | None = None
+    """Matches side by side in training."""
+    steps_per_round: int | None = None
+    """Steps of each match between two updates."""
+    epochs: int | None = None
+    """PPO: passes over each round's steps."""
+    minibatch: int | None = None
+    """PPO: steps per gradient step (the paper prints 2048 for attacks)."""
+    learning_rate: float | None = None
+    """PPO: Adam's, falling linearly to zero."""
+
+
+def training_steps(settings: Training) -> int:
+    steps = PRESETS[settings.preset].steps if settings.steps is None else settings.steps
+    if steps < 1:
+        raise InputError(f"steps: expected at least 1, got {steps}")
+    return steps
+
+
+def attack_config(settings: Training, game_id: str, benign_has_weights: bool) -> AttackConfig:
+    """The game's learning defaults with what the user asked for on top.
+
+    Raises:
+      InputError: a value out of range, or a shaped reward in a game that has no shaping terms.
+    """
+    from sparring.attacks.adversarial_policy import AttackConfig
+    from sparring.learners.ppo import PPOConfig
+
+    known = _learning_module(game_id)
+    defaults = dict(getattr(known, "ATTACK", {}))
+    ppo = dict(defaults.pop("ppo", {}))
+    asked = {n: getattr(settings, n) for n in ("num_games", "steps_per_round")}
+    for name, value in {**asked, "epochs": settings.epochs, "minibatch": settings.minibatch}.items():
+        if value is not None and value < 1:
+            raise InputError(f"{name.replace('_', '-')}: expected at least 1, got {value}")
+    defaults |= {name: value for name, value in asked.items() if value is not None}
+    asked = {n: getattr(settings, n) for n in ("epochs", "minibatch", "learning_rate")}
+    ppo |= {name: value for name, value in asked.items() if value is not None}
+    steps = training_steps(settings)
+    start = settings.start or ("benign" if benign_has_weights else "scratch")
+    if start == "scratch":
+        ppo |= {"warmup_updates": 0, "start_std": 0.0}
+    else:
+        # The weights were made for the statistics that they come with.
+        ppo["normalize_observations"] = False
+    reward = _reward(settings.reward or defaults.pop("reward", "victim"), known, steps)
+    defaults.pop("reward", None)
+    config = AttackConfig(steps=steps, start=start, control=settings.control, reward=reward, **defaults)
+    rounds = -(-steps // (config.num_games * config.steps_per_round))
+    return replace(config, ppo=PPOConfig(**{**ppo, "decay_updates": rounds}))
+
+
+def train_attacker(
+    run: Run, pairing: Matchup, settings: Training, budget: float, seed: int, name: str, provenance: Mapping[str, Any]
+) -> tuple[ActorCritic, Path]:
+    """Train one adversarial policy, or load it if this run has finished it before.
+
+    The policy is written to `<name>.safetensors` in the run's folder; its training's events carry `name`.
+    """
+    from sparring.attacks.adversarial_policy import attack_setup
+    from sparring.drive import drive
+    from sparring.loaders import native
+    from sparring.nets import ActorCritic
+
+    path = run.folder / f"{name}.safetensors"
+    if path.exists():
+        return native.read(path)[0], path
+    game_id = settings.train_game or pairing.game.id
+    config = attack_config(settings, game_id, isinstance(pairing.benign, ActorCritic))
+    game = host_game(game_id, config.num_games, settings.threads)
+    if game.spaces != pairing.game.spaces:
+        raise InputError(f"train-game: {game.id} has other observations or actions than {pairing.game.id}")
+    threat = ThreatModel(pairing.victim_agent, (pairing.attacker_agent,), {pairing.attacker_agent: pairing.benign}, budget)
+    sides, play = attack_setup(game, threat, pairing.victim, config, {})
+    state = drive(
+        run,
+        game,
+        sides,
+        play,
+        seed=seed,
+        steps_per_round=config.steps_per_round,
+        steps=config.steps,
+        label=f"attack, budget {budget:g}",
+        name=name,
+    )
+    network = sides[pairing.attacker_agent].learner.policy(state.learners[pairing.attacker_agent])
+    assert isinstance(network, ActorCritic)
+    made = {**provenance, "game": game.id, "budget": budget, "seed": seed, "steps": state.steps, "settings": asdict(config)}
+    native.save(network, path, made)
+    return network, path
+
+
+def curve(events: list[dict[str, Any]], name: str, points: int = 30) -> list[list[float]]:
+    """The win rate of the matches that ended during one training, in at most `points` windows.
+
+    Returns:
+      [steps, rate, low, high] per window.
+    """
+    from sparring.metrics.outcome import wilson
+
+    own = [e for e in events if e.get("training") == name]
+    out = []
+    for chunk in np.array_split(np.array(own, object), min(points, len(own))) if own else []:
+        won = sum(e["win"] for e in chunk)
+        n = sum(e["win"] + e["draw"] + e["loss"] for e in chunk)
+        if n:
+            out.append([float(chunk[-1]["steps"]), won / n, *wilson(won, n)])
+    return out
+
+
+def _reward(name: str, known: Any, steps: int) -> Any:
+    from sparring.training import Reward
+
+    if name not in get_args(RewardName):
+        raise unknown("reward", name, get_args(RewardName))
+    if name == "victim":
+        return Reward("victim", scale=getattr(known, "VICTIM_REWARD_SCALE", 1.0))
+    if name == "outcome":
+        return Reward("outcome")
+    shaping = getattr(known, "SHAPING", None)
+    if not shaping:
+        raise InputError("reward=shaped: this game reports no shaping terms; use outcome or victim")
+    return Reward("outcome", shaping=shaping, shaping_steps=steps // 2)
+
+
+def _learning_module(game_id: str) -> Any:
+    """The game family's own learning defaults, or None."""
+    name = f"sparring.games.{game_id.partition('/')[0]}.learning"
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+

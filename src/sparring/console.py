@@ -1,0 +1,90 @@
+"""What a long computation and the person at the terminal say to each other: interruptions and progress."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Turn Ctrl-C and SIGTERM into a flag that a driver polls between rounds, so that it can save and stop.
+
+    Yields a function that tells whether a stop was requested. A second signal raises KeyboardInterrupt at once. Python
+    delivers signals to the main thread alone: elsewhere nothing is changed and the flag stays down.
+    """
+    requested = False
+
+    def handle(number: int, frame: object) -> None:
+        del number, frame
+        nonlocal requested
+        if requested:
+            raise KeyboardInterrupt
+        requested = True
+        # Not print: a handler may run in the middle of a buffered write.
+        os.write(2, b"\nstopping after this round (once more to stop at once)\n")
+
+    handlers = {}
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handlers[number] = signal.signal(number, handle)
+    except ValueError:
+        pass  # not the main thread
+    try:
+        yield lambda: requested
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
+class Advance(Protocol):
+    def __call__(self, done: int, note: str = "") -> None:
+        """Show that `done` steps are done, with a few words on how it goes."""
+        ...
+
+
+@contextmanager
+def progress(total: int, description: str, every: float = 10.0) -> Iterator[Advance]:
+    """Show progress on standard error: a bar on a terminal, else a plain line at most `every` seconds."""
+    bar = _bar if sys.stderr.isatty() else _lines
+    with bar(total, description, every) as advance:
+        yield advance
+
+
+@contextmanager
+def _bar(total: int, description: str, every: float) -> Iterator[Advance]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    del every
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as shown:
+        task = shown.add_task(description, total=total, note="")
+        yield lambda done, note="": shown.update(task, completed=done, note=note)
+
+
+@contextmanager
+def _lines(total: int, description: str, every: float) -> Iterator[Advance]:
+    start = last = time.monotonic()
+
+    def advance(done: int, note: str = "") -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < every and done < total:
+            return
+        last = now
+        left = f", {(now - start) / done * (total - done):.0f} s left" if 0 < done < total else ""
+        print(f"{description}: {done}/{total}{left}{', ' + note if note else ''}", file=sys.stderr, flush=True)
+
+    yield advance

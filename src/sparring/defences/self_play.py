@@ -1,0 +1,54 @@
+"""Self-play against snapshots of oneself (Bansal et al. 2018), in games whose two seats are alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparring.errors import InputError
+from sparring.learners.ppo import PPOConfig, ppo
+from sparring.policy import Policy
+from sparring.training import Opponents, Play, Reward, Side, TrainState, train
+from sparring.types import AgentID, Game
+
+
+@dataclass(frozen=True)
+class SelfPlayConfig:
+    steps: int = 8_000_000  # of all matches together
+    num_games: int = 128  # B
+    steps_per_round: int = 64  # T
+    snapshot_every: int = 25  # rounds
+    past: float = 0.5  # probability that a round's opponent is an earlier snapshot, not the policy of the moment
+    reward: Reward = Reward()
+    ppo: PPOConfig = PPOConfig()
+
+
+def self_play(
+    game: Game, config: SelfPlayConfig, seed: int, state: TrainState | None = None
+) -> Iterator[TrainState]:
+    """Train the first seat against itself; yields after every round.
+
+    Each round the second seat is played either by the policy of the moment or, with probability `past`, by a snapshot
+    drawn uniformly. Snapshots are immutable networks: they do not follow the live weights (DECISIONS 23).
+
+    Raises:
+      InputError: the game has not two agents with equal spaces.
+    """
+    sides, play = self_play_setup(game, config)
+    return train(game, sides, play, seed, config.steps_per_round, state)
+
+
+def self_play_setup(game: Game, config: SelfPlayConfig) -> tuple[dict[AgentID, Side], Play]:
+    """The one learning side, and who plays."""
+    if len(game.agents) != 2 or game.spaces[game.agents[0]] != game.spaces[game.agents[1]]:
+        raise InputError(f"{game.id}: self-play needs two agents with the same observations and actions")
+    me, other = game.agents
+
+    def play(opponents: Opponents, rng: np.random.Generator) -> Mapping[AgentID, Policy]:
+        current, past = opponents.current[me], opponents.snapshots[me]
+        from_the_past = rng.random() < config.past and len(past) > 0
+        return {me: current, other: past[rng.integers(len(past))] if from_the_past else current}
+
+    return {me: Side(ppo(config.ppo), config.reward, victim=other, snapshot_every=config.snapshot_every)}, play

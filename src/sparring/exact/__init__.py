@@ -1,0 +1,1 @@
+"""Exact values, gradients and best responses of finite games, in NumPy float64 alone."""

@@ -1,0 +1,78 @@
+"""Games by id: `family/name`, with options after commas, or a user's `package.module:factory`.
+
+A family is a module of this package, found by its file name. It has two functions: `names() -> tuple[str, ...]` and
+`make(name, num_games, threads, options) -> Game`. Heavy imports belong inside `make`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from types import ModuleType
+
+from sparring.errors import InputError, unknown
+from sparring.types import Game
+
+
+def names() -> tuple[str, ...]:
+    """The ids of all games that can be listed; families that take files or other packages' names show examples."""
+    return tuple(f"{family}/{name}" for family in _families() for name in _load(family).names())
+
+
+def make(game_id: str, num_games: int = 1, threads: int = 0) -> Game:
+    """The game called `game_id`.
+
+    Args:
+      game_id: such as `robosumo/ant-vs-ant,integrator=euler`; or `package.module:factory`, a user's function that
+        is called with `num_games`.
+      num_games: B, matches played side by side.
+      threads: to step a game on the host with; 0 means all cores.
+
+    Raises:
+      InputError: unknown family, name or option, or a bad value.
+    """
+    if num_games < 1 or threads < 0:
+        raise InputError(f"{game_id}: expected num_games >= 1 and threads >= 0, got {num_games} and {threads}")
+    family, slash, rest = game_id.partition("/")
+    if not slash:
+        if ":" in game_id:
+            return _from_factory(game_id, num_games)
+        raise InputError(
+            f"game {game_id!r}: expected family/name, such as robosumo/ant-vs-ant, or package.module:factory"
+        )
+    if family not in _modules() or not _is_family(family):
+        raise unknown("game family", family, _families())
+    name, *parts = rest.split(",")
+    options: dict[str, str] = {}
+    for part in parts:
+        key, equals, value = part.partition("=")
+        if not equals or key in options:
+            raise InputError(f"game {game_id!r}: expected options as ,name=value, each once, got {part!r}")
+        options[key] = value
+    return _load(family).make(name, num_games, threads, options)
+
+
+def _modules() -> tuple[str, ...]:
+    return tuple(sorted(m.name for m in pkgutil.iter_modules(__path__)))
+
+
+def _families() -> tuple[str, ...]:
+    return tuple(name for name in _modules() if _is_family(name))
+
+
+def _is_family(module: str) -> bool:
+    # A module without both functions is a helper, such as a wrapper for another library's interface.
+    return hasattr(_load(module), "names") and hasattr(_load(module), "make")
+
+
+def _load(family: str) -> ModuleType:
+    return importlib.import_module(f"{__name__}.{family}")
+
+
+def _from_factory(path: str, num_games: int) -> Game:
+    module, _, attribute = path.partition(":")
+    try:
+        factory = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"game {path!r}: cannot be loaded: {error}; run from the folder that holds it") from error
+    return factory(num_games=num_games)

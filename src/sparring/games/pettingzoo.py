@@ -1,0 +1,105 @@
+"""Games as PettingZoo environments, for other libraries' learners."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from pettingzoo import ParallelEnv
+
+from sparring.errors import InputError
+from sparring.games import make
+from sparring.policy import check_action
+from sparring.types import AgentID, Continuous, VectorGame
+
+
+def make_parallel_env(game_id: str, render_mode: str | None = None) -> ParallelEnv:
+    """One match at a time of a game on the host, under PettingZoo's parallel interface.
+
+    A match with broken physics is truncated with `info["invalid"]`; `info["won"]` tells the winner, and the other
+    entries are the game's named terms. A match that ended stays ended: the next one starts with `reset`.
+
+    Args:
+      game_id: see `games.make`.
+      render_mode: "rgb_array", if the game can draw; None for no pictures.
+
+    Raises:
+      InputError: an unknown game or mode, or a game that runs within JAX alone.
+    """
+    game = make(game_id, num_games=1, threads=1)
+    if not isinstance(game, VectorGame):
+        raise InputError(f"{game_id}: runs within JAX alone; only games on the host have a PettingZoo environment")
+    if render_mode is not None and not (render_mode == "rgb_array" and hasattr(game, "frame")):
+        raise InputError(
+            f"{game_id}: expected render_mode None or, if the game can draw, rgb_array; got {render_mode!r}"
+        )
+    return _GameEnv(game, render_mode)
+
+
+class _GameEnv(ParallelEnv[AgentID, np.ndarray, Any]):
+    def __init__(self, game: VectorGame, render_mode: str | None) -> None:
+        self.metadata = {"name": game.id, "render_modes": ["rgb_array"] if hasattr(game, "frame") else []}
+        self.render_mode = render_mode
+        self.possible_agents = list(game.agents)
+        self.agents: list[AgentID] = []
+        self.observation_spaces = {
+            a: spaces.Box(-np.inf, np.inf, (s.observation,), np.float32) for a, s in game.spaces.items()
+        }
+        self.action_spaces = {
+            a: spaces.Box(s.action.low, s.action.high, (s.action.size,), np.float32)
+            if isinstance(s.action, Continuous)
+            else spaces.Discrete(s.action.n)
+            for a, s in game.spaces.items()
+        }
+        self._game = game
+        self._rng = np.random.default_rng()
+
+    def observation_space(self, agent: AgentID) -> spaces.Space:
+        return self.observation_spaces[agent]
+
+    def action_space(self, agent: AgentID) -> spaces.Space:
+        return self.action_spaces[agent]
+
+    def reset(self, seed: int | None = None, options: dict | None = None) -> tuple[dict, dict]:
+        del options
+        if seed is not None:
+            self._rng = np.random.default_rng(seed)
+        observation = self._game.reset(int(self._rng.integers(2**63)))
+        self.agents = list(self.possible_agents)
+        return {a: observation[a][0] for a in self.agents}, {a: {} for a in self.agents}
+
+    def step(self, actions: Mapping[AgentID, Any]) -> tuple[dict, dict, dict, dict, dict]:
+        if not self.agents:
+            raise InputError(f"{self._game.id}: the match is over; call reset first")
+        batch = {}
+        for agent in self.agents:
+            if agent not in actions:
+                raise InputError(f"{self._game.id}: no action for {agent}")
+            batch[agent] = np.asarray(actions[agent])[None]
+            check_action(batch[agent], self._game.spaces[agent].action, f"{self._game.id}: {agent}")
+        step = self._game.step(batch)
+        terminated, truncated, invalid = bool(step.terminated[0]), bool(step.truncated[0]), bool(step.invalid[0])
+        agents = self.agents
+        if terminated or truncated or invalid:
+            self.agents = []
+        infos = {
+            a: {name: float(values[a][0]) for name, values in step.info.items()}
+            | {"invalid": invalid, "won": step.winner[0] == self.possible_agents.index(a)}
+            for a in agents
+        }
+        return (
+            {a: step.final_observation[a][0] for a in agents},
+            {a: float(step.reward[a][0]) for a in agents},
+            dict.fromkeys(agents, terminated),
+            dict.fromkeys(agents, truncated or invalid),
+            infos,
+        )
+
+    def render(self) -> np.ndarray | None:
+        """The match now; after its end, the first moment of the next one."""
+        return self._game.frame(0) if self.render_mode == "rgb_array" else None  # type: ignore[attr-defined]
+
+    def close(self) -> None:
+        self._game.close()

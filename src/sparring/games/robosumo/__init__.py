@@ -1,0 +1,36 @@
+"""RoboSumo (Al-Shedivat et al. 2017) on current MuJoCo: `robosumo/ant-vs-bug`, `robosumo/ant-vs-ant,integrator=euler`.
+
+Light on purpose: `games.names()` imports this package, and only `make` loads MuJoCo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from sparring.errors import unknown
+
+if TYPE_CHECKING:
+    from sparring.games.robosumo.sumo import RoboSumo
+
+_BODIES = ("ant", "bug", "spider")
+_PAIRS = {f"{first}-vs-{second}": (first, second) for first in _BODIES for second in _BODIES}
+
+
+def names() -> tuple[str, ...]:
+    """All ordered pairs of bodies."""
+    return tuple(_PAIRS)
+
+
+def make(name: str, num_games: int, threads: int, options: Mapping[str, str]) -> RoboSumo:
+    """The game of that pair; the options are the fields of `model.SumoSettings`.
+
+    Raises:
+      InputError: an unknown pair or option, or a bad value.
+    """
+    if name not in _PAIRS:
+        raise unknown("robosumo game", name, _PAIRS)
+    from sparring.games.robosumo.model import parse_settings
+    from sparring.games.robosumo.sumo import RoboSumo
+
+    return RoboSumo(_PAIRS[name], num_games, threads, parse_settings(options))

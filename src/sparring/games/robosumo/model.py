@@ -1,0 +1,348 @@
+"""The RoboSumo scene (Al-Shedivat et al. 2017), built with MuJoCo's `MjSpec`.
+
+Two robots stand on a square mat, the tatami, whose top is at z = 0.5 m. Lengths are metres, densities kg/m^3.
+"""
+
+# pyright: reportAttributeAccessIssue=false  (MuJoCo is a compiled module without type stubs)
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import mujoco
+
+from sparring.errors import InputError, unknown
+
+TIMESTEP = 0.01  # s
+FRAME_SKIP = 5  # physics steps per control step
+GEAR = 150.0  # N m at full action
+MAT_HEIGHT = 0.5
+TORSO_RADIUS = 0.25
+PICTURE_SIZE = (640, 480)  # pixels, width and height
+
+_SLIDING = (1.0, 0.1, 0.1)  # friction of floor and tatami: sliding, torsional, rolling
+_ROBOT_FRICTION = (1.0, 0.5, 0.5)
+_COLOURS = ((0.5, 0.25, 0.25, 1.0), (0.25, 0.5, 0.5, 1.0))
+
+
+@dataclass(frozen=True)
+class Leg:
+    """Three capsules in a chain: one welded to the torso, one behind the hip, one behind the ankle."""
+
+    name: str
+    ends: tuple[tuple[float, float, float], ...]  # of each capsule, from its own start
+    ankle_axis: tuple[float, float, float]
+    ankle_range: tuple[float, float]  # degrees
+
+
+@dataclass(frozen=True)
+class Body:
+    """A robot: a spherical torso and its legs."""
+
+    legs: tuple[Leg, ...]
+    radius: float  # of the capsules
+    hip_range: float  # degrees to either side
+    leg_density: float | None = None  # None: that of the torso
+
+    @property
+    def nq(self) -> int:
+        return 7 + 2 * len(self.legs)
+
+    @property
+    def nv(self) -> int:
+        return 6 + 2 * len(self.legs)
+
+    @property
+    def nu(self) -> int:
+        return 2 * len(self.legs)
+
+    @property
+    def nbody(self) -> int:
+        return 1 + 3 * len(self.legs)
+
+
+def _flat_leg(
+    name: str,
+    near: tuple[float, float],
+    mid: tuple[float, float],
+    far: tuple[float, float],
+    axis: tuple[float, float],
+    span: tuple[float, float],
+) -> Leg:
+    return Leg(name, ((*near, 0.0), (*mid, 0.0), (*far, 0.0)), (*axis, 0.0), span)
+
+
+def _spider_leg(
+    name: str,
+    x: tuple[float, float, float],
+    y: tuple[float, float, float],
+    axis: tuple[float, float],
+    span: tuple[float, float],
+) -> Leg:
+    return Leg(name, tuple(zip(x, y, (0.125, 0.113, -0.6), strict=True)), (*axis, 0.0), span)
+
+
+_IN, _OUT = (-70.0, -30.0), (30.0, 70.0)
+_LOW, _HIGH = (-35.0, 45.0), (-45.0, 35.0)
+
+BODIES: Mapping[str, Body] = {
+    "ant": Body(
+        radius=0.08,
+        hip_range=30.0,
+        legs=(
+            _flat_leg("front_left_leg", (-0.2, 0.2), (-0.2, 0.2), (-0.4, 0.4), (1, 1), _IN),
+            _flat_leg("front_right_leg", (0.2, 0.2), (0.2, 0.2), (0.4, 0.4), (-1, 1), _OUT),
+            _flat_leg("back_left_leg", (-0.2, -0.2), (-0.2, -0.2), (-0.4, -0.4), (-1, 1), _IN),
+            _flat_leg("back_right_leg", (0.2, -0.2), (0.2, -0.2), (0.4, -0.4), (1, 1), _OUT),
+        ),
+    ),
+    "bug": Body(
+        radius=0.08,
+        hip_range=30.0,
+        legs=(
+            _flat_leg("back_left_leg", (0.18, 0.215), (0.18, 0.215), (0.324, 0.387), (-1, 1), _OUT),
+            _flat_leg("back_right_leg", (-0.18, 0.215), (-0.18, 0.215), (-0.324, 0.387), (1, 1), _IN),
+            _flat_leg("middle_right_leg", (-0.2, 0.0), (-0.275, 0.0), (-0.55, 0.0), (0, 1), _IN),
+            _flat_leg("middle_left_leg", (0.2, 0.0), (0.275, 0.0), (0.55, 0.0), (0, 1), _OUT),
+            _flat_leg("front_right_leg", (-0.18, -0.215), (-0.18, -0.215), (-0.324, -0.387), (-1, 1), _IN),
+            _flat_leg("front_left_leg", (0.18, -0.215), (0.18, -0.215), (0.324, -0.387), (1, 1), _OUT),
+        ),
+    ),
+    "spider": Body(
+        radius=0.04,
+        hip_range=20.0,
+        leg_density=5.0,
+        legs=(
+            _spider_leg("back_right_leg", (-0.056, -0.05, -0.112), (0.209, 0.188, 0.418), (0.97, 0.26), _LOW),
+            _spider_leg("back_left_leg", (0.056, 0.05, 0.112), (0.209, 0.188, 0.418), (-0.97, 0.26), _HIGH),
+            _spider_leg("middle_back_right_leg", (-0.188, -0.17, -0.376), (0.108, 0.097, 0.216), (0.5, 0.87), _LOW),
+            _spider_leg("middle_back_left_leg", (0.188, 0.17, 0.376), (0.108, 0.097, 0.216), (-0.5, 0.87), _HIGH),
+            _spider_leg(
+                "middle_front_right_leg", (-0.209, -0.188, -0.418), (-0.056, -0.05, -0.112), (-0.26, 0.97), _LOW
+            ),
+            _spider_leg("middle_front_left_leg", (0.209, 0.188, 0.418), (-0.056, -0.05, -0.112), (0.26, 0.97), _HIGH),
+            _spider_leg("front_right_leg", (-0.108, -0.097, -0.216), (-0.188, -0.17, -0.376), (-0.87, 0.5), _LOW),
+            _spider_leg("front_left_leg", (0.108, 0.097, 0.216), (-0.188, -0.17, -0.376), (0.87, 0.5), _HIGH),
+        ),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class SumoSettings:
+    """What may differ from the original game; every field is also an option of the game's id.
+
+    Attributes:
+      contact_forces: robots feel contact forces; "off" shows zeros instead (DECISIONS 20).
+      adjust_z: m, added to every height that is shown or judged; -0.5 measures from the mat.
+      integrator: "rk4", or "euler", a variant 3.5 times as fast in which robots lose a little more by themselves.
+      tatami_size: m, half the side of the ring.
+      ant_density, bug_density, spider_density: kg/m^3, of that body (of a spider, the torso alone).
+
+    Raises:
+      InputError: a value that no game can have.
+    """
+
+    contact_forces: bool = True
+    adjust_z: float = -MAT_HEIGHT
+    integrator: str = "rk4"
+    tatami_size: float = 2.0
+    ant_density: float = 13.0
+    bug_density: float = 10.0
+    spider_density: float = 39.0
+
+    def __post_init__(self) -> None:
+        if self.integrator not in ("rk4", "euler"):
+            raise unknown("robosumo integrator", self.integrator, ("rk4", "euler"))
+        if not math.isfinite(self.adjust_z):
+            raise InputError(f"robosumo option adjust_z: expected a finite height in metres, got {self.adjust_z}")
+        if not 1.5 <= self.tatami_size <= 100:
+            # The robots start 1.15 m from the centre and reach up to 0.9 m around themselves.
+            raise InputError(f"robosumo option tatami_size: expected 1.5 to 100 metres, got {self.tatami_size}")
+        for name in BODIES:
+            density = self.density(name)
+            if not 0.1 <= density <= 10000:
+                raise InputError(f"robosumo option {name}_density: expected 0.1 to 10000 kg/m^3, got {density}")
+
+    def density(self, body: str) -> float:
+        return getattr(self, f"{body}_density")
+
+
+def parse_settings(options: Mapping[str, str]) -> SumoSettings:
+    """The settings that the options of a game's id mean, such as `{"integrator": "euler"}`.
+
+    Raises:
+      InputError: an unknown option, or a value that cannot be one of it.
+    """
+    known = {f.name: f.default for f in fields(SumoSettings)}
+    values: dict[str, Any] = {}
+    for name, text in options.items():
+        if name not in known:
+            raise unknown("robosumo option", name, known)
+        if isinstance(known[name], bool):
+            if text not in ("on", "off"):
+                raise InputError(f"robosumo option {name}: expected on or off, got {text!r}")
+            values[name] = text == "on"
+        elif isinstance(known[name], float):
+            try:
+                values[name] = float(text)
+            except ValueError:
+                raise InputError(f"robosumo option {name}: expected a number, got {text!r}") from None
+        else:
+            values[name] = text
+    return SumoSettings(**values)
+
+
+def format_settings(settings: SumoSettings) -> str:
+    """The options that give `settings`, as they follow the name in a game's id; "" for the original game."""
+    parts = []
+    for f in fields(settings):
+        value = getattr(settings, f.name)
+        if value != f.default:
+            text = ("off", "on")[value] if isinstance(value, bool) else str(value).removesuffix(".0")
+            parts.append(f",{f.name}={text}")
+    return "".join(parts)
+
+
+def build(bodies: tuple[str, str], settings: SumoSettings) -> mujoco.MjModel:
+    """The compiled scene: floor, tatami, border, then the two robots, named `ant0/...`, `bug1/...`.
+
+    Args:
+      bodies: keys of `BODIES`.
+      settings: what differs from the original game.
+    """
+    spec = mujoco.MjSpec()
+    spec.compiler.degree = True
+    spec.option.timestep = TIMESTEP
+    rk4, euler = mujoco.mjtIntegrator.mjINT_RK4, mujoco.mjtIntegrator.mjINT_EULER
+    spec.option.integrator = euler if settings.integrator == "euler" else rk4
+    # Dense is what "auto" picks at this size; said aloud because MuJoCo 4.0.0's sparse factorisation has a bug.
+    spec.option.jacobian = mujoco.mjtJacobian.mjJAC_DENSE
+    _add_scenery(spec)
+    _add_ring(spec, settings.tatami_size)
+    for index, name in enumerate(bodies):
+        _add_robot(spec, f"{name}{index}", BODIES[name], settings.density(name), index)
+    if settings.contact_forces:
+        # MuJoCo fills `cfrc_ext` only for sensors that need it; then at the first stage of every step, as of old.
+        site = spec.worldbody.add_site(name="center", rgba=(0, 0, 0, 0))
+        spec.add_sensor(
+            name="force_trigger",
+            type=mujoco.mjtSensor.mjSENS_ACCELEROMETER,
+            objtype=mujoco.mjtObj.mjOBJ_SITE,
+            objname=site.name,
+        )
+    return spec.compile()
+
+
+def _add_scenery(spec: mujoco.MjSpec) -> None:
+    spec.visual.global_.offwidth, spec.visual.global_.offheight = PICTURE_SIZE
+    # Smooth edges would take four times as long without a GPU.
+    spec.visual.quality.offsamples = 0
+    spec.visual.headlight.ambient[:] = 0.35
+    spec.visual.headlight.diffuse[:] = 0.35
+    spec.visual.headlight.specular[:] = 0.1
+    spec.add_texture(
+        name="sky",
+        type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,
+        builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
+        rgb1=(0.8, 0.8, 1.0),
+        rgb2=(0, 0, 0),
+        width=128,
+        height=768,
+    )
+    spec.worldbody.add_light(
+        name="lamp",
+        type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
+        pos=(0, 0, 6),
+        dir=(0.2, 0.3, -1),
+        diffuse=(0.6, 0.6, 0.6),
+        specular=(0.2, 0.2, 0.2),
+    )
+
+
+def _add_ring(spec: mujoco.MjSpec, size: float) -> None:
+    world, geom = spec.worldbody, mujoco.mjtGeom
+    world.add_geom(
+        name="floor",
+        type=geom.mjGEOM_PLANE,
+        pos=(0, 0, -0.025),
+        size=(0, 0, 1),  # endless
+        friction=_SLIDING,
+        rgba=(0.2, 0.2, 0.2, 1),
+    )
+    edge = size + 0.3
+    world.add_geom(
+        name="tatami",
+        type=geom.mjGEOM_BOX,
+        pos=(0, 0, MAT_HEIGHT / 2),
+        size=(edge, edge, MAT_HEIGHT / 2),
+        friction=_SLIDING,
+        rgba=(0.65, 0.57, 0.31, 1),
+    )
+    corners = {
+        "top": ((-size, size), (size, size)),
+        "right": ((size, -size), (size, size)),
+        "bottom": ((-size, -size), (size, -size)),
+        "left": ((-size, -size), (-size, size)),
+    }
+    for name, (start, end) in corners.items():
+        world.add_geom(
+            name=f"border_{name}",
+            type=geom.mjGEOM_CYLINDER,
+            fromto=(*start, MAT_HEIGHT, *end, MAT_HEIGHT),
+            size=(0.03, 0, 0),
+            rgba=(0.18, 0.23, 0.38, 1),
+        )
+
+
+def _add_robot(spec: mujoco.MjSpec, scope: str, body: Body, density: float, index: int) -> None:
+    look = {"friction": _ROBOT_FRICTION, "margin": 0.01, "rgba": _COLOURS[index]}
+    torso = spec.worldbody.add_body(name=f"{scope}/torso", pos=(1.5 - 3 * index, 0, 0.75))
+    torso.add_freejoint(name=f"{scope}/root")
+    torso.add_geom(
+        name=f"{scope}/torso", type=mujoco.mjtGeom.mjGEOM_SPHERE, size=(TORSO_RADIUS, 0, 0), density=density, **look
+    )
+    leg_density = density if body.leg_density is None else body.leg_density
+    for number, leg in enumerate(body.legs, start=1):
+        parent, start = torso, (0.0, 0.0, 0.0)
+        joints = (
+            None,
+            (f"hip_{number}", (0, 0, 1), (-body.hip_range, body.hip_range)),
+            (f"ankle_{number}", leg.ankle_axis, leg.ankle_range),
+        )
+        names = (leg.name, f"aux_{number}1", f"aux_{number}2")
+        for name, end, joint in zip(names, leg.ends, joints, strict=True):
+            parent = parent.add_body(name=f"{scope}/{name}", pos=start)
+            start = end
+            if joint is not None:
+                _add_motor(spec, parent, scope, *joint)
+            parent.add_geom(
+                name=f"{scope}/{name}",
+                type=mujoco.mjtGeom.mjGEOM_CAPSULE,
+                fromto=(0, 0, 0, *end),
+                size=(body.radius, 0, 0),
+                density=leg_density,
+                **look,
+            )
+
+
+def _add_motor(spec: mujoco.MjSpec, body: Any, scope: str, name: str, axis: Any, span: Any) -> None:
+    body.add_joint(
+        name=f"{scope}/{name}",
+        type=mujoco.mjtJoint.mjJNT_HINGE,
+        axis=axis,
+        range=span,
+        limited=True,
+        armature=1,
+        damping=1,
+    )
+    spec.add_actuator(
+        name=f"{scope}/{name}",
+        trntype=mujoco.mjtTrn.mjTRN_JOINT,
+        target=f"{scope}/{name}",
+        gear=(GEAR, 0, 0, 0, 0, 0),
+        ctrllimited=True,
+        ctrlrange=(-1, 1),
+    )

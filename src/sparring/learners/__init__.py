@@ -1,0 +1,1 @@
+"""Learning algorithms: each a factory that returns a `Learner` of pure functions."""

@@ -1,0 +1,222 @@
+"""Proximal policy optimisation (Schulman et al. 2017) as a pair of pure functions, the whole update in one jit.
+
+The policy loss sees only the steps that the learning policy controlled; the value loss sees every step (DECISIONS 15).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+
+from sparring.errors import InputError
+from sparring.learners.gae import gae
+from sparring.nets import ActorCritic, NetworkConfig, actor_critic, set_std
+from sparring.types import Array, Experience, Key, Learner, Metrics, Spaces
+
+
+@dataclass(frozen=True)
+class PPOConfig:
+    """Section E.3 prints the clip range, GAE's .95 and 64 hidden units; the rest is DECISIONS 19."""
+
+    learning_rate: float = 3e-4
+    decay_updates: int = 0  # the learning rate falls linearly to zero over so many updates; 0: constant
+    gamma: float = 0.99
+    gae_lambda: float = 0.95
+    clip: float = 0.2
+    epochs: int = 10
+    minibatch: int = 64  # steps
+    value_coef: float = 0.5
+    entropy_coef: float = 0.0
+    max_grad_norm: float = 0.5
+    normalize_observations: bool = True
+    normalize_advantages: bool = True
+    warmup_updates: int = 0  # so many first updates train the critic alone
+    min_std: float = 0.0  # floor of the Gaussian's standard deviation
+    start_std: float = 0.0  # when starting from given weights: reset the standard deviation; 0 keeps it
+    network: NetworkConfig = NetworkConfig()
+
+
+class PPOState(NamedTuple):
+    network: ActorCritic
+    optimizer: Any
+    updates: Array  # int32 []
+
+
+class Batch(NamedTuple):
+    """What the losses need of each step; leaves [N, ...], or [T, M, ...] for recurrent networks."""
+
+    observation: Array  # normalised
+    action: Array
+    log_prob: Array
+    advantage: Array
+    target: Array  # of the critic
+    controlled: Array  # bool
+    first: Array  # bool
+    policy_state: Any  # [M, ...], recurrent networks only
+
+
+def ppo(config: PPOConfig, start: ActorCritic | None = None) -> Learner:
+    """PPO's `init`, `policy` and `update`.
+
+    Args:
+      config: hyper-parameters.
+      start: weights to start from instead of new ones (the benign policy's, say).
+
+    Example:
+      >>> learner = ppo(PPOConfig(minibatch=32))
+      >>> state = learner.init(Spaces(4, Discrete(2)), jax.random.key_data(jax.random.key(0)))
+
+    Raises:
+      InputError: settings out of range; from `init`, `start` does not fit the spaces.
+    """
+    _check(config)
+    optimizer = optax.chain(
+        optax.clip_by_global_norm(config.max_grad_norm),
+        optax.scale_by_adam(eps=1e-5),
+    )
+
+    def init(spaces: Spaces, key: Key) -> PPOState:
+        network = start
+        if network is None:
+            network = actor_critic(spaces, config.network, key)
+        elif (network.normalizer.mean.size, network.action) != (spaces.observation, spaces.action):
+            raise InputError(
+                f"start weights: expected observations of size {spaces.observation} and {spaces.action}, "
+                f"got {network.normalizer.mean.size} and {network.action}"
+            )
+        elif config.start_std:
+            network = set_std(network, config.start_std)
+        return PPOState(network, optimizer.init(_weights(network)), jnp.int32(0))
+
+    @eqx.filter_jit
+    def update(state: PPOState, experience: Experience, key: Key) -> tuple[PPOState, Metrics]:
+        network = state.network
+        if config.normalize_observations:
+            flat = experience.observation.reshape(-1, experience.observation.shape[-1])
+            network = eqx.tree_at(lambda n: n.normalizer, network, network.normalizer.update(flat))
+        batch = _batch(network, experience, config)
+        # The critic's loss alone moves the weights while it warms up.
+        policy_weight = jnp.where(state.updates < config.warmup_updates, 0.0, 1.0)
+        decay = 1.0 - state.updates / config.decay_updates if config.decay_updates else 1.0
+        rate = config.learning_rate * jnp.maximum(decay, 0.0)
+        weights, static = eqx.partition(network, _trained(network))
+        grad = jax.grad(ppo_loss, has_aux=True)
+
+        def step(carry: Any, minibatch: Batch) -> tuple[Any, Metrics]:
+            weights, opt_state = carry
+            gradient, metrics = grad(weights, static, minibatch, config, policy_weight)
+            direction, opt_state = optimizer.update(gradient, opt_state)
+            weights = jax.tree.map(lambda w, d: w - rate * d, weights, direction)
+            if config.min_std:
+                weights = eqx.tree_at(lambda n: n.log_std, weights, jnp.maximum(weights.log_std, jnp.log(config.min_std)))
+            return (weights, opt_state), {**metrics, "grad_norm": optax.global_norm(gradient)}
+
+        def epoch(carry: Any, key: Key) -> tuple[Any, Metrics]:
+            return jax.lax.scan(step, carry, _minibatches(batch, network.recurrent, config.minibatch, key))
+
+        keys = jax.random.split(jnp.asarray(key), config.epochs)
+        (weights, opt_state), metrics = jax.lax.scan(epoch, (weights, state.optimizer), keys)
+        metrics = {name: m.mean() for name, m in metrics.items()}
+        metrics["std"] = jnp.exp(weights.log_std).mean() if weights.log_std.size else jnp.float32(0)
+        metrics["learning_rate"] = jnp.asarray(rate, jnp.float32)
+        variance = batch.target.var()
+        metrics["explained_variance"] = 1 - (batch.target - experience.value.reshape(batch.target.shape)).var() / (
+            variance + 1e-8
+        )
+        return PPOState(eqx.combine(weights, static), opt_state, state.updates + 1), metrics
+
+    return Learner(init, lambda state: state.network, update)
+
+
+def ppo_loss(
+    weights: ActorCritic, static: ActorCritic, batch: Batch, config: PPOConfig, policy_weight: Array
+) -> tuple[Array, Metrics]:
+    """Clipped surrogate (masked to controlled steps) + value_coef * squared error - entropy_coef * entropy."""
+    network = eqx.combine(weights, static)
+    if network.recurrent:
+        head, value = network.unroll(batch.observation, batch.first, batch.policy_state)
+    else:
+        head, value, _ = network.forward(batch.observation, ((), ()))
+    # A benign action may be so unlikely under the learning policy that its ratio overflows: mask before exp.
+    log_ratio = jnp.where(batch.controlled, network.log_prob(head, batch.action) - batch.log_prob, 0.0)
+    ratio = jnp.exp(log_ratio)
+    advantage = batch.advantage
+    if config.normalize_advantages:
+        mean = masked_mean(advantage, batch.controlled)
+        spread = jnp.sqrt(masked_mean((advantage - mean) ** 2, batch.controlled))
+        advantage = (advantage - mean) / (spread + 1e-8)
+    clipped = jnp.clip(ratio, 1 - config.clip, 1 + config.clip)
+    policy_loss = -masked_mean(jnp.minimum(ratio * advantage, clipped * advantage), batch.controlled)
+    entropy = masked_mean(network.entropy(head), batch.controlled)
+    value_loss = ((value - batch.target) ** 2).mean()
+    loss = policy_weight * (policy_loss - config.entropy_coef * entropy) + config.value_coef * value_loss
+    metrics = {
+        "policy_loss": policy_loss,
+        "value_loss": value_loss,
+        "entropy": entropy,
+        "kl": masked_mean(ratio - 1 - log_ratio, batch.controlled),
+        "clip_fraction": masked_mean(jnp.abs(ratio - 1) > config.clip, batch.controlled),
+    }
+    return loss, metrics
+
+
+def masked_mean(x: Array, mask: Array) -> Array:
+    """Mean of `x` where `mask`; 0 where nothing is masked in."""
+    return jnp.where(mask, x, 0.0).sum() / jnp.maximum(mask.sum(), 1)
+
+
+def _batch(network: ActorCritic, experience: Experience, config: PPOConfig) -> Batch:
+    e = experience
+    advantage = gae(
+        e.reward, e.value, e.bootstrap, e.terminated, e.truncated, e.last_value, config.gamma, config.gae_lambda
+    )
+    normalized = network.normalizer(e.observation)
+    batch = Batch(normalized, e.action, e.log_prob, advantage, advantage + e.value, e.controlled, e.first, ())
+    if network.recurrent:
+        return batch._replace(policy_state=e.policy_state)
+    return jax.tree.map(lambda x: x.reshape((-1, *x.shape[2:])), batch)
+
+
+def _minibatches(batch: Batch, recurrent: bool, size: int, key: Key) -> Batch:
+    """Shuffled once and cut into minibatches along a new first axis; what does not fill one is left out.
+
+    A recurrent network's minibatch is made of whole sequences, `size` steps together or one sequence at the least.
+    """
+    if not recurrent:
+        order = jax.random.permutation(key, len(batch.target))
+        size = min(size, len(order))
+        count = len(order) // size
+        return jax.tree.map(lambda x: x[order[: count * size]].reshape((count, size, *x.shape[1:])), batch)
+    length, matches = batch.target.shape
+    order = jax.random.permutation(key, matches)
+    rows = min(max(size // length, 1), matches)
+    count = matches // rows
+    chosen = order[: count * rows].reshape(count, rows)
+    sequences = jax.tree.map(lambda x: jnp.moveaxis(x[:, chosen], 1, 0), batch._replace(policy_state=()))
+    return sequences._replace(policy_state=jax.tree.map(lambda x: x[chosen], batch.policy_state))
+
+
+def _trained(network: ActorCritic) -> Any:
+    """Which leaves gradient descent moves: every weight, but not the normaliser."""
+    mask = jax.tree.map(eqx.is_inexact_array, network)
+    return eqx.tree_at(lambda n: n.normalizer, mask, jax.tree.map(lambda _: False, network.normalizer))
+
+
+def _weights(network: ActorCritic) -> ActorCritic:
+    return eqx.filter(network, _trained(network))
+
+
+def _check(config: PPOConfig) -> None:
+    for name in ("epochs", "minibatch"):
+        if getattr(config, name) < 1:
+            raise InputError(f"{name}: expected at least 1, got {getattr(config, name)}")
+    for name in ("gamma", "gae_lambda"):
+        if not 0 <= getattr(config, name) <= 1:
+            raise InputError(f"{name}: expected a number in [0, 1], got {getattr(config, name)}")
+    if not config.learning_rate >= 0:
+        raise InputError(f"learning_rate: expected a number of at least 0, got {config.learning_rate}")

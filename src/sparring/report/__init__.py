@@ -1,0 +1,1 @@
+"""Reports: figures, clips, and one offline HTML file."""

@@ -1,0 +1,182 @@
+"""Figures as SVG text, the same bytes for the same audit.
+
+Colours are Okabe and Ito's, which the colour-blind can tell apart; what matters has its own marker besides.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from sparring.report.schema import BENIGN, Audit
+from sparring.report.verdict import damage
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, PAPER = "#24292e", "#fefefe"
+ATTACKER, BASELINE = "#d55e00", "#0072b2"
+_OTHERS = ("#009e73", "#cc79a7", "#56b4e9", "#e69f00")
+_MARKERS = ("s", "^", "D", "v")
+_STYLE: dict[Any, Any] = {
+    "font.family": ["DejaVu Sans", "sans-serif"],
+    "font.size": 11,
+    "text.color": INK,
+    "text.parse_math": False,  # a game's name may contain a dollar sign
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": INK,
+    "grid.alpha": 0.12,
+    "grid.linewidth": 0.8,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "ytick.left": False,
+    "legend.frameon": False,
+    "figure.facecolor": PAPER,
+    "axes.facecolor": "none",
+    "svg.fonttype": "none",
+}
+
+
+def damage_figure(audit: Audit) -> str:
+    """The attacker's win rate by budget, with the baselines' and 95% intervals: an SVG of 900 x 420 pixels."""
+    results = sorted(audit["budgets"], key=lambda result: result["budget"])
+    budgets = [result["budget"] for result in results]
+    names = [BENIGN, *sorted({name for result in results for name in result["baselines"]} - {BENIGN})]
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        _intervals(axes, budgets, results, "attacker", 0, marker="o", ms=8, lw=2.2, color=ATTACKER, zorder=4)
+        for place, name in enumerate(names):
+            found = [(r["budget"], r["baselines"][name]) for r in results if name in r["baselines"]]
+            colour = BASELINE if name == BENIGN else _OTHERS[(place - 1) % len(_OTHERS)]
+            label = "benign opponent" if name == BENIGN else f"{name} opponent"
+            style = {"marker": "o" if name == BENIGN else _MARKERS[(place - 1) % len(_MARKERS)], "color": colour}
+            _intervals(axes, [b for b, _ in found], [r for _, r in found], label, 9 * (place + 1), ls="", **style)
+        for result in results:
+            if (found := damage(result)).beyond_noise:
+                text = f"{100 * found.value:+.0f} pts"
+                place = (result["budget"], 100 * result["win_ci"][1])
+                axes.annotate(
+                    text, place, (0, 5), textcoords="offset points", ha="center", color=ATTACKER, weight="bold"
+                )
+        _percent(axes, "win rate in the attacker's seat")
+        axes.set_xticks(budgets, [f"{budget:g}" for budget in budgets])
+        axes.set_xlabel("attack budget: probability of control at every step")
+        margin = 0.08 * max(max(budgets) - min(budgets), 0.5)
+        axes.set_xlim(min(budgets) - margin, max(budgets) + 2 * margin)
+
+    matches = sorted({result["episodes"] for result in results})
+    count = f"{matches[0]}" if len(matches) == 1 else f"{matches[0]} to {matches[-1]}"
+    caption = f"{audit['game']}, {count} matches per attack, 95% intervals"
+    return _svg("damage", "Damage by attack budget", caption, 900, 420, draw)
+
+
+def curves_figure(audit: Audit) -> str | None:
+    """The win rates of the attacks while they were trained, or None if none was recorded."""
+    curves = [curve for curve in audit["curves"] if curve["points"]]
+    if not curves:
+        return None
+    budgets = sorted({curve["budget"] for curve in curves})
+
+    def draw(figure: Figure) -> None:
+        import matplotlib
+        from matplotlib.ticker import EngFormatter
+
+        shades = matplotlib.colormaps["viridis"].resampled(256)
+        axes = figure.add_subplot()
+        labelled = set()
+        for curve in curves:
+            place = budgets.index(curve["budget"]) / max(len(budgets) - 1, 1)
+            colour = shades(0.1 + 0.7 * place)
+            steps, win, low, high = ([float(x) for x in column] for column in zip(*curve["points"], strict=True))
+            label = None if curve["budget"] in labelled else f"budget {curve['budget']:g}"
+            labelled.add(curve["budget"])
+            axes.fill_between(steps, [100 * x for x in low], [100 * x for x in high], color=colour, alpha=0.18, lw=0)
+            axes.plot(steps, [100 * x for x in win], color=colour, lw=2, label=label)
+        _percent(axes, "attacker's win rate")
+        axes.set_xlim(left=0)
+        axes.set_xlabel("environment steps of training")
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+
+    return _svg("curves", "Attack training", "win rate while training, 95% intervals", 900, 380, draw)
+
+
+def shift_figure(audit: Audit) -> str | None:
+    """The shift of the states by budget over its noise floor, or None if it was not measured."""
+    results = [result for result in audit["budgets"] if result["shift"] is not None]
+    results.sort(key=lambda result: result["budget"])
+    if not results:
+        return None
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        rows = range(len(results))
+        axes.barh(rows, [r["shift"] or 0.0 for r in results], height=0.5, color=ATTACKER, label="attack")
+        for row, result in zip(rows, results, strict=True):
+            if (floor := result["shift_noise_floor"]) is not None:
+                label = "noise floor (benign against benign)" if row == 0 else None
+                axes.plot([floor, floor], [row - 0.38, row + 0.38], color=BASELINE, lw=3, label=label)
+        axes.set_yticks(rows, [f"budget {result['budget']:g}" for result in results])
+        axes.invert_yaxis()
+        axes.grid(False)
+        axes.set_xlim(left=0)
+        axes.set_xlabel("Wasserstein-2 distance per feature, standard deviations")
+
+    return _svg("shift", "Visibility", "how far the attack moves the states", 900, 190 + 36 * len(results), draw)
+
+
+def on_page(svg: str) -> str:
+    """A figure for the inside of a page: without the XML header, in the page's own ink and on its paper."""
+    return svg[svg.index("<svg") :].replace(INK, "currentColor").replace(PAPER, "none")
+
+
+def _intervals(axes: Axes, budgets: list[float], rates: list[Any], label: str, shift: float, **style: Any) -> None:
+    """Win rates in percent with their intervals, moved `shift` points to the right so that none hides another."""
+    import matplotlib.transforms as transforms
+
+    win = [100 * r["win"] for r in rates]
+    # Rounding may leave the rate itself a hair outside of its interval.
+    bars = [
+        [max(w - 100 * r["win_ci"][0], 0) for w, r in zip(win, rates, strict=True)],
+        [max(100 * r["win_ci"][1] - w, 0) for w, r in zip(win, rates, strict=True)],
+    ]
+    move = transforms.ScaledTranslation(shift / 72, 0, axes.figure.dpi_scale_trans)
+    defaults = {"ms": 6, "elinewidth": 1.6, "transform": axes.transData + move}
+    axes.errorbar(budgets, win, bars, label=label, **{**defaults, **style})
+
+
+def _percent(axes: Axes, label: str) -> None:
+    axes.set_ylim(-4, 105)  # room for the marker of a rate of 0
+    axes.set_yticks(range(0, 101, 25), [f"{tick}%" for tick in range(0, 101, 25)])
+    axes.set_ylabel(label)
+
+
+def _svg(name: str, title: str, caption: str, width: int, height: int, draw: Any) -> str:
+    """An SVG of `width` x `height` CSS pixels, of which an inch has 96."""
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    # The salt makes the identifiers inside the file the same every time, and different between figures of one page.
+    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": f"sparring {name}"}):
+        figure = Figure(figsize=(width / 96, height / 96), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
+        FigureCanvasSVG(figure)
+        draw(figure)
+        axes = figure.axes[0]
+        axes.set_title(title, loc="left", weight="bold", size=14, pad=28)
+        axes.annotate(caption, (0, 1), (0, 12), xycoords="axes fraction", textcoords="offset points", alpha=0.75)
+        handles, labels = axes.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower left", ncols=5)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Title": title})
+    return buffer.getvalue()

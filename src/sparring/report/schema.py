@@ -1,0 +1,106 @@
+"""The audit as one plain JSON object: what `sparring audit --json` prints, `audit.json` holds and a report shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NotRequired, Required, TypedDict, cast
+
+from sparring.errors import InputError
+
+LOWER_BOUND, EXACT = "learned (lower bound)", "exact"
+BENIGN = "benign"  # the baseline that damage is measured against
+
+
+class Rates(TypedDict):
+    """`metrics.outcome.summary`: the attacker's rates in [0, 1], each with a 95% interval [low, high]."""
+
+    win: float
+    win_ci: list[float]
+    draw: float
+    draw_ci: list[float]
+    loss: float
+    loss_ci: list[float]
+    episodes: int
+    invalid: int
+    victim_return: float
+    victim_return_ci: list[float] | None
+    attacker_return: float
+    attacker_return_ci: list[float] | None
+    mean_length: float
+
+
+class BudgetResult(Rates):
+    """The attack at one budget, and what the plain opponents do in the attacker's place at the same budget."""
+
+    budget: float
+    attacker: str  # name or source of the adversarial policy
+    attack_steps: int  # environment steps that it was trained for
+    oracle: str  # LOWER_BOUND or EXACT
+    shift: (
+        float | None
+    )  # `metrics.shift.wasserstein2` of the states under the attack from those under the benign opponent
+    shift_noise_floor: float | None  # the same between two samples of the benign opponent
+    baselines: dict[str, Rates]  # BENIGN always, and plain policies: zero, random
+
+
+class Curve(TypedDict):
+    """The win rate of one attack while it was trained."""
+
+    budget: float
+    seed: int
+    points: list[list[float]]  # [environment steps, win rate, low, high]
+
+
+class Audit(TypedDict, total=False):
+    game: Required[str]
+    victim: Required[str]
+    victim_seat: Required[int]
+    benign: Required[str]
+    seed: Required[int]
+    command: Required[str]  # reproduces the audit
+    versions: Required[dict[str, str]]
+    settings: Required[dict[str, Any]]
+    budgets: Required[list[BudgetResult]]
+    curves: Required[list[Curve]]
+    wall_time_s: Required[float]
+    not_tested: Required[list[str]]  # whole sentences
+    clip: NotRequired[str]  # file name of the clip, in the audit's folder
+    no_clip: NotRequired[str]  # why there is none
+
+
+def check(audit: Mapping[str, Any]) -> Audit:
+    """`audit`, if everything that a report needs is there.
+
+    Raises:
+      InputError: a key is missing, a rate is no number in [0, 1], or there is no budget.
+    """
+    _require(audit, Audit.__required_keys__, "the audit")
+    if not isinstance(audit["budgets"], list) or not audit["budgets"]:
+        raise InputError("the audit has no budgets: expected a list with at least one result")
+    for number, result in enumerate(audit["budgets"]):
+        where = f"budgets[{number}]"
+        _require(result, BudgetResult.__required_keys__, where)
+        _check_rates(result, where)
+        _require(result["baselines"], frozenset({BENIGN}), f"{where}.baselines")
+        for name, baseline in result["baselines"].items():
+            _require(baseline, Rates.__required_keys__, f"{where}.baselines.{name}")
+            _check_rates(baseline, f"{where}.baselines.{name}")
+    for number, curve in enumerate(audit["curves"]):
+        _require(curve, Curve.__required_keys__, f"curves[{number}]")
+    return cast(Audit, audit)
+
+
+def _require(record: Any, keys: frozenset[str], where: str) -> None:
+    if not isinstance(record, Mapping):
+        raise InputError(f"{where}: expected a JSON object, got {type(record).__name__}")
+    if missing := sorted(keys - record.keys()):
+        raise InputError(f"{where} lacks {missing[0]!r}: it was written by another version, or by hand")
+
+
+def _check_rates(record: Mapping[str, Any], where: str) -> None:
+    for key in ("win", "draw", "loss"):
+        rates = [record[key], *record[f"{key}_ci"]]
+        if len(rates) != 3 or not all(isinstance(rate, (int, float)) and 0 <= rate <= 1 for rate in rates):
+            raise InputError(f"{where}.{key}: expected a rate in [0, 1] with [low, high], got {rates}")
+    if not isinstance(record["episodes"], int) or record["episodes"] < 1:
+        raise InputError(f"{where}.episodes: expected at least one match, got {record['episodes']}")

@@ -1,0 +1,340 @@
+"""Run folders: what was asked for, how far it got, what happened, and how to go on from there.
+
+A run is one folder:
+
+- `config.json`: game, verb, seed, command line, resolved settings, versions;
+- `status.json`: `state` (running, done, interrupted, failed), steps `done` of `total`, `message`,
+  time of the last update;
+- `events.jsonl`: one JSON object per line, in order. It carries no clock, so that a resumed run writes the same file
+  as an uninterrupted one;
+- `checkpoint.safetensors`: the last state from which the run can go on;
+- `manifest.json`: size and SHA-256 of every result, once the run is done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from sparring import checkpoint
+from sparring.errors import InputError
+
+State = Literal["running", "done", "interrupted", "failed"]
+
+CONFIG, STATUS, EVENTS = "config.json", "status.json", "events.jsonl"
+CHECKPOINT, MANIFEST, LOCK = "checkpoint.safetensors", "manifest.json", ".lock"
+MAX_JSON_BYTES = 64 * 2**20
+MAX_EVENTS_BYTES = 2**30
+_EVENTS_KEY = "events_bytes"
+# Not results: what describes the run itself, and the report, which can be made again from the audit at any time.
+_NO_RESULTS = frozenset({STATUS, MANIFEST, LOCK, "report.html"})
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder that this process holds the lock of. Use it as a context manager: leaving releases the lock.
+
+    Leaving through an exception marks the run failed (interrupted, for Ctrl-C); leaving without `finish`, interrupted.
+    """
+
+    folder: Path
+    config: Mapping[str, Any]
+    _lock: FileLock
+
+    @classmethod
+    def create(
+        cls,
+        out: Path | None,
+        game: str,
+        verb: str,
+        seed: int,
+        settings: Mapping[str, Any],
+        command: Sequence[str] = (),
+    ) -> Run:
+        """Start a run in the folder `out`, or in `runs/<game>__<verb>__<seed>__<time>` (UTC).
+
+        Args:
+          out: a folder that does not exist yet or is empty.
+          game: the game's id.
+          verb: what is done: `audit`, `attack`, ...
+          seed: the run's root seed.
+          settings: all resolved settings, as plain JSON.
+          command: the command line's words; empty when called from Python.
+
+        Raises:
+          InputError: the folder cannot be made, is not empty, or another process is working in it.
+        """
+        now = datetime.now(UTC)
+        safe = re.sub(r"[^A-Za-z0-9._=-]+", "-", game)[:100].strip("-.")
+        folder = Path("runs") / f"{safe}__{verb}__{seed}__{now:%Y%m%dT%H%M%S.%f}" if out is None else Path(out)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"cannot make the folder {folder}: {error.strerror}; choose another one with --out"
+            ) from None
+        lock = _lock(folder)
+        try:
+            if (folder / CONFIG).exists():
+                raise InputError(f"{folder} already holds a run: sparring resume {folder}, or choose another --out")
+            if any(path.name != LOCK for path in folder.iterdir()):
+                raise InputError(f"{folder} is not empty and holds no run: choose another --out")
+            config = {
+                "game": game,
+                "verb": verb,
+                "seed": seed,
+                "command": shlex.join(command),
+                "settings": plain(settings),
+                "started": now.isoformat(timespec="seconds"),
+                "versions": versions(),
+            }
+            write_json(folder / CONFIG, config)
+            run = cls(folder, config, lock)
+            run._set_status("running", 0, 0, "")
+        except BaseException:
+            lock.release()
+            raise
+        return run
+
+    @classmethod
+    def open(cls, folder: Path) -> Run:
+        """Take up an existing run where its last checkpoint left it: events that came later are cut.
+
+        Raises:
+          InputError: `folder` is no run, its checkpoint is damaged, or another process is working in it.
+        """
+        folder = Path(folder)
+        config = read_config(folder)
+        lock = _lock(folder)
+        try:
+            run = cls(folder, config, lock)
+            restored = run.load()
+            _cut_events(folder / EVENTS, restored[1][_EVENTS_KEY] if restored else 0)
+            for leftover in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
+                leftover.unlink(missing_ok=True)
+            status = read_status(folder)
+            run._set_status("running", status["done"], status["total"], "")
+        except BaseException:
+            lock.release()
+            raise
+        return run
+
+    def event(self, **fields: Any) -> None:
+        """Append one event, e.g. `run.event(step=4096, win=0.25)`. Values as for `plain`.
+
+        Raises:
+          InputError: a value is not plain JSON, or the file cannot be written.
+        """
+        line = json.dumps(plain(fields)) + "\n"
+        try:
+            with open(self.folder / EVENTS, "a", encoding="utf-8") as file:
+                file.write(line)
+        except OSError as error:
+            raise InputError(f"cannot write {self.folder / EVENTS}: {error.strerror}") from None
+
+    def events(self) -> list[dict[str, Any]]:
+        """The events so far: see `read_events`."""
+        return read_events(self.folder)
+
+    def save(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+        """Write the checkpoint; `open` will go back to this point, events included.
+
+        Raises:
+          InputError: as `checkpoint.save`.
+        """
+        events = self.folder / EVENTS
+        size = 0
+        if events.exists():
+            with open(events, "rb") as file:
+                os.fsync(file.fileno())
+                size = os.fstat(file.fileno()).st_size
+        checkpoint.save(self.folder / CHECKPOINT, arrays, {**meta, _EVENTS_KEY: size})
+
+    def load(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+        """The arrays and the record of the last checkpoint, or None if none was written yet.
+
+        Raises:
+          InputError: as `checkpoint.load`.
+        """
+        path = self.folder / CHECKPOINT
+        return checkpoint.load(path) if path.exists() else None
+
+    def progress(self, done: int, total: int) -> None:
+        """Record that `done` of `total` steps are done."""
+        self._set_status("running", done, total, "")
+
+    def finish(self, state: State = "done", message: str = "") -> None:
+        """Record how the run ended; a run that is done gets its manifest."""
+        if state == "done":
+            write_json(self.folder / MANIFEST, _manifest(self.folder))
+        status = read_status(self.folder)
+        self._set_status(state, status["done"], status["total"], message)
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        try:
+            if kind is not None and not issubclass(kind, (KeyboardInterrupt, GeneratorExit)):
+                self.finish("failed", f"{kind.__name__}: {error}")
+            elif read_status(self.folder)["state"] == "running":
+                self.finish("interrupted")
+        finally:
+            self._lock.release()
+
+    def _set_status(self, state: State, done: int, total: int, message: str) -> None:
+        updated = datetime.now(UTC).isoformat(timespec="seconds")
+        status = {"state": state, "done": int(done), "total": int(total), "message": message, "updated": updated}
+        write_json(self.folder / STATUS, status)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """A run's `config.json`.
+
+    Raises:
+      InputError: `folder` is no run.
+    """
+    path = Path(folder) / CONFIG
+    if not path.exists():
+        raise InputError(f"{folder} is no run: expected a folder with {CONFIG} in it")
+    return read_json(path)
+
+
+def read_status(folder: Path) -> dict[str, Any]:
+    """A run's `status.json`: `state`, `done`, `total`, `message`, `updated`; needs no lock."""
+    return read_json(Path(folder) / STATUS)
+
+
+def read_events(folder: Path) -> list[dict[str, Any]]:
+    """A run's events in order; needs no lock. A torn last line, of a process killed while it wrote, is left out.
+
+    Raises:
+      InputError: a line that is not the last one is no JSON object.
+    """
+    path = Path(folder) / EVENTS
+    if not path.exists():
+        return []
+    checkpoint.check_file(path, MAX_EVENTS_BYTES)
+    *lines, _torn = path.read_bytes().split(b"\n")
+    events = []
+    for number, line in enumerate(lines, 1):
+        try:
+            events.append(json.loads(line))
+        except ValueError:
+            raise InputError(f"{path}, line {number}: expected a JSON object; the file was damaged") from None
+    return events
+
+
+def verify_manifest(folder: Path) -> None:
+    """Check a finished run's results against its manifest.
+
+    Raises:
+      InputError: the run is not done, or a result is missing or was changed.
+    """
+    folder = Path(folder)
+    if not (folder / MANIFEST).exists():
+        raise InputError(f"{folder} has no {MANIFEST}: the run is not done")
+    found = _manifest(folder)
+    for name, entry in read_json(folder / MANIFEST).items():
+        if found.get(name) != entry:
+            raise InputError(f"{folder / name} is missing or was changed after the run was done")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    Raises:
+      InputError: the file is missing, too large, or holds no JSON object.
+    """
+    checkpoint.check_file(path, MAX_JSON_BYTES)
+    try:
+        value = json.loads(Path(path).read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is no JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: expected a JSON object, got {type(value).__name__}")
+    return value
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write `value` as indented JSON in one atomic step. Values as for `plain`."""
+    checkpoint.write_atomic(path, (json.dumps(plain(value), indent=2) + "\n").encode())
+
+
+def plain(value: Any) -> Any:
+    """`value` as strict JSON: NumPy numbers and arrays as plain ones, paths as strings, NaN and infinity as null.
+
+    Raises:
+      InputError: a value has no such form.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):  # NumPy and JAX
+        return plain(value.tolist())
+    raise InputError(f"expected plain JSON, got {type(value).__name__}: {value!r}")
+
+
+def versions() -> dict[str, str]:
+    """What a result depends on besides the settings. Loads none of the libraries."""
+    found = {"python": platform.python_version(), "platform": platform.platform(terse=True)}
+    for name in ("sparring", "numpy", "jax", "mujoco"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _lock(folder: Path) -> FileLock:
+    lock = FileLock(folder / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise InputError(f"another process is working in {folder}: wait for it, or choose another --out") from None
+    except OSError as error:
+        raise InputError(f"cannot write in {folder}: {error.strerror}; choose another --out") from None
+    return lock
+
+
+def _cut_events(path: Path, size: int) -> None:
+    if not path.exists():
+        if size:
+            raise InputError(f"{path} is missing, but the checkpoint counts on {size} bytes of it")
+        return
+    found = path.stat().st_size
+    if found < size:
+        raise InputError(f"{path} has {found} bytes, but the checkpoint counts on {size}: it was cut or replaced")
+    os.truncate(path, size)
+
+
+def _manifest(folder: Path) -> dict[str, dict[str, Any]]:
+    manifest = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name not in _NO_RESULTS:
+            with open(path, "rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            manifest[path.relative_to(folder).as_posix()] = {"sha256": digest, "bytes": path.stat().st_size}
+    return manifest

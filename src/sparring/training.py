@@ -1,0 +1,217 @@
+"""One training loop, many methods.
+
+A round plays T steps of B matches with every agent's policy of the moment, then each learning side updates on what its
+agent saw. What a method is lies in its arguments: who learns and how often (`Side`), and who plays whom (`play`).
+An attack on a frozen victim has one side; self-play has one side whose opponent is drawn from its snapshots;
+adversarial training has two, and the timescale ratio is the ratio of their learning rates or of their `every`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+
+from sparring.errors import InputError, unknown
+from sparring.policy import Policy
+from sparring.rollout import RolloutState, rollout, start
+from sparring.types import NO_WINNER, AgentID, Array, Game, Learner, LearnerState, Metrics, Trajectory, VectorGame
+
+Goal = Literal["victim", "outcome"]
+
+
+@dataclass(frozen=True)
+class Reward:
+    """What a learning agent maximises.
+
+    `victim`: minus the victim's reward (Eq. 3.1), times `scale`. `outcome`: 1 for a win, -1 for a loss and `draw` for a
+    match without a winner, each at its end. To either, `shaping` adds weighted terms of the game's `info`, annealed
+    linearly to nothing over `shaping_steps` steps, so that what is learned in the end is the bare goal.
+    """
+
+    goal: Goal = "outcome"
+    scale: float = 1.0
+    draw: float = 0.0
+    shaping: Mapping[str, float] = field(default_factory=dict)
+    shaping_steps: int = 0
+
+    def __post_init__(self) -> None:
+        if self.goal not in get_args(Goal):
+            raise unknown("goal", self.goal, get_args(Goal))
+
+
+class Opponents(NamedTuple):
+    """What `play` may choose from: the policies of the moment, and each side's snapshots, oldest first."""
+
+    current: Mapping[AgentID, Policy]
+    snapshots: Mapping[AgentID, Sequence[Policy]]
+    steps: int  # taken so far, of all matches together
+
+
+Play = Callable[[Opponents, np.random.Generator], Mapping[AgentID, Policy]]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One learning agent: it updates in every `every`-th round and keeps a snapshot every `snapshot_every` rounds."""
+
+    learner: Learner
+    reward: Reward
+    victim: AgentID  # whose reward `goal="victim"` turns around
+    every: int = 1
+    snapshot_every: int = 0  # 0: none
+    max_snapshots: int = 32
+
+
+class TrainState(NamedTuple):
+    """Everything that decides how training goes on: a pytree of arrays, besides the last round's records."""
+
+    learners: Mapping[AgentID, LearnerState]
+    snapshots: Mapping[AgentID, tuple[Policy, ...]]  # immutable networks: they cannot follow the live weights
+    rollout: RolloutState
+    game: Mapping[str, np.ndarray]  # a vector game's own state
+    round: int
+    steps: int
+    metrics: Mapping[AgentID, Metrics]
+    trajectory: Trajectory | None
+
+
+def train(
+    game: Game,
+    sides: Mapping[AgentID, Side],
+    play: Play,
+    seed: int,
+    steps_per_round: int,
+    state: TrainState | None = None,
+) -> Iterator[TrainState]:
+    """Train forever; the caller stops when it has seen enough.
+
+    Each round draws from a generator of its own, seeded by `seed` and the round's number, so that training resumed
+    from a yielded state is bit for bit the uninterrupted one.
+
+    Args:
+      game: B matches.
+      sides: who learns.
+      play: everybody's policy for the next round.
+      seed: of all randomness.
+      steps_per_round: T; a round takes T * B steps.
+      state: where to go on; None begins anew.
+
+    Raises:
+      InputError: a weighted shaping term that the game does not report, or a policy that misbehaves (see `rollout`).
+    """
+    state = initial_state(game, sides, play, seed) if state is None else _restored(game, state)
+    learners, snapshots, played = dict(state.learners), dict(state.snapshots), state.rollout
+    round_, steps = state.round, state.steps
+    while True:
+        rng = _round_rng(seed, round_)
+        policies = play(_opponents(sides, learners, snapshots, steps), rng)
+        trajectory, played = rollout(game, policies, steps_per_round, rng, played, tuple(sides))
+        steps += steps_per_round * game.num_games
+        metrics = {}
+        for agent, side in sides.items():
+            if round_ % side.every == 0:
+                experience = trajectory.agents[agent]._replace(reward=reward_of(trajectory, game, agent, side, steps))
+                key = rng.integers(0, 2**32, 2, np.uint32)
+                learners[agent], metrics[agent] = side.learner.update(learners[agent], experience, key)
+            if side.snapshot_every and (round_ + 1) % side.snapshot_every == 0:
+                snapshots[agent] = _thinned((*snapshots[agent], side.learner.policy(learners[agent])), side.max_snapshots)
+        round_ += 1
+        matches = game.get_state() if isinstance(game, VectorGame) else {}
+        yield TrainState(dict(learners), dict(snapshots), played, matches, round_, steps, metrics, trajectory)
+
+
+def initial_state(game: Game, sides: Mapping[AgentID, Side], play: Play, seed: int) -> TrainState:
+    """The state before the first round."""
+    rng = np.random.default_rng(np.random.SeedSequence(seed))
+    learners = {a: s.learner.init(game.spaces[a], rng.integers(0, 2**32, 2, np.uint32)) for a, s in sides.items()}
+    snapshots: dict[AgentID, tuple[Policy, ...]] = {agent: () for agent in sides}
+    policies = play(_opponents(sides, learners, snapshots, 0), _round_rng(seed, 0))
+    played = start(game, policies, rng)
+    matches = game.get_state() if isinstance(game, VectorGame) else {}
+    return TrainState(learners, snapshots, played, matches, 0, 0, {}, None)
+
+
+def reward_of(trajectory: Trajectory, game: Game, agent: AgentID, side: Side, steps: int) -> Array:
+    """The learning agent's reward [T, B] after `steps` steps of training."""
+    config = side.reward
+    if config.goal == "victim":
+        reward = -config.scale * trajectory.reward[side.victim]
+    else:
+        own = game.agents.index(agent)
+        won, lost = trajectory.winner == own, (trajectory.winner != own) & (trajectory.winner != NO_WINNER)
+        drawn = (trajectory.terminated | trajectory.truncated) & (trajectory.winner == NO_WINNER)
+        reward = 1.0 * won - 1.0 * lost + config.draw * drawn
+    weight = annealed(steps, config.shaping_steps)
+    for name, coefficient in config.shaping.items():
+        if name not in trajectory.info:
+            raise unknown("shaping term", name, trajectory.info)
+        if weight:
+            reward = reward + weight * coefficient * trajectory.info[name][agent]
+    return reward.astype(np.float32)
+
+
+def saved_part(state: TrainState) -> Any:
+    """The pytree of arrays to be checkpointed; `with_saved` is its inverse."""
+    return {
+        "learners": dict(state.learners),
+        "snapshots": dict(state.snapshots),
+        "rollout": state.rollout,
+        "game": dict(state.game),
+        "clock": np.array([state.round, state.steps], np.int64),
+    }
+
+
+def with_saved(
+    template: TrainState, sides: Mapping[AgentID, Side], num_snapshots: Mapping[AgentID, int], load: Callable[[Any], Any]
+) -> TrainState:
+    """The state whose arrays `load` reads, given a tree of the same structure.
+
+    Args:
+      template: `initial_state` of the same training.
+      sides: its sides.
+      num_snapshots: how many snapshots of each side were saved.
+      load: from a tree with the right structure, shapes and dtypes to the saved one.
+    """
+    snapshots = {a: (side.learner.policy(template.learners[a]),) * num_snapshots[a] for a, side in sides.items()}
+    saved = load(saved_part(template._replace(snapshots=snapshots)))
+    round_, steps = (int(x) for x in saved["clock"])
+    return TrainState(
+        saved["learners"], saved["snapshots"], saved["rollout"], saved["game"], round_, steps, {}, None
+    )
+
+
+def _opponents(
+    sides: Mapping[AgentID, Side],
+    learners: Mapping[AgentID, LearnerState],
+    snapshots: Mapping[AgentID, Sequence[Policy]],
+    steps: int,
+) -> Opponents:
+    return Opponents({a: s.learner.policy(learners[a]) for a, s in sides.items()}, snapshots, steps)
+
+
+def _restored(game: Game, state: TrainState) -> TrainState:
+    if isinstance(game, VectorGame):
+        observation = game.set_state(state.game)
+        for agent, seen in observation.items():
+            if not np.array_equal(seen, np.asarray(state.rollout.observation[agent]), equal_nan=True):
+                raise InputError(f"checkpoint: {agent}'s observation differs from the saved one; was it another game?")
+    return state
+
+
+def _round_rng(seed: int, round_: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(round_,)))
+
+
+def _thinned(snapshots: tuple[Policy, ...], most: int) -> tuple[Policy, ...]:
+    """At most `most` snapshots: beyond that, every second of the older ones goes, so that the span is kept."""
+    if len(snapshots) <= most:
+        return snapshots
+    return (*snapshots[:-1:2], snapshots[-1])
+
+
+def annealed(steps: int, over: int) -> float:
+    """From 1 to 0, linearly over so many steps; 0 where `over` is 0."""
+    return max(0.0, 1.0 - steps / over) if over else 0.0

@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparring.errors import InputError
+from sparring.exact.markov import (
+    best_response,
+    expected_value,
+    exploitability,
+    gradient,
+    q_attacker,
+    q_victim,
+    value,
+    visitation,
+)
+from sparring.exact.simplex import mixed
+from sparring.games.markov import MarkovGame, RandomGame, random_game
+
+SHARED = Path(__file__).parents[2] / "../shared/goldens/markov.json"
+SPECS = {
+    "G1": {"seed": 1, "S": 2, "A": 2, "B": 2, "gamma": 0.5, "k": 2, "rho": "random"},
+    "G2": {"seed": 2, "S": 3, "A": 3, "B": 2, "gamma": 0.8, "k": 2, "rho": "random"},
+    "G3": {"seed": 3, "S": 5, "A": 3, "B": 3, "gamma": 0.9, "k": 3, "rho": "random"},
+}
+# Numbers of an independent implementation (linear solves, best responses by linear programming), game and budget given;
+# `J` at the drawn policies, `expl` of the drawn victim, of the uniform one, and of the one that takes its first action.
+GOLDEN = {
+    ("G1", 0.3): {
+        "J": 0.8521568823108281,
+        "expl_nu0": -0.8034911919126411,
+        "expl_uniform": -0.8434268899471118,
+        "expl_first": -0.7421892105686078,
+        "grad_nu_norm": 1.7626182036840763,
+        "grad_al_norm": 0.5254038357559283,
+        "grad_nu_00": 0.7425117434468165,
+        "grad_al_00": 0.21896456217980645,
+    },
+    ("G2", 0.5): {
+        "J": 2.5511501807362,
+        "expl_nu0": -2.3730576600534214,
+        "expl_uniform": -2.3420815785598443,
+        "expl_first": -1.9384508536373033,
+        "grad_nu_norm": 13.19239299621903,
+        "grad_al_norm": 5.326381789018943,
+        "grad_nu_00": 5.541144216547037,
+        "grad_al_00": 2.290497021826488,
+    },
+    ("G3", 1.0): {
+        "J": 5.333443309931245,
+        "expl_nu0": -2.6964450260138775,
+        "expl_uniform": -3.360248592538477,
+        "expl_first": -2.6205037702974816,
+        "grad_nu_norm": 43.317600421964784,
+        "grad_al_norm": 42.94544695563657,
+        "grad_nu_00": 7.70192846523254,
+        "grad_al_00": 7.456941748797132,
+    },
+}
+# Expl after k updates of projected gradient ascent with step 0.01 against the best response; same provenance.
+GOLDEN_MIN_ORACLE_G3 = {0: -2.6964450260138775, 10: -3.100792261308142, 200: -4.565342895099577}
+
+games = st.builds(
+    lambda seed, S, A, B, gamma, k: random_game(seed, S, A, B, gamma, min(k, S)),
+    st.integers(0, 2**32),
+    st.integers(1, 5),
+    st.integers(1, 4),
+    st.integers(1, 4),
+    st.floats(0, 0.99),
+    st.integers(1, 5),
+)
+budgets = st.floats(0, 1)
+
+
+def drawn(name: str) -> RandomGame:
+    return random_game(**SPECS[name])
+
+
+def uniform(nu: np.ndarray) -> np.ndarray:
+    return np.full_like(nu, 1 / nu.shape[1])
+
+
+def first(nu: np.ndarray) -> np.ndarray:
+    return np.eye(nu.shape[1])[np.zeros(len(nu), int)]
+
+
+def onto_simplex(rows: np.ndarray) -> np.ndarray:
+    """Euclidean projection of every row onto the simplex (Duchi et al. 2008)."""
+    descending = -np.sort(-rows, axis=1)
+    excess = (descending.cumsum(axis=1) - 1) / np.arange(1, rows.shape[1] + 1)
+    last = (descending > excess).sum(axis=1) - 1
+    return np.maximum(rows - excess[np.arange(len(rows)), last][:, None], 0)
+
+
+def expl_after_updates(name: str, eps: float, updates: int) -> list[float]:
+    """Expl of the victim before each update of gradient ascent against the best response, and after the last."""
+    game, benign, nu, _ = drawn(name)
+    course = []
+    for _ in range(updates):
+        response = best_response(game, nu, benign, eps)
+        course.append(-response.value)
+        nu = onto_simplex(nu + 0.01 * gradient(game, nu, response.alpha, benign, eps)[0])
+    return [*course, exploitability(game, nu, benign, eps)]
+
+
+def check_golden(name: str, eps: float, golden: dict[str, float]) -> None:
+    game, benign, nu, alpha = drawn(name)
+    nu_gradient, alpha_gradient = gradient(game, nu, alpha, benign, eps)
+    ours = {
+        "J": expected_value(game, nu, mixed(benign, alpha, eps)),
+        "expl_nu0": exploitability(game, nu, benign, eps),
+        "expl_uniform": exploitability(game, uniform(nu), benign, eps),
+        "expl_first": exploitability(game, first(nu), benign, eps),
+        "grad_nu_norm": np.linalg.norm(nu_gradient),
+        "grad_al_norm": np.linalg.norm(alpha_gradient),
+        "grad_nu_00": nu_gradient[0, 0],
+        "grad_al_00": alpha_gradient[0, 0],
+    }
+    assert ours == {key: pytest.approx(golden[key], abs=1e-8) for key in ours}
+
+
+@pytest.mark.parametrize(("name", "eps"), GOLDEN)
+def test_golden_numbers(name: str, eps: float) -> None:
+    check_golden(name, eps, GOLDEN[name, eps])
+
+
+def test_golden_course_of_the_min_oracle() -> None:
+    course = expl_after_updates("G3", 1.0, 200)
+    assert {k: course[k] for k in GOLDEN_MIN_ORACLE_G3} == {
+        k: pytest.approx(expl, abs=1e-8) for k, expl in GOLDEN_MIN_ORACLE_G3.items()
+    }
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the complete golden numbers are not part of the project")
+@pytest.mark.parametrize("name", SPECS)
+def test_all_golden_numbers(name: str) -> None:
+    golden = json.loads(SHARED.read_text())[name]
+    assert golden["spec"] == SPECS[name]
+    for eps, numbers in golden["by_eps"].items():
+        check_golden(name, float(eps), numbers)
+        if course := numbers.get("alg1_eta0.01"):
+            ours = expl_after_updates(name, float(eps), 200)
+            assert [ours[int(k)] for k in course] == pytest.approx(list(course.values()), abs=1e-8)
+            assert min(ours) >= numbers["min_expl"] - 1e-8
+
+
+def test_two_states_by_hand() -> None:
+    # From state 0 the attacker's b=1 leads to the absorbing state 1, b=0 stays; staying in 0 pays 1, in 1 nothing.
+    # V(0) = 1 + gamma (1 - p) V(0) with p the probability of b=1, and d(0) = (1 - gamma) V(0).
+    P = np.zeros((2, 1, 2, 2))
+    P[0, 0, 0, 0] = P[0, 0, 1, 1] = P[1, 0, :, 1] = 1
+    r = np.zeros((2, 1, 2))
+    r[0] = 1
+    game = MarkovGame(P, r, np.array([1.0, 0.0]), 0.5)
+    nu, p = np.ones((2, 1)), 0.4
+    alpha = np.array([[1 - p, p], [1.0, 0.0]])
+    expected = 1 / (1 - 0.5 * (1 - p))
+    np.testing.assert_allclose(value(game, nu, alpha), [expected, 0], atol=1e-15)
+    np.testing.assert_allclose(visitation(game, nu, alpha), [0.5 * expected, 1 - 0.5 * expected], atol=1e-15)
+    np.testing.assert_allclose(q_attacker(game, nu, alpha), [[1 + 0.5 * expected, 1], [0, 0]], atol=1e-15)
+    # The benign agent stays, so under budget eps the attacker can only leave with probability eps.
+    benign = np.array([[1.0, 0.0], [1.0, 0.0]])
+    response = best_response(game, nu, benign, 0.3)
+    assert response.alpha.tolist() == [[0, 1], [1, 0]]
+    assert response.value == pytest.approx(1 / (1 - 0.5 * 0.7), abs=1e-14)
+
+
+@given(games, budgets)
+def test_values_agree_with_each_other(drawn: RandomGame, eps: float) -> None:
+    game, benign, nu, alpha = drawn
+    played = mixed(benign, alpha, eps)
+    v, d = value(game, nu, played), visitation(game, nu, played)
+    tolerance = 1e-11 / (1 - game.gamma)
+    np.testing.assert_allclose((nu * q_victim(game, nu, played)).sum(axis=1), v, atol=tolerance)
+    np.testing.assert_allclose((played * q_attacker(game, nu, played)).sum(axis=1), v, atol=tolerance)
+    assert d.sum() == pytest.approx(1, abs=1e-12)
+    reward = np.einsum("sab,sa,sb->s", game.r, nu, played)
+    assert d @ reward / (1 - game.gamma) == pytest.approx(game.rho @ v, abs=tolerance)
+
+
+@given(games, budgets)
+def test_gradient_by_finite_differences(drawn: RandomGame, eps: float) -> None:
+    """Along a segment between two policies, which never leaves the simplex."""
+    game, benign, nu, alpha = drawn
+    other_nu, other_alpha = uniform(nu), uniform(alpha)
+    h = 1e-5
+
+    def along(t: float, move_nu: bool) -> float:
+        a, b = (t, 0.5) if move_nu else (0.5, t)
+        attacker = mixed(benign, (1 - b) * alpha + b * other_alpha, eps)
+        return expected_value(game, (1 - a) * nu + a * other_nu, attacker)
+
+    middle = gradient(game, (nu + other_nu) / 2, (alpha + other_alpha) / 2, benign, eps)
+    for move_nu, slope, direction in ((True, middle[0], other_nu - nu), (False, middle[1], other_alpha - alpha)):
+        difference = (along(0.5 + h, move_nu) - along(0.5 - h, move_nu)) / (2 * h)
+        assert difference == pytest.approx((slope * direction).sum(), rel=1e-5, abs=1e-5)
+
+
+@given(games, budgets)
+def test_no_adversary_does_better_than_the_best_response(drawn: RandomGame, eps: float) -> None:
+    game, benign, nu, alpha = drawn
+    response = best_response(game, nu, benign, eps)
+    tolerance = 1e-11 / (1 - game.gamma)
+    played = mixed(benign, response.alpha, eps)
+    assert expected_value(game, nu, played) == pytest.approx(response.value, abs=tolerance)
+    for other in (alpha, uniform(alpha), *np.eye(alpha.shape[1])[:, None].repeat(len(alpha), axis=1)):
+        assert expected_value(game, nu, mixed(benign, other, eps)) >= response.value - tolerance
+
+
+@given(games, budgets, budgets)
+def test_exploitability_grows_with_the_budget(drawn: RandomGame, one: float, other: float) -> None:
+    game, benign, nu, _ = drawn
+    small, large = sorted((one, other))
+    assert exploitability(game, nu, benign, small) <= exploitability(game, nu, benign, large) + 1e-9
+
+
+@given(games)
+def test_no_budget_no_attack(drawn: RandomGame) -> None:
+    game, benign, nu, _ = drawn
+    response = best_response(game, nu, benign, 0.0)
+    assert response.value == pytest.approx(expected_value(game, nu, benign), abs=1e-11 / (1 - game.gamma))
+    assert response.alpha[:, 0].tolist() == [1] * len(nu)  # all are equally good: the lowest action
+
+
+def test_refuses_what_does_not_fit() -> None:
+    game, benign, nu, alpha = drawn("G2")
+    with pytest.raises(InputError, match=r"victim's policy: expected shape \[3, 3\], got \[3, 2\]"):
+        value(game, alpha, alpha)
+    with pytest.raises(InputError, match=r"attacker's policy\[0\]: expected probabilities that sum to 1"):
+        visitation(game, nu, 2 * alpha)
+    with pytest.raises(InputError, match="budget"):
+        best_response(game, nu, benign, 1.1)

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from sparring.games import make
+from sparring.games.robosumo.render import NoPicture, frame
+from sparring.games.robosumo.sumo import RoboSumo
+
+
+@pytest.fixture(scope="module")
+def game() -> RoboSumo:
+    game = make("robosumo/ant-vs-bug", num_games=2)
+    assert isinstance(game, RoboSumo)
+    game.reset(0)
+    try:
+        frame(game)
+    except NoPicture as error:
+        pytest.skip(str(error))
+    return game
+
+
+def _share(picture: np.ndarray, reddish: bool) -> float:
+    """Part of the picture in a robot's colour: (.5, .25, .25) or (.25, .5, .5)."""
+    red, green, blue = (picture[..., c].astype(int) for c in range(3))
+    ours = (red > 1.5 * green) & (red > 1.5 * blue) if reddish else (green > 1.3 * red) & (blue > 1.3 * red)
+    return ours.mean()
+
+
+def test_both_robots_are_in_the_picture(game: RoboSumo) -> None:
+    for match in range(2):
+        picture = frame(game, match)
+        assert picture.shape == (480, 640, 3)
+        assert picture.dtype == np.uint8
+        assert _share(picture, reddish=True) > 0.003
+        assert _share(picture, reddish=False) > 0.003
+    assert (game.frame(1) == frame(game, 1)).all()
+
+
+def test_pictures_show_the_moment_and_drawing_changes_nothing(game: RoboSumo) -> None:
+    first = frame(game)
+    assert (frame(game) == first).all()
+    assert (frame(game, 1) != first).any()
+    before = game.get_state()
+    step = game.step({"ant0": np.ones((2, 8)), "bug1": np.ones((2, 12))})
+    assert (frame(game) != first).any()
+    observation = game.set_state(before)
+    frame(game)
+    again = game.step({"ant0": np.ones((2, 8)), "bug1": np.ones((2, 12))})
+    assert again.observation["ant0"].tolist() == step.observation["ant0"].tolist() != observation["ant0"].tolist()
+
+
+def test_without_opengl_the_reason_is_told() -> None:
+    code = (
+        "from sparring.games import make; from sparring.games.robosumo.render import NoPicture, frame\n"
+        "game = make('robosumo/ant-vs-ant'); game.reset(0)\n"
+        "try: frame(game)\n"
+        "except NoPicture as error: print(error)\n"
+    )
+    environment = os.environ | {"MUJOCO_GL": "disable"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("no picture: OpenGL cannot be used")
+    assert done.stdout.count("\n") == 1

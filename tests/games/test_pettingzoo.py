@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from pettingzoo.test import parallel_api_test, parallel_seed_test
+
+from sparring.errors import InputError
+from sparring.games import make
+from sparring.games.pettingzoo import make_parallel_env
+
+GAME = "robosumo/ant-vs-bug,integrator=euler"
+
+
+def test_pettingzoos_own_tests_pass() -> None:
+    parallel_api_test(make_parallel_env(GAME), num_cycles=300)
+    parallel_seed_test(lambda: make_parallel_env(GAME), num_cycles=100)
+
+
+def test_a_match_is_that_of_the_game_and_ends_once() -> None:
+    env, game = make_parallel_env(GAME), make(GAME, threads=1)
+    observation, infos = env.reset(seed=5)
+    assert set(infos) == set(game.agents) == set(env.agents)
+    # The environment draws a seed for every match from the one it is given.
+    first = game.reset(int(np.random.default_rng(5).integers(2**63)))
+    rng = np.random.default_rng(0)
+    steps = 0
+    while env.agents:
+        for agent in game.agents:
+            assert observation[agent].tolist() == first[agent][0].tolist()
+            assert env.observation_space(agent).contains(observation[agent])
+        actions = {a: rng.uniform(-1, 1, env.action_space(a).shape).astype(np.float32) for a in game.agents}
+        observation, rewards, terminations, truncations, infos = env.step(actions)
+        step = game.step({a: x[None] for a, x in actions.items()})
+        first = step.final_observation
+        steps += 1
+        for i, agent in enumerate(game.agents):
+            assert rewards[agent] == step.reward[agent][0]
+            assert terminations[agent] == step.terminated[0]
+            assert not truncations[agent]
+            assert infos[agent]["won"] == (step.winner[0] == i)
+            assert infos[agent]["ctrl"] == step.info["ctrl"][agent][0]
+            assert not infos[agent]["invalid"]
+    assert 10 < steps < 501
+    assert all(terminations.values())
+    # The last observation is that of the end, not of the next match.
+    assert observation["ant0"].tolist() == step.final_observation["ant0"][0].tolist()
+    assert observation["ant0"].tolist() != step.observation["ant0"][0].tolist()
+    with pytest.raises(InputError, match="the match is over; call reset"):
+        env.step(actions)
+
+
+def test_resets_without_a_seed_go_on_from_the_last_one() -> None:
+    env, other = make_parallel_env(GAME), make_parallel_env(GAME)
+    starts = [env.reset(seed=1)[0]["ant0"], env.reset()[0]["ant0"], env.reset()[0]["ant0"]]
+    again = [other.reset(seed=1)[0]["ant0"], other.reset()[0]["ant0"], other.reset()[0]["ant0"]]
+    assert np.array(starts).tolist() == np.array(again).tolist()
+    assert len({s.tobytes() for s in starts}) == 3
+
+
+def test_a_time_limit_truncates(monkeypatch: pytest.MonkeyPatch) -> None:
+    game = make(GAME, threads=1)
+    game.reset(0)
+    late = game.get_state() | {"steps": np.array([500])}
+    monkeypatch.setitem(sys.modules, "late", SimpleNamespace(factory=lambda num_games: game))  # type: ignore[arg-type]
+    env = make_parallel_env("late:factory")
+    env.reset(seed=0)
+    game.set_state(late)
+    _, _, terminations, truncations, infos = env.step({"ant0": np.zeros(8), "bug1": np.zeros(12)})
+    assert truncations == {"ant0": True, "bug1": True}
+    assert terminations == {"ant0": False, "bug1": False}
+    assert not infos["ant0"]["invalid"]
+    assert env.agents == []
+
+
+def test_broken_physics_truncates_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    game = make(GAME, threads=1)
+    monkeypatch.setitem(sys.modules, "broken", SimpleNamespace(factory=lambda num_games: game))  # type: ignore[arg-type]
+    env = make_parallel_env("broken:factory")
+    env.reset(seed=0)
+    state = game.get_state()
+    state["physics"][0, 8] = np.nan
+    game.set_state(state)
+    observation, rewards, terminations, truncations, infos = env.step({"ant0": np.zeros(8), "bug1": np.zeros(12)})
+    assert truncations == {"ant0": True, "bug1": True}
+    assert terminations == {"ant0": False, "bug1": False}
+    assert infos["ant0"]["invalid"]
+    assert rewards == {"ant0": 0, "bug1": 0}
+    assert np.isfinite(observation["bug1"]).all()
+
+
+def test_bad_calls_are_refused() -> None:
+    with pytest.raises(InputError, match="expected render_mode None or"):
+        make_parallel_env(GAME, render_mode="human")
+    with pytest.raises(InputError, match="runs within JAX alone"):
+        make_parallel_env("matrix/rps")
+    env = make_parallel_env(GAME)
+    env.reset(seed=0)
+    with pytest.raises(InputError, match="no action for bug1"):
+        env.step({"ant0": np.zeros(8)})
+    with pytest.raises(InputError, match="NaN or infinite"):
+        env.step({"ant0": np.zeros(8), "bug1": np.full(12, np.nan)})
+    with pytest.raises(InputError, match="expected actions of size 8"):
+        env.step({"ant0": np.zeros(3), "bug1": np.zeros(12)})
+    assert env.render() is None

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import hypothesis.extra.numpy as hnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparring.errors import InputError
+from sparring.metrics.shift import wasserstein2
+
+states = hnp.arrays(
+    np.float64, hnp.array_shapes(min_dims=2, max_dims=2, max_side=6), elements=st.floats(-10, 10, width=16)
+)
+
+
+@given(states, st.randoms(use_true_random=False))
+def test_the_same_sample_in_any_order_and_repeated_is_at_distance_zero(x: np.ndarray, random) -> None:
+    rows = list(range(len(x)))
+    random.shuffle(rows)
+    assert wasserstein2(x, x[rows]) == 0
+    assert wasserstein2(x, np.repeat(x, 3, axis=0)) == pytest.approx(0, abs=1e-12)
+    assert wasserstein2(np.repeat(x, 2, axis=0), np.repeat(x, 3, axis=0)) == pytest.approx(0, abs=1e-12)
+
+
+@given(st.floats(-5, 5), st.integers(2, 40), st.integers(1, 4))
+def test_a_translation_by_c_deviations_is_at_distance_c(c: float, n: int, features: int) -> None:
+    x = np.random.default_rng(n).normal(size=(n, features)) * 10.0 ** np.arange(features)
+    assert wasserstein2(x, x + c * x.std(axis=0)) == pytest.approx(abs(c))
+
+
+@given(st.floats(0.1, 5))
+def test_a_scaling_about_the_mean(c: float) -> None:
+    x = np.random.default_rng(0).normal(size=(50, 2))
+    # Closed form: the quantiles differ by (c - 1)(x - mean), whose root mean square is |c - 1| deviations.
+    assert wasserstein2(x, x.mean(axis=0) + c * (x - x.mean(axis=0))) == pytest.approx(abs(c - 1))
+
+
+def test_normal_distributions_approach_the_closed_form() -> None:
+    rng = np.random.default_rng(5)
+    a, b = rng.normal(0, 1, (20000, 1)), rng.normal(0.7, 1.5, (30000, 1))
+    # W2 of two normal distributions: sqrt((difference of means)^2 + (difference of deviations)^2).
+    assert wasserstein2(a, b) == pytest.approx(np.hypot(0.7, 0.5), abs=0.03)
+
+
+def test_samples_of_different_sizes_by_hand() -> None:
+    # Quantile functions: 0 | 2 at halves, 0 | 1 | 5 at thirds; the reference's deviation is 1.
+    # On sixths: (0-0) (0-0) (0-1) (2-1) (2-5) (2-5), squares 0 0 1 1 9 9, mean 20/6.
+    assert wasserstein2([[0.0], [2.0]], [[0.0], [1.0], [5.0]]) == pytest.approx(np.sqrt(20 / 6))
+
+
+@given(states, states)
+def test_symmetric_up_to_the_unit(x: np.ndarray, y: np.ndarray) -> None:
+    features = min(x.shape[1], y.shape[1])
+    x, y = x[:, :features], y[:, :features]
+    for d in range(features):
+        forth = wasserstein2(x[:, [d]], y[:, [d]]) * unit(x[:, d])
+        back = wasserstein2(y[:, [d]], x[:, [d]]) * unit(y[:, d])
+        assert forth == pytest.approx(back, abs=1e-9)
+
+
+def unit(column: np.ndarray) -> float:
+    return 1.0 if column.std() < 1e-6 else column.std()
+
+
+def test_several_features_are_combined_as_root_mean_square() -> None:
+    x = np.random.default_rng(1).normal(size=(30, 2))
+    y = x + x.std(axis=0) * [3.0, 0.0]
+    assert wasserstein2(x, y) == pytest.approx(np.sqrt((9 + 0) / 2))
+
+
+def test_a_constant_feature_keeps_its_own_unit() -> None:
+    x = np.full((5, 1), 0.1, np.float32)  # its mean, hence its deviation, is off by rounding
+    assert wasserstein2(x, x + 2) == pytest.approx(2)
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [(np.zeros((0, 2)), np.zeros((3, 2))), (np.zeros((3, 2)), np.zeros((3, 1))), (np.zeros(3), np.zeros((3, 1)))],
+)
+def test_shapes_that_do_not_fit(x: np.ndarray, y: np.ndarray) -> None:
+    with pytest.raises(InputError, match=r"expected states \[n, D\]"):
+        wasserstein2(x, y)
+
+
+def test_values_that_are_not_finite() -> None:
+    with pytest.raises(InputError, match="NaN or infinity"):
+        wasserstein2([[0.0]], [[np.nan]])

@@ -1,0 +1,49 @@
+"""An audit with made-up numbers, complete enough for every part of a report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sparring.metrics.outcome import wilson
+
+
+def rates(wins: int, draws: int, n: int = 400) -> dict[str, Any]:
+    counts = {"win": wins, "draw": draws, "loss": n - wins - draws}
+    result: dict[str, Any] = {key: count / n for key, count in counts.items()}
+    result |= {f"{key}_ci": list(wilson(count, n)) for key, count in counts.items()}
+    result |= {"episodes": n, "invalid": 0, "mean_length": 212.5, "victim_return": -10.0, "attacker_return": 12.0}
+    return result | {"victim_return_ci": [-12.0, -8.0], "attacker_return_ci": [9.0, 15.0]}
+
+
+def result(budget: float, wins: int) -> dict[str, Any]:
+    return rates(wins, 20) | {
+        "budget": budget,
+        "attacker": f"run:attack-{budget:g}",
+        "attack_steps": 2_000_000,
+        "oracle": "learned (lower bound)",
+        "shift": 0.4 * budget,
+        "shift_noise_floor": 0.05,
+        "baselines": {"benign": rates(184, 30), "zero": rates(20, 60), "random": rates(40, 50)},
+    }
+
+
+@pytest.fixture
+def audit() -> dict[str, Any]:
+    points = [[step * 1e5, 0.4 + 0.02 * step, 0.35 + 0.02 * step, 0.45 + 0.02 * step] for step in range(10)]
+    return {
+        "game": "robosumo/ant-vs-ant",
+        "victim": "builtin:ant",
+        "victim_seat": 0,
+        "benign": "builtin:ant",
+        "seed": 3,
+        "command": "sparring audit robosumo/ant-vs-ant --seed 3",
+        "versions": {"sparring": "0.1.0", "python": "3.11"},
+        "settings": {"episodes": 400, "learner": {"name": "ppo", "clip": 0.2}},
+        "budgets": [result(0.5, 205), result(1.0, 252), result(0.25, 190)],
+        "curves": [{"budget": 0.5, "seed": 0, "points": points}, {"budget": 1.0, "seed": 0, "points": points}],
+        "wall_time_s": 1800.0,
+        "not_tested": ["Attackers with memory were not tried."],
+        "no_clip": "no OpenGL here",
+    }

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sparring.errors import InputError
+from sparring.report.schema import check
+
+
+def test_a_complete_audit_passes_unchanged(audit: dict[str, Any]) -> None:
+    assert check(audit) is audit
+
+
+def test_every_required_key_is_missed(audit: dict[str, Any]) -> None:
+    optional = {"no_clip"}
+    for key in audit.keys() - optional:
+        with pytest.raises(InputError, match=f"the audit lacks '{key}'"):
+            check({name: value for name, value in audit.items() if name != key})
+    check({name: value for name, value in audit.items() if name not in optional})
+    for key in list(audit["budgets"][1]):
+        short = {name: value for name, value in audit["budgets"][1].items() if name != key}
+        with pytest.raises(InputError, match=rf"budgets\[1\] lacks '{key}'"):
+            check({**audit, "budgets": [audit["budgets"][0], short]})
+
+
+def test_what_is_wrong_is_named(audit: dict[str, Any]) -> None:
+    def refused(change: dict[str, Any], message: str) -> None:
+        with pytest.raises(InputError, match=message):
+            check({**audit, "budgets": [audit["budgets"][0] | change]})
+
+    refused({"win": 1.2}, r"budgets\[0\]\.win: expected a rate in \[0, 1\]")
+    refused({"win": None}, r"budgets\[0\]\.win: expected a rate")
+    refused({"loss_ci": [0.1]}, r"budgets\[0\]\.loss: expected a rate")
+    refused({"episodes": 0}, r"budgets\[0\]\.episodes: expected at least one match, got 0")
+    refused({"baselines": {}}, r"budgets\[0\]\.baselines lacks 'benign'")
+    refused({"baselines": {"benign": {"win": 1}}}, r"budgets\[0\]\.baselines\.benign lacks 'attacker_return'")
+    refused({"baselines": [1]}, r"budgets\[0\]\.baselines: expected a JSON object, got list")
+    with pytest.raises(InputError, match="the audit has no budgets"):
+        check({**audit, "budgets": []})
+    with pytest.raises(InputError, match=r"curves\[0\] lacks 'points'"):
+        check({**audit, "curves": [{"budget": 1, "seed": 0}]})

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from sparring.console import interruptible, progress
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_raises_the_flag_and_a_second_one_stops(number: int, capfd: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(number)
+    with interruptible() as stop:
+        assert not stop()
+        os.kill(os.getpid(), number)
+        assert stop()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+    assert signal.getsignal(number) is before
+    assert capfd.readouterr().err.count("stopping after this round") == 1
+
+
+def test_outside_the_main_thread_signals_are_left_alone() -> None:
+    seen: list[object] = []
+
+    def body() -> None:
+        with interruptible() as stop:
+            seen.extend([stop(), signal.getsignal(signal.SIGINT)])
+
+    before = signal.getsignal(signal.SIGINT)
+    thread = threading.Thread(target=body)
+    thread.start()
+    thread.join()
+    assert seen == [False, before]
+
+
+def test_progress_without_a_terminal_is_plain_lines_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress(4, "attack", every=0) as advance:
+        for done in range(1, 5):
+            advance(done, f"win {done}")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(
+        r"attack: 1/4, \d+ s left, win 1\nattack: 2/4, \d+ s left, win 2\n"
+        r"attack: 3/4, \d+ s left, win 3\nattack: 4/4, win 4\n",
+        err,
+    )
+    with progress(4, "attack", every=1000) as advance:
+        for done in range(1, 5):
+            advance(done)
+    assert capsys.readouterr().err == "attack: 4/4\n"
+
+
+def test_progress_on_a_terminal_is_a_bar() -> None:
+    code = "from sparring.console import progress\nwith progress(3, 'attack [x]') as advance: advance(3, 'win [1]')"
+    controller, terminal = os.openpty()
+    subprocess.run(
+        [sys.executable, "-c", code], stderr=terminal, stdout=subprocess.DEVNULL, env={**os.environ, "TERM": "xterm"}
+    )
+    os.close(terminal)
+    shown = b""
+    try:
+        while data := os.read(controller, 4096):
+            shown += data
+    except OSError:  # Linux's word for the end of a closed terminal
+        pass
+    finally:
+        os.close(controller)
+    assert b"attack [x]" in shown
+    assert b"3/3" in shown
+    assert b"win [1]" in shown
