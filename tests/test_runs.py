@@ -53,6 +53,7 @@ def test_config_and_status(tmp_path: Path) -> None:
     [
         (KeyboardInterrupt(), "interrupted", ""),
         (RuntimeError("the physics broke"), "failed", "RuntimeError: the physics broke"),
+        (SystemExit(130), "interrupted", ""),
         (None, "interrupted", ""),
     ],
 )
@@ -74,6 +75,17 @@ def test_a_run_that_never_said_done_is_not_done(
     with pytest.raises(InputError, match="the run is not done"):
         runs.verify_manifest(tmp_path / "run")
     Run.open(tmp_path / "run").__exit__(None, None, None)  # the lock is free
+
+
+def test_what_finish_said_stands(tmp_path: Path) -> None:
+    def body() -> None:
+        with create(tmp_path / "run") as run:
+            run.finish()
+            sys.exit(1)  # as for a finding above a limit
+
+    with pytest.raises(SystemExit):
+        body()
+    assert runs.read_status(tmp_path / "run")["state"] == "done"
 
 
 def test_folders_that_cannot_hold_a_new_run(tmp_path: Path) -> None:

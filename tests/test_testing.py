@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import pytest
 from sparring.errors import InputError
 from sparring.games import make, names
 from sparring.testing import check_game
-from sparring.types import NO_WINNER, Continuous, Spaces, Step
+from sparring.types import NO_WINNER, AgentID, Array, Continuous, Spaces, Step
 
 ROBOSUMO = [name for name in names() if name.startswith("robosumo/")]
 
@@ -28,12 +28,12 @@ def test_games_within_jax_keep_the_promises(game_id: str) -> None:
 class Walk:
     """A correct game: a walk along a line to +-3, with a random start; `spoil` breaks one promise."""
 
-    id = "test/walk"
-    agents = ("a", "b")
-    spaces = {"a": Spaces(1, Continuous(1)), "b": Spaces(1, Continuous(1))}
+    id: str = "test/walk"
+    agents: tuple[AgentID, ...] = ("a", "b")
 
     def __init__(self, num_games: int, spoil: Callable[[Walk, dict[str, Any]], None] | None = None) -> None:
         self.num_games, self.spoil = num_games, spoil
+        self.spaces: Mapping[AgentID, Spaces] = dict.fromkeys(self.agents, Spaces(1, Continuous(1)))
         self.place, self.count, self.seed = np.zeros(num_games), np.zeros(num_games, int), 0
 
     def _start(self, b: int) -> float:
@@ -48,12 +48,12 @@ class Walk:
         self.place = np.array([self._start(b) for b in range(self.num_games)])
         return self._observe()
 
-    def step(self, actions: dict[str, np.ndarray]) -> Step:
+    def step(self, actions: Mapping[AgentID, Array]) -> Step:
         self.place = self.place + actions["a"][:, 0] - actions["b"][:, 0]
         final = self._observe()
         terminated = np.abs(self.place) > 3
         winner = np.where(terminated, self.place < 0, NO_WINNER).astype(np.int8)
-        for b in np.flatnonzero(terminated):
+        for b in np.flatnonzero(terminated).tolist():
             self.count[b] += 1
             self.place[b] = self._start(b)
         parts: dict[str, Any] = {
@@ -73,7 +73,7 @@ class Walk:
     def get_state(self) -> dict[str, np.ndarray]:
         return {"place": self.place.copy(), "count": self.count.copy(), "seed": np.array(self.seed)}
 
-    def set_state(self, state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def set_state(self, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         self.place, self.count, self.seed = state["place"].copy(), state["count"].copy(), int(state["seed"])
         return self._observe()
 
@@ -136,7 +136,7 @@ def test_an_incomplete_state_is_found() -> None:
 
 def test_a_game_that_never_ends_is_found() -> None:
     class Endless(Walk):
-        def step(self, actions: dict[str, np.ndarray]) -> Step:
+        def step(self, actions: Mapping[AgentID, Array]) -> Step:
             return super().step({agent: 0 * action for agent, action in actions.items()})
 
     with pytest.raises(InputError, match="no match ended within 60 steps"):

@@ -11,6 +11,10 @@ from contextlib import contextmanager
 from typing import Protocol
 
 
+class Stopped(Exception):
+    """The user asked to stop, and what was reached so far has been saved."""
+
+
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
     """Turn Ctrl-C and SIGTERM into a flag that a driver polls between rounds, so that it can save and stop.

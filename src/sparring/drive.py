@@ -1,4 +1,4 @@
-"""Drives a training loop inside a run folder: stopping, records, checkpoints and progress, which loops know nothing of."""
+"""Drives a training loop inside a run folder: stopping, records, checkpoints, progress. The loops know nothing of it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,10 @@ from typing import Any
 import numpy as np
 
 from sparring import checkpoint
-from sparring.console import interruptible, progress
+from sparring.console import Stopped, interruptible, progress
 from sparring.runs import Run
 from sparring.training import Play, Side, TrainState, initial_state, saved_part, train, with_saved
 from sparring.types import NO_WINNER, AgentID, Game, Trajectory
-
-
-class Interrupted(Exception):
-    """The user asked to stop; everything is saved, and the run can be resumed."""
 
 
 def drive(
@@ -46,18 +42,18 @@ def drive(
       name: marks this training's checkpoint and events within a run that trains several.
 
     Raises:
-      Interrupted: Ctrl-C or SIGTERM; a checkpoint has been written.
+      Stopped: Ctrl-C or SIGTERM; a checkpoint has been written.
       InputError: as for `train`, or the checkpoint is of other settings.
     """
-    state = _resumed(run, game, sides, play, seed, name)
+    begun = _resumed(run, game, sides, play, seed, name)
     agent = next(iter(sides))
     saved_at = time.monotonic()
     with progress(steps, label) as advance, interruptible() as stop:
-        if state is not None:
-            advance(state.steps)
-        if state is not None and state.steps >= steps:
-            return state
-        for state in train(game, sides, play, seed, steps_per_round, state):
+        if begun is not None:
+            advance(begun.steps)
+            if begun.steps >= steps:
+                return begun
+        for state in train(game, sides, play, seed, steps_per_round, begun):
             assert state.trajectory is not None
             record = outcome_counts(state.trajectory, game.agents.index(agent))
             run.event(training=name, steps=state.steps, agent=agent, **record, metrics=_plain(state.metrics))
@@ -70,7 +66,7 @@ def drive(
             if done:
                 return state
             if stop():
-                raise Interrupted
+                raise Stopped
     raise AssertionError("training is endless")
 
 

@@ -24,3 +24,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
 def missing_extra(extra: str, module: str) -> InputError:
     """The error for a `module` that an optional `extra` brings and that is not installed."""
     return InputError(f'{module} is not installed: pip install "sparring[{extra}]"')
+
+
+class NoPicture(RuntimeError):
+    """This machine or game cannot draw; the message says why in one line. Everything but pictures works."""

@@ -57,9 +57,7 @@ class Normalizer(eqx.Module):
         total = self.count + n
         delta = mean - self.mean
         merged = (self.var * self.count + var * n + delta**2 * self.count * n / total) / total
-        return eqx.tree_at(
-            lambda s: (s.mean, s.var, s.count), self, (self.mean + delta * n / total, merged, total)
-        )
+        return eqx.tree_at(lambda s: (s.mean, s.var, s.count), self, (self.mean + delta * n / total, merged, total))
 
 
 def normalizer(size: int, floor: float = 1e-2, clip: float = 5.0) -> Normalizer:

@@ -221,7 +221,7 @@ def check_action(action: Array, space: Discrete | Continuous, who: str) -> None:
     if isinstance(space, Discrete):
         if action.ndim != 1 or not np.issubdtype(action.dtype, np.integer):
             raise InputError(f"{who}: expected integer actions of shape [B], got {action.dtype} {list(action.shape)}")
-        if action.size and not (0 <= action.min() and action.max() < space.n):
+        if action.size and not (action.min() >= 0 and action.max() < space.n):
             bad = action[(action < 0) | (action >= space.n)][0]
             raise InputError(f"{who}: action {bad} is out of range, expected 0 to {space.n - 1}")
         return

@@ -66,7 +66,8 @@ def rollout(
       record: the agents whose `Experience` is wanted.
 
     Returns:
-      The trajectory, [T, B, ...], and the state to go on from.
+      The trajectory, [T, B, ...], and the state to go on from. Without `record`, one call of T steps plays what T calls
+      of one step play.
 
     Raises:
       InputError: a policy returns NaN or actions that no policy can mean (agent and step are named).
@@ -169,11 +170,15 @@ def _decide(
     if groups.traceable:
         seen = {agent: state.observation[agent] for agent in groups.traceable}
         carried = {agent: state.policy[agent] for agent in groups.traceable}
-        decisions.update(_decide_traced(groups.arrays, groups.static, game.agents, record, key, seen, carried, state.first))
+        decisions.update(
+            _decide_traced(groups.arrays, groups.static, game.agents, record, key, seen, carried, state.first)
+        )
     for agent, policy in groups.host.items():
         initial = policy.initial_state(game.num_games)
         carried = jax.tree.map(
-            lambda i, s: np.where(state.first.reshape((-1,) + (1,) * (np.ndim(s) - 1)), i, s), initial, state.policy[agent]
+            lambda i, s: np.where(state.first.reshape((-1,) + (1,) * (np.ndim(s) - 1)), i, s),
+            initial,
+            state.policy[agent],
         )
         own = np.random.SeedSequence(np.asarray(key).tolist(), spawn_key=(game.agents.index(agent),))
         decisions[agent] = policy.act(own.generate_state(2), np.asarray(state.observation[agent]), carried)
@@ -240,7 +245,7 @@ def _rollout_host(
         step = game.step(_actions(game, decisions, t))
         cut = step.truncated | step.invalid
         final: dict[AgentID, Decision] = {}
-        if cut.any():
+        if record and cut.any():
             after = RolloutState((), step.final_observation, policy_state, np.zeros_like(state.first))
             final, _ = _decide(game, recorded, _key(rng), after, record)
         for agent in record:
@@ -255,7 +260,7 @@ def _rollout_host(
         firsts.append(state.first)
         ended = step.terminated | cut
         state = RolloutState((), step.observation, policy_state, ended)
-    last, _ = _decide(game, recorded, _key(rng), state, record)
+    last = _decide(game, recorded, _key(rng), state, record)[0] if record else {}
     return _trajectory(game, steps, np.stack(firsts), rows, last, begun), state
 
 
@@ -307,7 +312,9 @@ def _rollout_scan(
     def body(s: RolloutState, t: Array) -> tuple[RolloutState, Any]:
         key_t = jax.random.fold_in(act_key, t)
         decisions = decide(key_t, s)
-        game_state, step = game.step(s.game, {a: d.action for a, d in decisions.items()}, jax.random.fold_in(game_key, t))
+        game_state, step = game.step(
+            s.game, {a: d.action for a, d in decisions.items()}, jax.random.fold_in(game_key, t)
+        )
         policy_state = {a: d.state for a, d in decisions.items()}
         ended = step.terminated | step.truncated | step.invalid
         after = RolloutState(game_state, step.final_observation, policy_state, jnp.zeros_like(ended))

@@ -49,7 +49,7 @@ _NO_RESULTS = frozenset({STATUS, MANIFEST, LOCK, "report.html"})
 class Run:
     """A run folder that this process holds the lock of. Use it as a context manager: leaving releases the lock.
 
-    Leaving through an exception marks the run failed (interrupted, for Ctrl-C); leaving without `finish`, interrupted.
+    Leaving without `finish` marks the run failed if an exception was the cause, else (and for Ctrl-C) interrupted.
     """
 
     folder: Path
@@ -103,9 +103,9 @@ class Run:
                 "started": now.isoformat(timespec="seconds"),
                 "versions": versions(),
             }
-            write_json(folder / CONFIG, config)
             run = cls(folder, config, lock)
             run._set_status("running", 0, 0, "")
+            write_json(folder / CONFIG, config)  # last: it makes the folder a run
         except BaseException:
             lock.release()
             raise
@@ -190,10 +190,12 @@ class Run:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         try:
-            if kind is not None and not issubclass(kind, (KeyboardInterrupt, GeneratorExit)):
-                self.finish("failed", f"{kind.__name__}: {error}")
-            elif read_status(self.folder)["state"] == "running":
+            if read_status(self.folder)["state"] != "running":
+                return  # `finish` has said how it ended
+            if kind is None or issubclass(kind, (KeyboardInterrupt, GeneratorExit, SystemExit)):
                 self.finish("interrupted")
+            else:
+                self.finish("failed", f"{kind.__name__}: {error}")
         finally:
             self._lock.release()
 

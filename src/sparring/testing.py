@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from sparring.errors import InputError
-from sparring.types import NO_WINNER, AgentID, Continuous, FunctionalGame, Game, Step, VectorGame
+from sparring.games.hosted import hosted
+from sparring.types import NO_WINNER, AgentID, Array, Continuous, FunctionalGame, Game, Step, VectorGame
 
 _MATCHES = 3
 _SAVED_AT = 5  # steps played before the state is saved
@@ -20,10 +21,10 @@ Arrays = dict[str, np.ndarray]
 def check_game(factory: Callable[..., Game], max_steps: int = 2000) -> None:
     """Play matches with random actions and check the game's promises.
 
-    Of every game: names, shapes and types; finite numbers; a match ends in one way only, and has a winner only if it
-    was decided; `final_observation` is `observation` where none ended; the same seed gives the same bits.
-    Of a game on the host also: what it returned stays as it was; a new game goes on bit for bit from a saved state;
-    a match does not depend on those beside it.
+    Names, shapes and types; finite numbers; a match ends in one way only, and has a winner only if it was decided;
+    `final_observation` is `observation` where none ended; what was returned stays as it was; the same seed gives the
+    same bits; a new game goes on bit for bit from a saved state; and, of a game on the host, a match does not depend
+    on those beside it (one within JAX draws all matches from one key).
 
     Args:
       factory: called with `num_games`, as for the id `package.module:factory`.
@@ -32,65 +33,43 @@ def check_game(factory: Callable[..., Game], max_steps: int = 2000) -> None:
     Raises:
       InputError: the first promise that is broken.
     """
-    game = factory(num_games=_MATCHES)
-    _check_names(game)
-    first, step = _begin(game)
+
+    def new(num_games: int) -> VectorGame:
+        return hosted(_check_names(factory(num_games=num_games), num_games))
+
+    game = new(_MATCHES)
+    first = game.reset(0)
     _check_observation(game, "after reset", first)
     first = _named("observation", first)
     returned: list[Step] = []
     played: list[Arrays] = []
     saved: dict[str, np.ndarray] = {}
     for t in range(max_steps):
-        returned.append(step(_actions(game, t), t))
+        returned.append(game.step(_actions(game, t)))
         _check_step(game, f"at step {t}", returned[-1])
         played.append(_flatten(returned[-1]))
-        if t == _SAVED_AT and isinstance(game, VectorGame):
+        if t == _SAVED_AT:
             saved = game.get_state()
         if t + 1 >= _MIN_STEPS and any(_ended(step).any() for step in returned):
             break
     else:
         raise InputError(f"{game.id}: no match ended within {max_steps} steps of random actions: raise max_steps")
+    for t, (step, copy) in enumerate(zip(returned, played, strict=True)):
+        _require_equal(game, _flatten(step), copy, f"the arrays returned at step {t}, looked at again later")
+    game.close()
 
-    again = factory(num_games=_MATCHES)
-    _check_replay(again, *_begin(again), [first, *played], "a second game with the same seed and actions")
-    if isinstance(game, VectorGame):
-        for t, (result, copy) in enumerate(zip(returned, played, strict=True)):
-            _require_equal(game, _flatten(result), copy, f"the arrays returned at step {t}, looked at again later")
-        restored = factory(num_games=_MATCHES)
-        assert isinstance(restored, VectorGame)
-        observation = restored.set_state(saved)
-        wanted = [_observations(played[_SAVED_AT]), *played[_SAVED_AT + 1 :]]
-        _check_replay(restored, observation, _stepper(restored), wanted, "a new game after set_state", _SAVED_AT + 1)
-        alone = factory(num_games=1)
-        wanted = [{name: values[:1] for name, values in arrays.items()} for arrays in [first, *played]]
-        _check_replay(alone, *_begin(alone), wanted, "the first match played alone")
-        for opened in (game, again, restored, alone):
-            opened.close()
+    again = new(_MATCHES)
+    _check_replay(again, again.reset(0), [first, *played], "a second game with the same seed and actions")
+    restored = new(_MATCHES)
+    after = [_observations(played[_SAVED_AT]), *played[_SAVED_AT + 1 :]]
+    _check_replay(restored, restored.set_state(saved), after, "a new game after set_state", _SAVED_AT + 1)
+    if isinstance(factory(num_games=1), VectorGame):
+        alone = new(1)
+        ours = [{name: values[:1] for name, values in arrays.items()} for arrays in [first, *played]]
+        _check_replay(alone, alone.reset(0), ours, "the first match played alone")
 
 
-def _begin(game: Game) -> tuple[Mapping[AgentID, Any], Callable[[Mapping[AgentID, Any], int], Step]]:
-    """The first observations, and the function that plays step t."""
-    if isinstance(game, VectorGame):
-        return game.reset(0), _stepper(game)
-    import jax
-
-    key = jax.random.key_data(jax.random.key(0))
-    state, observation = game.init(key)
-    compiled = jax.jit(game.step)
-
-    def step(actions: Mapping[AgentID, Any], t: int) -> Step:
-        nonlocal state
-        state, result = compiled(state, actions, jax.random.fold_in(key, t))
-        return result
-
-    return observation, step
-
-
-def _stepper(game: VectorGame) -> Callable[[Mapping[AgentID, Any], int], Step]:
-    return lambda actions, t: game.step(actions)
-
-
-def _actions(game: Game, t: int) -> dict[AgentID, np.ndarray]:
+def _actions(game: VectorGame, t: int) -> dict[AgentID, np.ndarray]:
     """Random actions of step t; a match gets the same ones whatever the number of matches."""
     rng, actions = np.random.default_rng(t), {}
     for agent in game.agents:
@@ -103,13 +82,14 @@ def _actions(game: Game, t: int) -> dict[AgentID, np.ndarray]:
     return actions
 
 
-def _check_names(game: Game) -> None:
+def _check_names(game: Game, num_games: int) -> Game:
     if not isinstance(game, VectorGame | FunctionalGame):
         raise InputError(f"{type(game).__name__}: neither a VectorGame nor a FunctionalGame: see sparring.types")
-    if game.num_games != _MATCHES:
-        raise InputError(f"{game.id}: called with num_games={_MATCHES}, but has num_games {game.num_games}")
+    if game.num_games != num_games:
+        raise InputError(f"{game.id}: called with num_games={num_games}, but has num_games {game.num_games}")
     if len(set(game.agents)) != len(game.agents) or set(game.spaces) != set(game.agents):
         raise InputError(f"{game.id}: agents {game.agents} must be different, and each must have a space")
+    return game
 
 
 def _check_observation(game: Game, when: str, observation: Mapping[AgentID, Any]) -> None:
@@ -131,8 +111,7 @@ def _check_step(game: Game, when: str, step: Step) -> None:
     for name in ("terminated", "truncated", "invalid"):
         _check_array(game, f"{name} {when}", getattr(step, name), (_MATCHES,), np.bool_)
     _check_array(game, f"winner {when}", step.winner, (_MATCHES,), np.int8)
-    ways = sum(np.asarray(x).astype(int) for x in (step.terminated, step.truncated, step.invalid))
-    if (ways > 1).any():
+    if (np.sum([step.terminated, step.truncated, step.invalid], axis=0) > 1).any():
         raise InputError(f"{game.id}: a match ended in two ways {when}: terminated, truncated and invalid exclude")
     winner = np.asarray(step.winner)
     if ((winner < NO_WINNER) | (winner >= len(game.agents))).any():
@@ -155,16 +134,12 @@ def _check_array(game: Game, what: str, array: Any, shape: tuple[int, ...], dtyp
 
 
 def _check_replay(
-    game: Game,
-    first: Mapping[AgentID, Any],
-    step: Callable[[Mapping[AgentID, Any], int], Step],
-    wanted: list[Arrays],
-    who: str,
-    start: int = 0,
+    game: VectorGame, first: Mapping[AgentID, Array], wanted: list[Arrays], who: str, start: int = 0
 ) -> None:
     _require_equal(game, _named("observation", first), wanted[0], f"{who}: first observation")
     for t, arrays in enumerate(wanted[1:], start):
-        _require_equal(game, _flatten(step(_actions(game, t), t)), arrays, f"{who}: step {t}")
+        _require_equal(game, _flatten(game.step(_actions(game, t))), arrays, f"{who}: step {t}")
+    game.close()
 
 
 def _require_equal(game: Game, got: Arrays, wanted: Arrays, who: str) -> None:

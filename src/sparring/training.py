@@ -117,7 +117,9 @@ def train(
                 key = rng.integers(0, 2**32, 2, np.uint32)
                 learners[agent], metrics[agent] = side.learner.update(learners[agent], experience, key)
             if side.snapshot_every and (round_ + 1) % side.snapshot_every == 0:
-                snapshots[agent] = _thinned((*snapshots[agent], side.learner.policy(learners[agent])), side.max_snapshots)
+                snapshots[agent] = _thinned(
+                    (*snapshots[agent], side.learner.policy(learners[agent])), side.max_snapshots
+                )
         round_ += 1
         matches = game.get_state() if isinstance(game, VectorGame) else {}
         yield TrainState(dict(learners), dict(snapshots), played, matches, round_, steps, metrics, trajectory)
@@ -165,7 +167,10 @@ def saved_part(state: TrainState) -> Any:
 
 
 def with_saved(
-    template: TrainState, sides: Mapping[AgentID, Side], num_snapshots: Mapping[AgentID, int], load: Callable[[Any], Any]
+    template: TrainState,
+    sides: Mapping[AgentID, Side],
+    num_snapshots: Mapping[AgentID, int],
+    load: Callable[[Any], Any],
 ) -> TrainState:
     """The state whose arrays `load` reads, given a tree of the same structure.
 
@@ -178,9 +183,7 @@ def with_saved(
     snapshots = {a: (side.learner.policy(template.learners[a]),) * num_snapshots[a] for a, side in sides.items()}
     saved = load(saved_part(template._replace(snapshots=snapshots)))
     round_, steps = (int(x) for x in saved["clock"])
-    return TrainState(
-        saved["learners"], saved["snapshots"], saved["rollout"], saved["game"], round_, steps, {}, None
-    )
+    return TrainState(saved["learners"], saved["snapshots"], saved["rollout"], saved["game"], round_, steps, {}, None)
 
 
 def _opponents(

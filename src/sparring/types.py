@@ -75,10 +75,14 @@ class Step(NamedTuple):
 class VectorGame(Protocol):
     """B matches of a simulated game on the host, stepped together."""
 
-    id: str
-    agents: tuple[AgentID, ...]
-    spaces: Mapping[AgentID, Spaces]
-    num_games: int
+    @property
+    def id(self) -> str: ...
+    @property
+    def agents(self) -> tuple[AgentID, ...]: ...
+    @property
+    def spaces(self) -> Mapping[AgentID, Spaces]: ...
+    @property
+    def num_games(self) -> int: ...
 
     def reset(self, seed: int) -> Mapping[AgentID, Array]:
         """Start B new matches; returns the observations, `float32 [B, D]` for every agent."""
@@ -103,10 +107,14 @@ class VectorGame(Protocol):
 class FunctionalGame(Protocol):
     """A game as pure JAX functions: `rollout` runs it within one jitted scan. `state` is a pytree with B in front."""
 
-    id: str
-    agents: tuple[AgentID, ...]
-    spaces: Mapping[AgentID, Spaces]
-    num_games: int
+    @property
+    def id(self) -> str: ...
+    @property
+    def agents(self) -> tuple[AgentID, ...]: ...
+    @property
+    def spaces(self) -> Mapping[AgentID, Spaces]: ...
+    @property
+    def num_games(self) -> int: ...
 
     def init(self, key: Key) -> tuple[Any, Mapping[AgentID, Array]]:
         """B new matches: their state, and every agent's observation."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from sparring.metrics.outcome import wilson
 
 
-def rates(wins: int, draws: int, n: int = 400) -> dict[str, Any]:
+def made_up_rates(wins: int, draws: int, n: int = 400) -> dict[str, Any]:
     counts = {"win": wins, "draw": draws, "loss": n - wins - draws}
     result: dict[str, Any] = {key: count / n for key, count in counts.items()}
     result |= {f"{key}_ci": list(wilson(count, n)) for key, count in counts.items()}
@@ -17,16 +18,26 @@ def rates(wins: int, draws: int, n: int = 400) -> dict[str, Any]:
     return result | {"victim_return_ci": [-12.0, -8.0], "attacker_return_ci": [9.0, 15.0]}
 
 
-def result(budget: float, wins: int) -> dict[str, Any]:
-    return rates(wins, 20) | {
+def made_up_result(budget: float, wins: int) -> dict[str, Any]:
+    return made_up_rates(wins, 20) | {
         "budget": budget,
         "attacker": f"run:attack-{budget:g}",
         "attack_steps": 2_000_000,
         "oracle": "learned (lower bound)",
         "shift": 0.4 * budget,
         "shift_noise_floor": 0.05,
-        "baselines": {"benign": rates(184, 30), "zero": rates(20, 60), "random": rates(40, 50)},
+        "baselines": {"benign": made_up_rates(184, 30), "zero": made_up_rates(20, 60), "random": made_up_rates(40, 50)},
     }
+
+
+@pytest.fixture
+def rates() -> Callable[..., dict[str, Any]]:
+    return made_up_rates
+
+
+@pytest.fixture
+def result() -> Callable[..., dict[str, Any]]:
+    return made_up_result
 
 
 @pytest.fixture
@@ -41,7 +52,7 @@ def audit() -> dict[str, Any]:
         "command": "sparring audit robosumo/ant-vs-ant --seed 3",
         "versions": {"sparring": "0.1.0", "python": "3.11"},
         "settings": {"episodes": 400, "learner": {"name": "ppo", "clip": 0.2}},
-        "budgets": [result(0.5, 205), result(1.0, 252), result(0.25, 190)],
+        "budgets": [made_up_result(0.5, 205), made_up_result(1.0, 252), made_up_result(0.25, 190)],
         "curves": [{"budget": 0.5, "seed": 0, "points": points}, {"budget": 1.0, "seed": 0, "points": points}],
         "wall_time_s": 1800.0,
         "not_tested": ["Attackers with memory were not tried."],

@@ -8,11 +8,11 @@ from sparring.errors import InputError
 from sparring.report.schema import check
 
 
-def test_a_complete_audit_passes_unchanged(audit: dict[str, Any]) -> None:
+def test_a_complete_audit_passes_unchanged(audit: Any) -> None:
     assert check(audit) is audit
 
 
-def test_every_required_key_is_missed(audit: dict[str, Any]) -> None:
+def test_every_required_key_is_missed(audit: Any) -> None:
     optional = {"no_clip"}
     for key in audit.keys() - optional:
         with pytest.raises(InputError, match=f"the audit lacks '{key}'"):
@@ -24,7 +24,7 @@ def test_every_required_key_is_missed(audit: dict[str, Any]) -> None:
             check({**audit, "budgets": [audit["budgets"][0], short]})
 
 
-def test_what_is_wrong_is_named(audit: dict[str, Any]) -> None:
+def test_what_is_wrong_is_named(audit: Any) -> None:
     def refused(change: dict[str, Any], message: str) -> None:
         with pytest.raises(InputError, match=message):
             check({**audit, "budgets": [audit["budgets"][0] | change]})
@@ -36,6 +36,10 @@ def test_what_is_wrong_is_named(audit: dict[str, Any]) -> None:
     refused({"baselines": {}}, r"budgets\[0\]\.baselines lacks 'benign'")
     refused({"baselines": {"benign": {"win": 1}}}, r"budgets\[0\]\.baselines\.benign lacks 'attacker_return'")
     refused({"baselines": [1]}, r"budgets\[0\]\.baselines: expected a JSON object, got list")
+    refused({"victim_return": None}, r"budgets\[0\]\.victim_return: expected a number, got None")
+    refused({"budget": "1"}, r"budgets\[0\]\.budget: expected a number, got '1'")
+    with pytest.raises(InputError, match="the audit's 'settings': expected a dict, got list"):
+        check({**audit, "settings": []})
     with pytest.raises(InputError, match="the audit has no budgets"):
         check({**audit, "budgets": []})
     with pytest.raises(InputError, match=r"curves\[0\] lacks 'points'"):

@@ -3,13 +3,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import rates, result
 
 from sparring.metrics.outcome import newcombe
 from sparring.report.verdict import damage, verdict, worst
 
 
-def test_damage_is_the_difference_from_the_benign_opponent() -> None:
+def test_damage_is_the_difference_from_the_benign_opponent(result: Any) -> None:
     found = damage(result(1.0, 252))
     low, high = newcombe(252, 400, 184, 400)
     assert found == (pytest.approx(252 / 400 - 184 / 400), low, high)
@@ -17,7 +16,7 @@ def test_damage_is_the_difference_from_the_benign_opponent() -> None:
     assert not damage(result(1.0, 190)).beyond_noise
 
 
-def test_damage_beyond_the_noise(audit: dict[str, Any]) -> None:
+def test_damage_beyond_the_noise(audit: Any) -> None:
     assert worst(audit)["budget"] == 1.0
     assert verdict(audit) == (
         "At budget 1 the attacker wins 63% [58, 68] of 400 matches; "
@@ -27,29 +26,29 @@ def test_damage_beyond_the_noise(audit: dict[str, Any]) -> None:
     )
 
 
-def test_the_smallest_damaging_budget_is_named(audit: dict[str, Any]) -> None:
+def test_the_smallest_damaging_budget_is_named(audit: Any, result: Any) -> None:
     audit["budgets"][0] = result(0.5, 230)
     assert "The smallest tested budget with damage beyond the noise is 0.5." in verdict(audit)
 
 
-def test_an_attack_that_fails_proves_nothing(audit: dict[str, Any]) -> None:
-    audit["budgets"] = [result(0.5, 190), result(1.0, 150)]
+def test_an_attack_that_fails_proves_nothing(audit: Any, result: Any) -> None:
+    audit["budgets"] = [result(0.5, 192), result(1.0, 150)]
     assert verdict(audit) == (
         "No tested attack does better than the benign opponent beyond the noise. "
-        "At budget 0.5 the attacker wins 48% [43, 52] of 400 matches; "
+        "At budget 0.5 the attacker wins 48% [43, 53] of 400 matches; "
         "left alone the benign opponent wins 46% [41, 51] of 400. "
-        "The difference is +2 points [-5, +8]. "
+        "The difference is +2 points [-5, +9]. "
         "This proves nothing about other attacks (a learned attack is a lower bound)."
     )
 
 
-def test_an_attack_no_better_than_a_plain_opponent_says_so(audit: dict[str, Any]) -> None:
+def test_an_attack_no_better_than_a_plain_opponent_says_so(audit: Any, rates: Any) -> None:
     audit["budgets"][1]["baselines"]["zero"] = rates(260, 0)
     text = verdict(audit)
     assert "But the zero baseline wins 65% [60, 70]: the attack's training added nothing." in text
 
 
-def test_exact_attacks_are_no_lower_bounds(audit: dict[str, Any]) -> None:
+def test_exact_attacks_are_no_lower_bounds(audit: Any, result: Any) -> None:
     for wins in (252, 190):
         audit["budgets"] = [result(1.0, wins) | {"oracle": "exact"}]
         assert "lower bound" not in verdict(audit)
@@ -58,6 +57,6 @@ def test_exact_attacks_are_no_lower_bounds(audit: dict[str, Any]) -> None:
     assert "lower bound" in verdict(audit)
 
 
-def test_invalid_matches_are_mentioned(audit: dict[str, Any]) -> None:
+def test_invalid_matches_are_mentioned(audit: Any) -> None:
     audit["budgets"][0]["invalid"] = 2
     assert verdict(audit).endswith("Matches cut off for broken physics, which count for nobody: 2.")

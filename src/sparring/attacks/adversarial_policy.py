@@ -12,7 +12,7 @@ from sparring.errors import InputError
 from sparring.learners.ppo import PPOConfig, ppo
 from sparring.nets import ActorCritic
 from sparring.policy import ConstantPolicy, Policy, mix
-from sparring.training import Opponents, Reward, Side, TrainState, annealed, initial_state, train
+from sparring.training import Opponents, Reward, Side, TrainState, annealed, train
 from sparring.types import AgentID, Control, Game, Learner, ThreatModel
 
 
@@ -60,7 +60,9 @@ def adversarial_policy(
     return train(game, sides, play, seed, config.steps_per_round, state)
 
 
-def attack_setup(game: Game, threat: ThreatModel, victim: Policy, config: AttackConfig, others: Mapping[AgentID, Policy]):
+def attack_setup(
+    game: Game, threat: ThreatModel, victim: Policy, config: AttackConfig, others: Mapping[AgentID, Policy]
+):
     """The one learning side, and who plays."""
     if len(threat.attackers) != 1:
         raise InputError(f"attackers: expected one, got {len(threat.attackers)}; a team needs a learner for each")

@@ -39,7 +39,7 @@ class Settings(Training):
     """The policy that is attacked: builtin:NAME, native:FILE, robosumo-zoo:FILE.npy, run:DIR, package.module:factory."""
     budget: float = 1.0
     """Attack budget epsilon in [0, 1]: the probability of control (Eq. 3.2)."""
-    benign: PolicyLike | None = None
+    benign: PolicyLike = None
     """What the attacker's agent does when not controlled; by default the victim's own policy, where seats are alike."""
     episodes: int | None = None
     """Complete matches of the evaluation; by default the preset's."""

@@ -29,9 +29,10 @@ from sparring.commands.common import (
     steps_per_second,
 )
 from sparring.commands.learned import PRESETS, Training, curve, train_attacker, training_steps
-from sparring.errors import InputError
+from sparring.errors import InputError, NoPicture
+from sparring.policy import mix
 from sparring.runs import Run, read_json, versions, write_json
-from sparring.types import check_budget
+from sparring.types import Continuous, check_budget
 
 STATES = 20_000  # of the victim's observations kept per evaluation
 EVALUATIONS = "evaluations.json"
@@ -49,9 +50,9 @@ class Settings(Training):
 
     game: GameArgument
     """A game's id; `sparring list` shows what there is."""
-    victim: PolicyLike | None = None
+    victim: PolicyLike = None
     """The policy that is audited: builtin:NAME, native:FILE, robosumo-zoo:FILE.npy, run:DIR, package.module:factory."""
-    benign: PolicyLike | None = None
+    benign: PolicyLike = None
     """What the attacker's agent does when not controlled; by default the victim's own policy, where seats are alike."""
     budgets: tuple[float, ...] = (0.3, 0.7, 1.0)
     """Attack budgets epsilon in [0, 1]: the probability of control (Eq. 3.2)."""
@@ -209,7 +210,9 @@ def _attacker(
         _, meta = native.read(builtin.path(source.removeprefix("builtin:")))
         made = meta["provenance"]
         loaded = policy(source, setup.pairing.game, setup.pairing.attacker_agent)
-        return _Attacker(loaded, source, made["steps"], [{"budget": budget, "seed": made["seed"], "points": made["curve"]}])
+        return _Attacker(
+            loaded, source, made["steps"], [{"budget": budget, "seed": made["seed"], "points": made["curve"]}]
+        )
     made_by = {"command": run.config["command"], "victim": setup.victim}
     tried, curves = [], []
     for k in range(_seeds(settings)):
@@ -271,8 +274,6 @@ def _shipped(victim: PolicyLike) -> dict[float, str]:
 
 
 def _baselines(pairing: Matchup) -> tuple[str, ...]:
-    from sparring.types import Continuous
-
     action = pairing.game.spaces[pairing.attacker_agent].action
     return ("zero" if isinstance(action, Continuous) else "first", "random")
 
@@ -302,18 +303,19 @@ def _not_tested(settings: Settings, setup: _Setup) -> list[str]:
 
 def _clip(settings: Settings, run: Run, pairing: Matchup, adversarial: Any, budget: float) -> dict[str, str]:
     """Film a match that the attacker wins; what cannot be filmed is said, and stops nothing."""
-    from sparring.report.film import NoPicture, film_win
+    from sparring.checkpoint import write_atomic
+    from sparring.report.film import film_win
 
     if not settings.clip:
         return {"no_clip": "no clip was asked for (--no-clip)"}
-    name = settings.train_game and pairing.game.id or pairing.game.id
+    game = host_game(settings.game, 16, settings.threads)
+    executed = mix(pairing.benign, adversarial, budget, settings.control)
+    policies = {pairing.victim_agent: pairing.victim, pairing.attacker_agent: executed}
     try:
-        game = host_game(name, 16, settings.threads)
-        data, suffix = film_win(game, pairing, adversarial, budget, np.random.SeedSequence(settings.seed, spawn_key=(6,)))
+        seed = np.random.SeedSequence(settings.seed, spawn_key=(6,))
+        data, suffix = film_win(game, policies, pairing.attacker_agent, seed)
     except NoPicture as reason:
         return {"no_clip": str(reason)}
-    from sparring.checkpoint import write_atomic
-
     write_atomic(run.folder / f"clip{suffix}", data)
     return {"clip": f"clip{suffix}"}
 

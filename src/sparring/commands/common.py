@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import importlib
-import json
-import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
 import tyro
 
+from sparring.console import Stopped
 from sparring.errors import InputError
 from sparring.policy import CallablePolicy, Policy, mix
-from sparring.runs import Run, plain, read_config
-from sparring.types import AgentID, Continuous, Control, VectorGame, check_budget
+from sparring.runs import Run, read_config
+from sparring.types import AgentID, Control, VectorGame
 
 if TYPE_CHECKING:
     from types import ModuleType
 
     from sparring.types import Outcomes
 
-PolicyLike = Any  # str, Policy, or a function (observation [B, D], rng) -> action; a str on the command line
-GameArgument = Annotated[str, tyro.conf.Positional]
+# A name (always, on the command line), a `Policy`, or a function `(observation [B, D], rng) -> action`.
+PolicyLike = Annotated[Any, tyro.conf.arg(constructor=str, metavar="POLICY")]
+GameArgument = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="GAME")]
 SLOTS = 32  # matches side by side in an evaluation: enough for two cores, few enough to waste little at the end
 
 
@@ -57,6 +57,14 @@ class Matchup(NamedTuple):
     benign: Policy
 
 
+class Interrupted(Exception):
+    """The user stopped a run; it is saved in `folder` and can be resumed."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(str(folder))
+        self.folder = folder
+
+
 def verb_module(verb: str) -> ModuleType:
     return importlib.import_module(f"sparring.commands.{verb}")
 
@@ -79,7 +87,11 @@ def perform(verb: str, settings: Any, command: Sequence[str] = (), resume: Path 
         out = None if settings.out is None else Path(settings.out)
         run = Run.create(out, settings.game, verb, settings.seed, as_config(settings), command)
     with run:
-        result = module.execute(settings, run)
+        try:
+            result = module.execute(settings, run)
+        except Stopped as stopped:
+            run.finish("interrupted")
+            raise Interrupted(run.folder) from stopped
         run.finish()
     return {**result, "run": str(run.folder)}
 
@@ -87,7 +99,10 @@ def perform(verb: str, settings: Any, command: Sequence[str] = (), resume: Path 
 def as_config(settings: Any) -> dict[str, Any]:
     """The settings as plain JSON; a policy given as a Python object is named by its type."""
     values = {f.name: getattr(settings, f.name) for f in fields(settings)}
-    return {k: v if isinstance(v, (str, int, float, bool, type(None), tuple)) else f"<{type(v).__name__}>" for k, v in values.items()}
+    return {
+        k: v if isinstance(v, (str, int, float, bool, type(None), tuple)) else f"<{type(v).__name__}>"
+        for k, v in values.items()
+    }
 
 
 def from_config(source: str | Path) -> tuple[str, Any]:
@@ -115,9 +130,7 @@ def host_game(game_id: str, num_games: int, threads: int) -> VectorGame:
     return hosted(make(game_id, num_games, threads))
 
 
-def matchup(
-    game: VectorGame, victim: PolicyLike, benign: PolicyLike | None, victim_seat: int
-) -> Matchup:
+def matchup(game: VectorGame, victim: PolicyLike, benign: PolicyLike | None, victim_seat: int) -> Matchup:
     """Resolve the seats and load the policies.
 
     Args:
@@ -207,7 +220,7 @@ def play(
       control: see `mix`.
       states: how many of the victim's observations to keep (a uniform sample, in time order).
     """
-    from sparring.console import progress
+    from sparring.console import interruptible, progress
     from sparring.rollout import evaluate
 
     rng = np.random.default_rng(seed)
@@ -215,12 +228,17 @@ def play(
     policies = {pairing.victim_agent: pairing.victim, pairing.attacker_agent: executed}
     seen: list[np.ndarray] = []
 
+    def on_progress(done: int) -> None:
+        advance(done)
+        if stop():
+            raise Stopped
+
     def keep(observation: Mapping[AgentID, Any], counting: np.ndarray) -> None:
         if states:
             seen.append(np.asarray(observation[pairing.victim_agent])[counting])
 
-    with progress(episodes, label) as advance:
-        outcomes = evaluate(pairing.game, policies, episodes, rng, advance, keep)
+    with progress(episodes, label) as advance, interruptible() as stop:
+        outcomes = evaluate(pairing.game, policies, episodes, rng, on_progress, keep)
     rows = np.concatenate(seen) if seen else np.zeros((0, 0), np.float32)
     chosen = np.sort(rng.choice(len(rows), min(states, len(rows)), replace=False)) if states else []
     return Played(outcomes, rows[chosen] if states else rows)

@@ -39,7 +39,7 @@ class Settings(Common):
     """The policy that is attacked: zero, random, builtin:NAME, native:FILE, robosumo-zoo:FILE.npy, run:DIR, ..."""
     attacker: PolicyLike
     """What the attacker's agent does when it is controlled."""
-    benign: PolicyLike | None = None
+    benign: PolicyLike = None
     """What it does otherwise; by default the victim's own policy, where the seats are alike."""
     budget: float = 1.0
     """Attack budget epsilon in [0, 1]: the probability of control (Eq. 3.2)."""

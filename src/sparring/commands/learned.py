@@ -127,7 +127,9 @@ def train_attacker(
     game = host_game(game_id, config.num_games, settings.threads)
     if game.spaces != pairing.game.spaces:
         raise InputError(f"train-game: {game.id} has other observations or actions than {pairing.game.id}")
-    threat = ThreatModel(pairing.victim_agent, (pairing.attacker_agent,), {pairing.attacker_agent: pairing.benign}, budget)
+    threat = ThreatModel(
+        pairing.victim_agent, (pairing.attacker_agent,), {pairing.attacker_agent: pairing.benign}, budget
+    )
     sides, play = attack_setup(game, threat, pairing.victim, config, {})
     state = drive(
         run,
@@ -142,7 +144,14 @@ def train_attacker(
     )
     network = sides[pairing.attacker_agent].learner.policy(state.learners[pairing.attacker_agent])
     assert isinstance(network, ActorCritic)
-    made = {**provenance, "game": game.id, "budget": budget, "seed": seed, "steps": state.steps, "settings": asdict(config)}
+    made = {
+        **provenance,
+        "game": game.id,
+        "budget": budget,
+        "seed": seed,
+        "steps": state.steps,
+        "settings": asdict(config),
+    }
     native.save(network, path, made)
     return network, path
 
@@ -187,4 +196,3 @@ def _learning_module(game_id: str) -> Any:
         return importlib.import_module(name)
     except ImportError:
         return None
-

@@ -25,9 +25,7 @@ class SelfPlayConfig:
     ppo: PPOConfig = PPOConfig()
 
 
-def self_play(
-    game: Game, config: SelfPlayConfig, seed: int, state: TrainState | None = None
-) -> Iterator[TrainState]:
+def self_play(game: Game, config: SelfPlayConfig, seed: int, state: TrainState | None = None) -> Iterator[TrainState]:
     """Train the first seat against itself; yields after every round.
 
     Each round the second seat is played either by the policy of the moment or, with probability `past`, by a snapshot

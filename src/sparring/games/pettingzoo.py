@@ -11,12 +11,13 @@ from pettingzoo import ParallelEnv
 
 from sparring.errors import InputError
 from sparring.games import make
+from sparring.games.hosted import hosted
 from sparring.policy import check_action
 from sparring.types import AgentID, Continuous, VectorGame
 
 
 def make_parallel_env(game_id: str, render_mode: str | None = None) -> ParallelEnv:
-    """One match at a time of a game on the host, under PettingZoo's parallel interface.
+    """One match at a time of a game, under PettingZoo's parallel interface.
 
     A match with broken physics is truncated with `info["invalid"]`; `info["won"]` tells the winner, and the other
     entries are the game's named terms. A match that ended stays ended: the next one starts with `reset`.
@@ -26,11 +27,9 @@ def make_parallel_env(game_id: str, render_mode: str | None = None) -> ParallelE
       render_mode: "rgb_array", if the game can draw; None for no pictures.
 
     Raises:
-      InputError: an unknown game or mode, or a game that runs within JAX alone.
+      InputError: an unknown game or mode.
     """
-    game = make(game_id, num_games=1, threads=1)
-    if not isinstance(game, VectorGame):
-        raise InputError(f"{game_id}: runs within JAX alone; only games on the host have a PettingZoo environment")
+    game = hosted(make(game_id, num_games=1, threads=1))
     if render_mode is not None and not (render_mode == "rgb_array" and hasattr(game, "frame")):
         raise InputError(
             f"{game_id}: expected render_mode None or, if the game can draw, rgb_array; got {render_mode!r}"

@@ -113,7 +113,9 @@ def ppo(config: PPOConfig, start: ActorCritic | None = None) -> Learner:
             direction, opt_state = optimizer.update(gradient, opt_state)
             weights = jax.tree.map(lambda w, d: w - rate * d, weights, direction)
             if config.min_std:
-                weights = eqx.tree_at(lambda n: n.log_std, weights, jnp.maximum(weights.log_std, jnp.log(config.min_std)))
+                weights = eqx.tree_at(
+                    lambda n: n.log_std, weights, jnp.maximum(weights.log_std, jnp.log(config.min_std))
+                )
             return (weights, opt_state), {**metrics, "grad_norm": optax.global_norm(gradient)}
 
         def epoch(carry: Any, key: Key) -> tuple[Any, Metrics]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NotRequired, Required, TypedDict, cast
+from typing import Any, TypedDict, cast
 
 from sparring.errors import InputError
 
 LOWER_BOUND, EXACT = "learned (lower bound)", "exact"
 BENIGN = "benign"  # the baseline that damage is measured against
+_KINDS = {"budgets": list, "curves": list, "not_tested": list, "settings": dict, "versions": dict}
 
 
 class Rates(TypedDict):
@@ -51,21 +52,26 @@ class Curve(TypedDict):
     points: list[list[float]]  # [environment steps, win rate, low, high]
 
 
-class Audit(TypedDict, total=False):
-    game: Required[str]
-    victim: Required[str]
-    victim_seat: Required[int]
-    benign: Required[str]
-    seed: Required[int]
-    command: Required[str]  # reproduces the audit
-    versions: Required[dict[str, str]]
-    settings: Required[dict[str, Any]]
-    budgets: Required[list[BudgetResult]]
-    curves: Required[list[Curve]]
-    wall_time_s: Required[float]
-    not_tested: Required[list[str]]  # whole sentences
-    clip: NotRequired[str]  # file name of the clip, in the audit's folder
-    no_clip: NotRequired[str]  # why there is none
+class _Audit(TypedDict):
+    game: str
+    victim: str
+    victim_seat: int
+    benign: str
+    seed: int
+    command: str  # reproduces the audit
+    versions: dict[str, str]
+    settings: dict[str, Any]
+    budgets: list[BudgetResult]
+    curves: list[Curve]
+    wall_time_s: float
+    not_tested: list[str]  # whole sentences
+
+
+class Audit(_Audit, total=False):
+    """One audit of one victim. Everything but the clip is required."""
+
+    clip: str  # file name of the clip, in the audit's folder
+    no_clip: str  # why there is none
 
 
 def check(audit: Mapping[str, Any]) -> Audit:
@@ -75,12 +81,16 @@ def check(audit: Mapping[str, Any]) -> Audit:
       InputError: a key is missing, a rate is no number in [0, 1], or there is no budget.
     """
     _require(audit, Audit.__required_keys__, "the audit")
-    if not isinstance(audit["budgets"], list) or not audit["budgets"]:
+    for key, kind in _KINDS.items():
+        if not isinstance(audit[key], kind):
+            raise InputError(f"the audit's {key!r}: expected a {kind.__name__}, got {type(audit[key]).__name__}")
+    if not audit["budgets"]:
         raise InputError("the audit has no budgets: expected a list with at least one result")
     for number, result in enumerate(audit["budgets"]):
         where = f"budgets[{number}]"
         _require(result, BudgetResult.__required_keys__, where)
         _check_rates(result, where)
+        _check_numbers(result, ("budget", "attack_steps"), where)
         _require(result["baselines"], frozenset({BENIGN}), f"{where}.baselines")
         for name, baseline in result["baselines"].items():
             _require(baseline, Rates.__required_keys__, f"{where}.baselines.{name}")
@@ -98,9 +108,16 @@ def _require(record: Any, keys: frozenset[str], where: str) -> None:
 
 
 def _check_rates(record: Mapping[str, Any], where: str) -> None:
+    _check_numbers(record, ("victim_return", "attacker_return", "mean_length"), where)
     for key in ("win", "draw", "loss"):
         rates = [record[key], *record[f"{key}_ci"]]
         if len(rates) != 3 or not all(isinstance(rate, (int, float)) and 0 <= rate <= 1 for rate in rates):
             raise InputError(f"{where}.{key}: expected a rate in [0, 1] with [low, high], got {rates}")
     if not isinstance(record["episodes"], int) or record["episodes"] < 1:
         raise InputError(f"{where}.episodes: expected at least one match, got {record['episodes']}")
+
+
+def _check_numbers(record: Mapping[str, Any], keys: tuple[str, ...], where: str) -> None:
+    for key in keys:
+        if not isinstance(record[key], (int, float)):
+            raise InputError(f"{where}.{key}: expected a number, got {record[key]!r}")

@@ -9,17 +9,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from sparring.attacks.adversarial_policy import AttackConfig, attack_setup
 from sparring.defences.self_play import SelfPlayConfig, self_play_setup
 from sparring.drive import drive
 from sparring.games import make
-from sparring.games.robosumo.learning import ATTACK_SHAPING, SELF_PLAY_SHAPING
+from sparring.games.robosumo.learning import SELF_PLAY_SHAPING
 from sparring.learners.ppo import PPOConfig
-from sparring.loaders import load, native
+from sparring.loaders import native
 from sparring.nets import NetworkConfig
 from sparring.runs import Run, plain
 from sparring.training import Reward
-from sparring.types import ThreatModel
 
 GAME = "robosumo/ant-vs-ant,integrator=euler"
 
@@ -57,10 +55,21 @@ def main(arguments: list[str] | None = None) -> None:
     game = make(GAME, config.num_games, options.threads)
     sides, play = self_play_setup(game, config)
     resumed = (options.out / "config.json").exists()
-    run = Run.open(options.out) if resumed else Run.create(options.out, GAME, "self-play", options.seed, plain(vars_of(config)), sys.argv)
+    run = (
+        Run.open(options.out)
+        if resumed
+        else Run.create(options.out, GAME, "self-play", options.seed, plain(vars_of(config)), sys.argv)
+    )
     with run:
         state = drive(
-            run, game, sides, play, seed=options.seed, steps_per_round=config.steps_per_round, steps=config.steps, label="self-play"
+            run,
+            game,
+            sides,
+            play,
+            seed=options.seed,
+            steps_per_round=config.steps_per_round,
+            steps=config.steps,
+            label="self-play",
         )
         provenance = {"settings": run.config["settings"], "seed": options.seed, "steps": state.steps, "game": GAME}
         network = next(iter(state.learners.values())).network

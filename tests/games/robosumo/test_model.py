@@ -1,6 +1,7 @@
 """Numbers are those of RoboSumo (Al-Shedivat et al. 2017), masses with MuJoCo's exact capsules (2.1.2 and later)."""
 
-# pyright: reportAttributeAccessIssue=false  (MuJoCo is a compiled module without type stubs)
+# MuJoCo is a compiled module without type stubs.
+# pyright: reportAttributeAccessIssue=false
 from __future__ import annotations
 
 import mujoco
@@ -8,7 +9,8 @@ import numpy as np
 import pytest
 
 from sparring.errors import InputError
-from sparring.games.robosumo.model import BODIES, SumoSettings, build, format_settings, parse_settings
+from sparring.games.robosumo.bodies import BODIES
+from sparring.games.robosumo.model import SumoSettings, build, format_settings, parse_settings
 from sparring.games.robosumo.observation import size
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sparring.games.robosumo.model import BODIES
+from sparring.games.robosumo.bodies import BODIES
 from sparring.games.robosumo.observation import observe, size, slices
 
 

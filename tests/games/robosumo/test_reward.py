@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -75,7 +76,7 @@ def test_who_lost() -> None:
 
 @given(st.lists(st.tuples(position, position), min_size=2, max_size=6))
 def test_ring_is_a_potential_difference(path: list) -> None:
-    total = sum(_one(a, b).ring.item() for a, b in zip(path, path[1:], strict=False))
+    total = sum(_one(a, b).ring.item() for a, b in itertools.pairwise(path))
     potential = [max(abs(o[0]), abs(o[1])) - max(abs(s[0]), abs(s[1])) for s, o in (path[0], path[-1])]
     assert total == pytest.approx(potential[1] - potential[0], abs=1e-9)
 

@@ -1,4 +1,5 @@
-# pyright: reportAttributeAccessIssue=false  (MuJoCo is a compiled module without type stubs)
+# MuJoCo is a compiled module without type stubs.
+# pyright: reportAttributeAccessIssue=false
 from __future__ import annotations
 
 import math
@@ -9,7 +10,6 @@ import numpy as np
 import pytest
 
 from sparring.errors import InputError
-from sparring.games import make
 from sparring.games.robosumo.model import SumoSettings
 from sparring.games.robosumo.sumo import RoboSumo
 from sparring.types import NO_WINNER
@@ -20,7 +20,8 @@ TIME = 1  # the first number of a physics row is the time, positions follow
 
 
 def _zero(game: RoboSumo) -> dict[str, np.ndarray]:
-    return {a: np.zeros((game.num_games, 8 if "ant" in a else 16), np.float32) for a in game.agents}
+    torques = {"ant": 8, "bug": 12, "spider": 16}
+    return {a: np.zeros((game.num_games, torques[a[:-1]]), np.float32) for a in game.agents}
 
 
 def _random(game: RoboSumo, t: int, scale: float = 0.3) -> dict[str, np.ndarray]:
@@ -164,7 +165,7 @@ def test_leaving_the_ring_loses_and_the_next_match_starts() -> None:
 
 def test_a_sunken_torso_loses() -> None:
     # Without torque the spider sinks (after some 85 steps in the original) and the ant stands.
-    game = make("robosumo/spider-vs-ant", num_games=2)
+    game = RoboSumo(("spider", "ant"), num_games=2)
     game.reset(0)
     ends = []
     for t in range(130):
@@ -209,11 +210,10 @@ def test_the_501st_step_is_a_draw_for_those_who_stand() -> None:
 @pytest.mark.parametrize(("body", "height"), [("ant", 0.372), ("bug", 0.41)])
 def test_robots_without_torque_stand_until_the_draw(body: str, height: float) -> None:
     # RoboSumo's ant and bug stand still to the 501-step draw; torsos at .37 and .35 to .46 above the mat.
-    game = make(f"robosumo/{body}-vs-{body}", num_games=4)
+    game = RoboSumo((body, body), num_games=4)
     game.reset(0)
-    torques = {a: np.zeros((4, game.spaces[a].action.size), np.float32) for a in game.agents}
     for t in range(501):
-        step = game.step(torques)
+        step = game.step(_zero(game))
         assert step.truncated.tolist() == [t == 500] * 4
     assert step.final_observation[game.agents[0]][:, 2].mean() == pytest.approx(height, abs=0.06)
 
@@ -300,5 +300,5 @@ def test_bad_calls_are_refused() -> None:
     state.reset(0)
     with pytest.raises(InputError, match="state 'physics': expected shape"):
         game.set_state(state.get_state())
-    with pytest.raises(InputError, match="state 'seed'.*got nothing"):
+    with pytest.raises(InputError, match=r"state 'seed'.*got nothing"):
         game.set_state({"physics": game.get_state()["physics"]})

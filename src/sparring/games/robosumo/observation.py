@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparring.games.robosumo.model import Body
+from sparring.games.robosumo.bodies import Body
 
 FORCE_LIMIT = 100.0  # N or N m
 _HEIGHT = 2  # index into the positions of a torso

@@ -1,6 +1,7 @@
 """Pictures of RoboSumo matches without a screen."""
 
-# pyright: reportAttributeAccessIssue=false  (MuJoCo is a compiled module without type stubs)
+# MuJoCo is a compiled module without type stubs.
+# pyright: reportAttributeAccessIssue=false
 from __future__ import annotations
 
 import ctypes.util
@@ -11,14 +12,11 @@ from typing import TYPE_CHECKING, Any
 import mujoco
 import numpy as np
 
+from sparring.errors import NoPicture
 from sparring.games.robosumo.model import PICTURE_SIZE
 
 if TYPE_CHECKING:
     from sparring.games.robosumo.sumo import RoboSumo
-
-
-class NoPicture(RuntimeError):
-    """This machine cannot draw; the message says why in one line. Everything but pictures works."""
 
 
 def frame(game: RoboSumo, match: int = 0) -> np.ndarray:

@@ -1,6 +1,7 @@
 """RoboSumo as a vector game: B matches on MuJoCo's thread pool."""
 
-# pyright: reportAttributeAccessIssue=false  (MuJoCo is a compiled module without type stubs)
+# MuJoCo is a compiled module without type stubs.
+# pyright: reportAttributeAccessIssue=false
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -11,7 +12,8 @@ from mujoco.batch import Batch, SimulationError
 
 from sparring.errors import InputError
 from sparring.games.robosumo import reward as rewards
-from sparring.games.robosumo.model import BODIES, FRAME_SKIP, SumoSettings, build, format_settings
+from sparring.games.robosumo.bodies import BODIES
+from sparring.games.robosumo.model import FRAME_SKIP, SumoSettings, build, format_settings
 from sparring.games.robosumo.observation import observe, size, slices
 from sparring.types import NO_WINNER, AgentID, Array, Continuous, Spaces, Step
 

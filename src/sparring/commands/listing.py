@@ -1,0 +1,34 @@
+"""`sparring list`: what there is, and how strong the shipped agents were measured to be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def listing() -> dict[str, Any]:
+    """Games, plain policies, policy formats, and the shipped policies with their measured rates, as plain JSON."""
+    from sparring.games import names as games
+    from sparring.loaders import PLAIN, builtin, formats, native
+
+    shipped = {}
+    for name in builtin.names():
+        made = native.read(builtin.path(name))[1]["provenance"]
+        shipped[f"builtin:{name}"] = {key: made[key] for key in ("game", "steps", "measured") if key in made}
+    return {"games": list(games()), "plain": list(PLAIN), "formats": list(formats()), "builtin": shipped}
+
+
+def text(found: dict[str, Any]) -> str:
+    lines = ["games (options follow after commas, as in robosumo/ant-vs-ant,integrator=euler)"]
+    lines += [f"  {name}" for name in found["games"]]
+    lines += ["", "policies", f"  plain: {', '.join(found['plain'])}"]
+    lines += [
+        f"  formats: {', '.join(f'{name}:...' for name in found['formats'])}, package.module:factory",
+        "",
+        "shipped",
+    ]
+    for name, made in found["builtin"].items():
+        lines.append(f"  {name}: {made['steps']:,} steps in {made['game']}")
+        for opponent, rates in made.get("measured", {}).items():
+            rate = f"{rates['win']:.0%} [{rates['win_ci'][0]:.0%}, {rates['win_ci'][1]:.0%}]"
+            lines.append(f"    wins {rate} against {opponent}, draws {rates['draw']:.0%}")
+    return "\n".join(lines)

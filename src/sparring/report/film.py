@@ -1,0 +1,62 @@
+"""Films of single matches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from sparring.errors import NoPicture
+from sparring.policy import Policy
+from sparring.report.video import encode
+from sparring.rollout import rollout
+from sparring.types import AgentID, VectorGame
+
+MAX_STEPS = 501
+LENGTHS = (15, 300)  # steps of a match worth watching
+
+
+def film_win(
+    game: VectorGame, policies: Mapping[AgentID, Policy], winner: AgentID, seed: np.random.SeedSequence, fps: int = 20
+) -> tuple[bytes, str]:
+    """A match that `winner` wins, as a film: its bytes and the suffix of its file.
+
+    All matches are played once to find one, and then once more up to that one's end, drawing it.
+
+    Args:
+      game: B matches, which can draw: it has `frame(match) -> uint8 [H, W, 3]`.
+      policies: one for every agent.
+      winner: whose win is wanted.
+      seed: of this call alone.
+      fps: control steps per second.
+
+    Raises:
+      NoPicture: the game or the machine cannot draw, or `winner` won none of the matches.
+    """
+    frame = getattr(game, "frame", None)
+    if frame is None:
+        raise NoPicture(f"no picture: {game.id} cannot draw itself")
+    trajectory, _ = rollout(game, policies, MAX_STEPS, np.random.default_rng(seed))
+    match, length = _won(
+        trajectory.winner, trajectory.terminated | trajectory.truncated | trajectory.invalid, game.agents.index(winner)
+    )
+    rng, state, frames = np.random.default_rng(seed), None, []
+    for _ in range(length - 1):
+        _, state = rollout(game, policies, 1, rng, state)
+        frames.append(frame(match))
+    return encode(np.stack(frames), fps)
+
+
+def _won(winner: np.ndarray, ended: np.ndarray, wanted: int) -> tuple[int, int]:
+    """The match [B] whose first end is a win for `wanted` after a watchable number of steps, and that number."""
+    happened = ended.any(axis=0)
+    first = ended.argmax(axis=0)
+    won = happened & (winner[first, np.arange(len(first))] == wanted)
+    lengths = first + 1
+    good = won & (lengths >= LENGTHS[0]) & (lengths <= LENGTHS[1])
+    if not good.any():
+        raise NoPicture(f"no clip: the attacker won none of the {len(first)} matches that were searched for one")
+    # The median: neither a lucky push nor the longest stand-off.
+    candidates = np.flatnonzero(good)
+    match = candidates[np.argsort(lengths[candidates], kind="stable")[len(candidates) // 2]]
+    return int(match), int(lengths[match])
