@@ -1,4 +1,4 @@
-"""Drives a training loop inside a run folder: stopping, records, checkpoints, progress. The loops know nothing of it."""
+"""Drives a training loop inside a run folder: stopping, records, checkpoints, progress; loops know nothing of it."""
 
 from __future__ import annotations
 

@@ -22,13 +22,32 @@ from sparring.types import Array, Continuous, Discrete, Key, Spaces
 
 Architecture = Literal["mlp", "lstm"]
 
-for _cls, _data, _meta in (
-    (policies.RandomPolicy, (), ("action",)),
-    (policies.ConstantPolicy, (), ("action",)),
-    (policies.TabularPolicy, ("probabilities",), ()),
-    (policies.MixedPolicy, ("benign", "adversarial", "budget"), ("control",)),
-):
-    jax.tree_util.register_dataclass(_cls, data_fields=list(_data), meta_fields=list(_meta))
+
+def _register(cls: type, data: tuple[str, ...], meta: tuple[str, ...]) -> None:
+    """Make a policy class a pytree of its `data` fields.
+
+    Not `jax.tree_util.register_dataclass`: under JAX 0.10 the structures of two classes registered so compare equal if
+    their meta fields do, and a compiled function of the one can then be called for the other. Here the class is part
+    of the structure.
+    """
+
+    def flatten(policy: Any) -> tuple[list[tuple[Any, Any]], Any]:
+        children = [(jax.tree_util.GetAttrKey(name), getattr(policy, name)) for name in data]
+        return children, (cls, *(getattr(policy, name) for name in meta))
+
+    def unflatten(aux: Any, children: Any) -> Any:
+        policy = object.__new__(cls)
+        for name, value in (*zip(data, children, strict=True), *zip(meta, aux[1:], strict=True)):
+            object.__setattr__(policy, name, value)
+        return policy
+
+    jax.tree_util.register_pytree_with_keys(cls, flatten, unflatten)
+
+
+_register(policies.RandomPolicy, (), ("action",))
+_register(policies.ConstantPolicy, (), ("action",))
+_register(policies.TabularPolicy, ("probabilities",), ())
+_register(policies.MixedPolicy, ("benign", "adversarial", "budget"), ("control",))
 
 
 @eqx.filter_jit

@@ -25,6 +25,7 @@ class Decision(NamedTuple):
     log_prob: Array | None = None  # float32 [B], of `action`
     value: Array | None = None  # float32 [B], the critic's
     controlled: Array | None = None  # bool [B], the adversarial policy chose
+    own: Array | None = None  # the learning policy's action, where another is executed even though it is in control
 
 
 @runtime_checkable
@@ -149,18 +150,19 @@ class MixedPolicy:
         benign = act(self.benign, key, observation, state.benign)
         adversarial = act(self.adversarial, key, observation, state.adversarial)
         uniform, xp = _coin(key, observation.shape[0], self.traceable)
-        controlled, coin = uniform < self.budget, state.coin
+        controlled, coin, own = uniform < self.budget, state.coin, None
         if self.control == "episode":
             controlled = xp.where(coin < 0, controlled, coin == 1)
             coin = controlled.astype(np.int8)
         if self.control == "blend":
             controlled = xp.broadcast_to(xp.asarray(self.budget > 0), controlled.shape)
             action = (1 - self.budget) * benign.action + self.budget * adversarial.action
+            own = adversarial.action
         else:
             where = controlled.reshape(controlled.shape + (1,) * (benign.action.ndim - 1))
             action = xp.where(where, adversarial.action, benign.action)
         state = MixedState(benign.state, adversarial.state, coin)
-        return Decision(action, state, adversarial.log_prob, adversarial.value, controlled)
+        return Decision(action, state, adversarial.log_prob, adversarial.value, controlled, own)
 
 
 def mix(benign: Policy, adversarial: Policy, budget: float, control: Control = "step") -> MixedPolicy:

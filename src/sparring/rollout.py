@@ -7,6 +7,7 @@ A `VectorGame` is stepped on the host, with all traceable policies decided in on
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -16,7 +17,7 @@ import numpy as np
 
 from sparring.errors import InputError
 from sparring.nets import reset_state
-from sparring.policy import Decision, Policy, check_action
+from sparring.policy import Decision, MixedState, Policy, check_action
 from sparring.types import AgentID, Array, Experience, FunctionalGame, Game, Key, Outcomes, Trajectory, VectorGame
 
 Policies = Mapping[AgentID, Policy]
@@ -76,7 +77,8 @@ def rollout(
         state = start(game, policies, rng)
     if isinstance(game, VectorGame):
         return _rollout_host(game, policies, num_steps, rng, state, tuple(record))
-    return _rollout_scan(game, policies, num_steps, _key(rng), state, tuple(record))
+    keys = rng.integers(0, 2**32, (num_steps + bool(record), 2), np.uint32)
+    return _rollout_scan(game, policies, num_steps, keys, state, tuple(record))
 
 
 def evaluate(
@@ -118,12 +120,12 @@ def evaluate(
         {agent: np.zeros(episodes) for agent in game.agents},
     )
     state = start(game, policies, rng)
-    groups = _groups(policies)
+    groups = _groups(game, policies, ())
     step_count = 0
     while (played < quota).any():
         if on_step is not None:
             on_step(state.observation, played < quota)
-        decisions, policy_state = _decide(game, groups, _key(rng), state, ())
+        decisions, policy_state = _decide(game, groups, _key(rng), state)
         step = game.step(_actions(game, decisions, step_count))
         step_count += 1
         steps += 1
@@ -150,29 +152,58 @@ def evaluate(
 class _Groups(NamedTuple):
     """Policies split into those decided within one compiled call, and the others."""
 
-    arrays: Any
-    static: Any
-    traceable: dict[AgentID, Policy]
+    decide: Callable[..., dict[AgentID, Decision]]
+    numbers: list[Any]  # leaves of the traceable policies, all that `decide` needs of them
+    traceable: tuple[AgentID, ...]
     host: dict[AgentID, Policy]
 
 
-def _groups(policies: Policies) -> _Groups:
+def _groups(game: Game, policies: Policies, record: tuple[AgentID, ...]) -> _Groups:
+    # Flattening networks takes longer than evaluating them: it is done here, once, and not at every step.
     traceable = {agent: p for agent, p in policies.items() if p.traceable}
-    arrays, static = eqx.partition(traceable, eqx.is_array_like)
-    return _Groups(arrays, static, traceable, {a: p for a, p in policies.items() if not p.traceable})
+    leaves, tree = jax.tree.flatten(traceable)
+    # Floats are numbers too: a budget that is annealed must not recompile.
+    is_number = tuple(isinstance(leaf, jax.Array | np.ndarray | np.generic | float) for leaf in leaves)
+    static = tuple(None if number else leaf for leaf, number in zip(leaves, is_number, strict=True))
+    numbers = [leaf for leaf, number in zip(leaves, is_number, strict=True) if number]
+    host = {agent: p for agent, p in policies.items() if not p.traceable}
+    return _Groups(_decider(tree, static, is_number, game.agents, record), numbers, tuple(traceable), host)
+
+
+@lru_cache
+def _decider(
+    tree: Any,
+    static: tuple[Any, ...],
+    is_number: tuple[bool, ...],
+    agents: tuple[AgentID, ...],
+    record: tuple[str, ...],
+) -> Callable[..., dict[AgentID, Decision]]:
+    """`_act_all`, compiled for policies of one structure."""
+
+    @jax.jit
+    def decide(
+        numbers: list[Any],
+        key: Key,
+        observation: Mapping[AgentID, Array],
+        policy_state: Mapping[AgentID, Any],
+        first: Array,
+    ) -> dict[AgentID, Decision]:
+        left = iter(numbers)
+        leaves = [next(left) if number else leaf for leaf, number in zip(static, is_number, strict=True)]
+        return _act_all(jax.tree.unflatten(tree, leaves), agents, record, key, observation, policy_state, first)
+
+    return decide
 
 
 def _decide(
-    game: Game, groups: _Groups, key: Key, state: RolloutState, record: tuple[AgentID, ...]
+    game: Game, groups: _Groups, key: Key, state: RolloutState
 ) -> tuple[dict[AgentID, Decision], dict[AgentID, Any]]:
     """Every agent's decision, and their policies' states after it."""
     decisions: dict[AgentID, Decision] = {}
     if groups.traceable:
         seen = {agent: state.observation[agent] for agent in groups.traceable}
         carried = {agent: state.policy[agent] for agent in groups.traceable}
-        decisions.update(
-            _decide_traced(groups.arrays, groups.static, game.agents, record, key, seen, carried, state.first)
-        )
+        decisions.update(groups.decide(groups.numbers, key, seen, carried, state.first))
     for agent, policy in groups.host.items():
         initial = policy.initial_state(game.num_games)
         carried = jax.tree.map(
@@ -183,21 +214,6 @@ def _decide(
         own = np.random.SeedSequence(np.asarray(key).tolist(), spawn_key=(game.agents.index(agent),))
         decisions[agent] = policy.act(own.generate_state(2), np.asarray(state.observation[agent]), carried)
     return decisions, {agent: d.state for agent, d in decisions.items()}
-
-
-@eqx.filter_jit
-def _decide_traced(
-    arrays: Any,
-    static: Any,
-    agents: tuple[AgentID, ...],
-    record: tuple[AgentID, ...],
-    key: Key,
-    observation: Mapping[AgentID, Array],
-    policy_state: Mapping[AgentID, Any],
-    first: Array,
-) -> dict[AgentID, Decision]:
-    policies = eqx.combine(arrays, static)
-    return _act_all(policies, agents, record, key, observation, policy_state, first)
 
 
 def _act_all(
@@ -223,7 +239,12 @@ def _actions(game: Game, decisions: Mapping[AgentID, Decision], step: int) -> di
     actions = {}
     for agent in game.agents:
         actions[agent] = np.asarray(decisions[agent].action)
-        check_action(actions[agent], game.spaces[agent].action, f"agent {agent}, step {step}")
+        who = f"agent {agent}, step {step}"
+        check_action(actions[agent], game.spaces[agent].action, who)
+        if len(actions[agent]) != game.num_games:
+            raise InputError(
+                f"{who}: expected one action for each of {game.num_games} matches, got {len(actions[agent])}"
+            )
     return actions
 
 
@@ -235,19 +256,19 @@ def _rollout_host(
     state: RolloutState,
     record: tuple[AgentID, ...],
 ) -> tuple[Trajectory, RolloutState]:
-    groups = _groups(policies)
-    recorded = _groups({agent: policies[agent] for agent in record})
+    groups = _groups(game, policies, record)
+    recorded = _groups(game, {agent: policies[agent] for agent in record}, record)
     begun = state
     rows: dict[AgentID, list[Any]] = {agent: [] for agent in record}
     steps, firsts = [], []
     for t in range(num_steps):
-        decisions, policy_state = _decide(game, groups, _key(rng), state, record)
+        decisions, policy_state = _decide(game, groups, _key(rng), state)
         step = game.step(_actions(game, decisions, t))
         cut = step.truncated | step.invalid
         final: dict[AgentID, Decision] = {}
         if record and cut.any():
             after = RolloutState((), step.final_observation, policy_state, np.zeros_like(state.first))
-            final, _ = _decide(game, recorded, _key(rng), after, record)
+            final, _ = _decide(game, recorded, _key(rng), after)
         for agent in record:
             decision = decisions[agent]
             value = np.zeros(len(cut), np.float32) if decision.value is None else np.asarray(decision.value)
@@ -260,7 +281,7 @@ def _rollout_host(
         firsts.append(state.first)
         ended = step.terminated | cut
         state = RolloutState((), step.observation, policy_state, ended)
-    last = _decide(game, recorded, _key(rng), state, record)[0] if record else {}
+    last = _decide(game, recorded, _key(rng), state)[0] if record else {}
     return _trajectory(game, steps, np.stack(firsts), rows, last, begun), state
 
 
@@ -282,7 +303,7 @@ def _trajectory(
         zeros, ones = np.zeros(first.shape[1], np.float32), np.ones(first.shape[1], bool)
         agents[agent] = Experience(
             observation=np.stack(observation),
-            action=np.stack([np.asarray(d.action) for d in decision]),
+            action=np.stack([np.asarray(_learned_action(d)) for d in decision]),
             reward=reward[agent],
             log_prob=np.stack([zeros if d.log_prob is None else np.asarray(d.log_prob) for d in decision]),
             value=np.stack(value),
@@ -292,7 +313,7 @@ def _trajectory(
             truncated=truncated | invalid,
             first=first,
             last_value=zeros if last[agent].value is None else np.asarray(last[agent].value),
-            policy_state=begun.policy[agent],
+            policy_state=_learned_state(begun.policy[agent]),
         )
     info = {k: {a: np.stack([s.info[k][a] for s in steps]) for a in v} for k, v in steps[0].info.items()}
     return Trajectory(agents, reward, winner, terminated, truncated, invalid, info)
@@ -300,25 +321,28 @@ def _trajectory(
 
 @eqx.filter_jit
 def _rollout_scan(
-    game: FunctionalGame, policies: Policies, num_steps: int, key: Key, state: RolloutState, record: tuple[AgentID, ...]
+    game: FunctionalGame,
+    policies: Policies,
+    num_steps: int,
+    keys: Array,
+    state: RolloutState,
+    record: tuple[AgentID, ...],
 ) -> tuple[Trajectory, RolloutState]:
     begun = state
     zeros = jnp.zeros(game.num_games, jnp.float32)
-    act_key, game_key, last_key = jax.random.split(jnp.asarray(key), 3)
 
     def decide(key: Key, s: RolloutState) -> dict[AgentID, Decision]:
         return _act_all(policies, game.agents, record, key, s.observation, s.policy, s.first)
 
-    def body(s: RolloutState, t: Array) -> tuple[RolloutState, Any]:
-        key_t = jax.random.fold_in(act_key, t)
-        decisions = decide(key_t, s)
-        game_state, step = game.step(
-            s.game, {a: d.action for a, d in decisions.items()}, jax.random.fold_in(game_key, t)
-        )
+    def body(s: RolloutState, key: Array) -> tuple[RolloutState, Any]:
+        act_key, game_key, final_key = jax.random.split(key, 3)
+        decisions = decide(act_key, s)
+        game_state, step = game.step(s.game, {a: d.action for a, d in decisions.items()}, game_key)
         policy_state = {a: d.state for a, d in decisions.items()}
         ended = step.terminated | step.truncated | step.invalid
         after = RolloutState(game_state, step.final_observation, policy_state, jnp.zeros_like(ended))
-        final = decide(jax.random.fold_in(key_t, 0), after) if record else {}
+        final = decide(final_key, after) if record else {}
+        reward = {agent: jnp.where(step.invalid, 0.0, step.reward[agent]) for agent in game.agents}
         seen = {}
         for agent in record:
             d = decisions[agent]
@@ -326,8 +350,8 @@ def _rollout_scan(
             final_value = zeros if final[agent].value is None else final[agent].value
             seen[agent] = Experience(
                 observation=s.observation[agent],
-                action=d.action,
-                reward=jnp.where(step.invalid, 0.0, step.reward[agent]),
+                action=_learned_action(d),
+                reward=reward[agent],
                 log_prob=zeros if d.log_prob is None else d.log_prob,
                 value=value,
                 bootstrap=jnp.where(step.invalid, value, jnp.where(step.truncated, final_value, 0.0)),
@@ -338,20 +362,31 @@ def _rollout_scan(
                 last_value=(),
                 policy_state=(),
             )
-        out = (seen, step.reward, step.winner, step.terminated, step.truncated, step.invalid, step.info)
+        out = (seen, reward, step.winner, step.terminated, step.truncated, step.invalid, step.info)
         return RolloutState(game_state, step.observation, policy_state, ended), out
 
     # The carry must keep its types: policies' initial states may be NumPy arrays.
     state = jax.tree.map(jnp.asarray, state)
-    state, (seen, *rest) = jax.lax.scan(body, state, jnp.arange(num_steps))
-    last = decide(last_key, state)
+    state, (seen, *rest) = jax.lax.scan(body, state, jnp.asarray(keys[:num_steps]))
+    last = decide(jnp.asarray(keys[-1]), state) if record else {}
     agents = {
         agent: e._replace(
-            last_value=zeros if last[agent].value is None else last[agent].value, policy_state=begun.policy[agent]
+            last_value=zeros if last[agent].value is None else last[agent].value,
+            policy_state=_learned_state(begun.policy[agent]),
         )
         for agent, e in seen.items()
     }
     return Trajectory(agents, *rest), state
+
+
+def _learned_action(decision: Decision) -> Array:
+    """The action that `log_prob` is of, at controlled steps."""
+    return decision.action if decision.own is None else decision.own
+
+
+def _learned_state(state: Any) -> Any:
+    """The learning policy's own part of a policy's state: under partial control, the adversarial policy's."""
+    return state.adversarial if isinstance(state, MixedState) else state
 
 
 def _key(rng: np.random.Generator) -> np.ndarray:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -19,9 +19,9 @@ from sparring.errors import InputError
 if TYPE_CHECKING:
     from sparring.policy import Policy
 
-AgentID = str
-Array = Any  # numpy.ndarray or jax.Array
-Key = Any  # uint32 [2]
+AgentID: TypeAlias = str
+Array: TypeAlias = Any  # numpy.ndarray or jax.Array
+Key: TypeAlias = Any  # uint32 [2]
 Control = Literal["step", "episode", "blend"]
 
 NO_WINNER = -1
@@ -164,7 +164,7 @@ class Experience(NamedTuple):
     """What one agent learns from: [T, B] steps in time order, matches following each other without a gap."""
 
     observation: Array  # float32 [T, B, D]
-    action: Array  # [T, B] or [T, B, A], what was executed, whoever chose it
+    action: Array  # [T, B] or [T, B, A], what was executed, whoever chose it; blended control: the agent's own choice
     reward: Array  # float32 [T, B]
     log_prob: Array  # float32 [T, B], of the agent's own policy; meaningful only where `controlled`
     value: Array  # float32 [T, B], the critic at `observation`

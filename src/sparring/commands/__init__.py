@@ -1,5 +1,6 @@
 """The verbs of the command line and of the Python interface: one file each, found by its name.
 
-A verb's module has `Settings` (a frozen dataclass: the command's arguments), `plan(settings)` (what a dry run shows),
-`execute(settings, run)` (does it, and returns the JSON result) and `text(result)` (what a person is told).
+A verb's module has `Settings` (a frozen dataclass: the command's arguments), `prepare(settings)` (checks all input and
+loads games and policies), `plan(settings, prepared)` (what a dry run shows), `execute(settings, prepared, run)` (does
+it, and returns the JSON result) and `text(result)` (what a person is told).
 """

@@ -9,6 +9,9 @@ import numpy as np
 
 from sparring.commands.common import (
     GameArgument,
+    Matchup,
+    OptionalInt,
+    OptionalPolicy,
     PolicyLike,
     describe,
     duration,
@@ -19,9 +22,16 @@ from sparring.commands.common import (
     play,
     result_of,
     slots,
-    steps_per_second,
 )
-from sparring.commands.learned import PRESETS, Training, curve, train_attacker, training_steps
+from sparring.commands.learned import (
+    PRESETS,
+    Training,
+    check_training,
+    curve,
+    train_attacker,
+    training_speed,
+    training_steps,
+)
 from sparring.runs import Run, write_json
 from sparring.types import check_budget
 
@@ -36,12 +46,12 @@ class Settings(Training):
     game: GameArgument
     """A game's id; `sparring list` shows what there is."""
     victim: PolicyLike
-    """The policy that is attacked: builtin:NAME, native:FILE, robosumo-zoo:FILE.npy, run:DIR, package.module:factory."""
+    """The policy that is attacked: builtin:NAME, native:FILE, robosumo-zoo:FILE, run:DIR, package.module:factory."""
     budget: float = 1.0
     """Attack budget epsilon in [0, 1]: the probability of control (Eq. 3.2)."""
-    benign: PolicyLike = None
+    benign: OptionalPolicy = None
     """What the attacker's agent does when not controlled; by default the victim's own policy, where seats are alike."""
-    episodes: int | None = None
+    episodes: OptionalInt = None
     """Complete matches of the evaluation; by default the preset's."""
     victim_seat: int = 0
     """Which of the game's agents the victim is."""
@@ -63,30 +73,26 @@ def attack(game: str, **settings: Any) -> dict[str, Any]:
     return perform("attack", Settings(game=game, **settings))
 
 
-def check(settings: Settings) -> None:
+def prepare(settings: Settings) -> Matchup:
     check_budget(settings.budget)
-    slots(episodes_of(settings))
-    training_steps(settings)
-
-
-def plan(settings: Settings) -> dict[str, Any]:
-    check(settings)
-    game = host_game(settings.train_game or settings.game, 32, settings.threads)
+    game = host_game(settings.game, slots(episodes_of(settings)), settings.threads)
     pairing = matchup(game, settings.victim, settings.benign, settings.victim_seat)
-    rate, steps = steps_per_second(game, pairing), training_steps(settings)
+    check_training(settings, pairing)
+    return pairing
+
+
+def plan(settings: Settings, pairing: Matchup) -> dict[str, Any]:
+    steps = training_steps(settings)
+    rate = training_speed(settings, pairing)
     return {
-        "verb": "attack",
-        "game": game.id,
-        "steps": steps,
+        "training_steps": steps,
         "steps_per_second": rate,
-        "estimate": f"about {duration(1.3 * steps / rate)} of training; under 10 MB of disk",
+        "estimate": f"about {duration(steps / rate)} of training; under 10 MB of disk",
     }
 
 
-def execute(settings: Settings, run: Run) -> dict[str, Any]:
+def execute(settings: Settings, pairing: Matchup, run: Run) -> dict[str, Any]:
     episodes = episodes_of(settings)
-    game = host_game(settings.game, slots(episodes), settings.threads)
-    pairing = matchup(game, settings.victim, settings.benign, settings.victim_seat)
     seeds = np.random.SeedSequence(settings.seed).spawn(3)
     made_by = {"command": run.config["command"], "victim": describe(settings.victim)}
     train_seed = int(seeds[0].generate_state(1)[0])
@@ -94,7 +100,7 @@ def execute(settings: Settings, run: Run) -> dict[str, Any]:
     played = play(pairing, network, settings.budget, episodes, seeds[1], "evaluate", settings.control)
     alone = play(pairing, pairing.benign, 0.0, episodes, seeds[2], "evaluate benign")
     result = {
-        "game": game.id,
+        "game": pairing.game.id,
         **result_of(pairing, played.outcomes, settings.budget, seeds[1]),
         "baseline": result_of(pairing, alone.outcomes, 0.0, seeds[2]),
         "policy": str(path),

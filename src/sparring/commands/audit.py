@@ -13,6 +13,9 @@ import numpy as np
 from sparring.commands.common import (
     GameArgument,
     Matchup,
+    OptionalFloat,
+    OptionalInt,
+    OptionalPolicy,
     PolicyLike,
     as_config,
     default_victim,
@@ -28,7 +31,15 @@ from sparring.commands.common import (
     slots,
     steps_per_second,
 )
-from sparring.commands.learned import PRESETS, Training, curve, train_attacker, training_steps
+from sparring.commands.learned import (
+    PRESETS,
+    Training,
+    check_training,
+    curve,
+    train_attacker,
+    training_speed,
+    training_steps,
+)
 from sparring.errors import InputError, NoPicture
 from sparring.policy import mix
 from sparring.runs import Run, read_json, versions, write_json
@@ -50,21 +61,21 @@ class Settings(Training):
 
     game: GameArgument
     """A game's id; `sparring list` shows what there is."""
-    victim: PolicyLike = None
+    victim: OptionalPolicy = None
     """The policy that is audited: builtin:NAME, native:FILE, robosumo-zoo:FILE.npy, run:DIR, package.module:factory."""
-    benign: PolicyLike = None
+    benign: OptionalPolicy = None
     """What the attacker's agent does when not controlled; by default the victim's own policy, where seats are alike."""
     budgets: tuple[float, ...] = (0.3, 0.7, 1.0)
     """Attack budgets epsilon in [0, 1]: the probability of control (Eq. 3.2)."""
-    seeds: int | None = None
+    seeds: OptionalInt = None
     """Attackers trained per budget; the strongest on separate matches is reported. By default the preset's."""
-    episodes: int | None = None
+    episodes: OptionalInt = None
     """Complete matches per evaluation; by default the preset's. Each baseline gets half as many."""
     clip: bool = True
     """Put a short film of a match that the attacker wins into the report."""
     victim_seat: int = 0
     """Which of the game's agents the victim is."""
-    fail_above: float | None = None
+    fail_above: OptionalFloat = None
     """Exit with code 1 if the damage (win rate above the benign opponent's) exceeds this at any budget."""
 
 
@@ -84,7 +95,13 @@ def audit(game: str, **settings: Any) -> dict[str, Any]:
     return perform("audit", Settings(game=game, **settings))
 
 
-def check(settings: Settings) -> None:
+class Prepared(NamedTuple):
+    pairing: Matchup
+    victim: str
+    shipped: Mapping[float, str]  # the attackers that come with the package, by budget; empty: train
+
+
+def prepare(settings: Settings) -> Prepared:
     if not settings.budgets:
         raise InputError("budgets: expected at least one")
     for budget in settings.budgets:
@@ -93,55 +110,35 @@ def check(settings: Settings) -> None:
         raise InputError("budgets: the same one was given twice")
     if _seeds(settings) < 1:
         raise InputError(f"seeds: expected at least 1, got {settings.seeds}")
-    slots(_episodes(settings))
-    training_steps(settings)
-    if settings.victim is None:
-        default_victim(settings.game, settings.victim_seat)
+    game = host_game(settings.game, slots(_episodes(settings)), settings.threads)
+    victim = default_victim(settings.game, settings.victim_seat) if settings.victim is None else settings.victim
+    pairing = matchup(game, victim, settings.benign, settings.victim_seat)
+    check_training(settings, pairing)
+    shipped = {}
+    if settings.victim is None and settings.benign is None and settings.steps is None:
+        shipped = _shipped(victim)
+        if any(budget not in shipped for budget in settings.budgets):
+            shipped = {}
+    return Prepared(pairing, describe(victim), shipped)
 
 
-def plan(settings: Settings) -> dict[str, Any]:
-    check(settings)
-    setup = _setup(settings, settings.game)
-    trained = 0 if setup.shipped else training_steps(settings) * _seeds(settings) * len(settings.budgets)
-    steps = 100 * _episodes(settings) * (1 + 2 * len(settings.budgets))
-    rate = steps_per_second(setup.pairing.game, setup.pairing)
-    seconds = steps / rate
+def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
+    trained = 0 if prepared.shipped else training_steps(settings) * _seeds(settings) * len(settings.budgets)
+    evaluated = 100 * _episodes(settings) * (2 + 2 * len(settings.budgets))
+    seconds = evaluated / steps_per_second(prepared.pairing)
     if trained:
-        train_setup = _setup(settings, settings.train_game or settings.game)
-        seconds += 1.3 * trained / steps_per_second(train_setup.pairing.game, train_setup.pairing)
+        seconds += trained / training_speed(settings, prepared.pairing)
     return {
-        "verb": "audit",
-        "game": setup.pairing.game.id,
-        "victim": setup.victim,
-        "attackers": "shipped" if setup.shipped else "trained",
-        "budgets": list(settings.budgets),
+        "victim": prepared.victim,
+        "attackers": "shipped" if prepared.shipped else "to be trained",
         "training_steps": trained,
-        "steps_per_second": rate,
         "estimate": f"about {duration(seconds)} if matches take 100 steps; under 20 MB of disk",
     }
 
 
-class _Setup(NamedTuple):
-    pairing: Matchup
-    victim: str
-    shipped: Mapping[float, str]  # the attackers that come with the package, by budget; empty: train
-
-
-def _setup(settings: Settings, game_id: str) -> _Setup:
-    victim = default_victim(settings.game, settings.victim_seat) if settings.victim is None else settings.victim
-    game = host_game(game_id, slots(_episodes(settings)), settings.threads)
-    pairing = matchup(game, victim, settings.benign, settings.victim_seat)
-    shipped = {} if settings.victim is not None or settings.benign is not None else _shipped(victim)
-    missing = [b for b in settings.budgets if b not in shipped]
-    if shipped and (missing or settings.steps is not None):
-        shipped = {}
-    return _Setup(pairing, describe(victim), shipped)
-
-
-def execute(settings: Settings, run: Run) -> dict[str, Any]:
+def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
     begun = time.monotonic()
-    setup = _setup(settings, settings.game)
-    pairing, episodes = setup.pairing, _episodes(settings)
+    pairing, episodes = prepared.pairing, _episodes(settings)
     root = np.random.SeedSequence(settings.seed)
     evaluations = _Evaluations(run, pairing, settings, root)
     few = max(slots(episodes), episodes // 2)
@@ -151,7 +148,7 @@ def execute(settings: Settings, run: Run) -> dict[str, Any]:
     floor = _shift(benign["states"], again["states"])
     results, curves = [], []
     for i, budget in enumerate(settings.budgets):
-        attacker = _attacker(settings, run, setup, evaluations, budget, i)
+        attacker = _attacker(settings, run, prepared, evaluations, budget, i)
         curves += attacker.curves
         attacked = evaluations.run(f"attack, budget {budget:g}", attacker.policy, budget, episodes, (2, i))
         baselines = {"benign": benign["result"]}
@@ -173,7 +170,7 @@ def execute(settings: Settings, run: Run) -> dict[str, Any]:
             worst = (attacker.policy, budget)
     result = {
         "game": pairing.game.id,
-        "victim": setup.victim,
+        "victim": prepared.victim,
         "victim_seat": settings.victim_seat,
         "benign": "the victim's own policy" if settings.benign is None else describe(settings.benign),
         "seed": settings.seed,
@@ -183,7 +180,7 @@ def execute(settings: Settings, run: Run) -> dict[str, Any]:
         "budgets": results,
         "curves": curves,
         "wall_time_s": time.monotonic() - begun,
-        "not_tested": _not_tested(settings, setup),
+        "not_tested": _not_tested(settings, prepared),
         **_clip(settings, run, pairing, *worst),
     }
     from sparring.report.html import write_report
@@ -200,25 +197,25 @@ class _Attacker(NamedTuple):
 
 
 def _attacker(
-    settings: Settings, run: Run, setup: _Setup, evaluations: _Evaluations, budget: float, index: int
+    settings: Settings, run: Run, prepared: Prepared, evaluations: _Evaluations, budget: float, index: int
 ) -> _Attacker:
     """The attacker at one budget: shipped, or the strongest of those trained (DECISIONS 22)."""
-    if setup.shipped:
+    if prepared.shipped:
         from sparring.loaders import builtin, native
 
-        source = setup.shipped[budget]
+        source = prepared.shipped[budget]
         _, meta = native.read(builtin.path(source.removeprefix("builtin:")))
         made = meta["provenance"]
-        loaded = policy(source, setup.pairing.game, setup.pairing.attacker_agent)
+        loaded = policy(source, prepared.pairing.game, prepared.pairing.attacker_agent)
         return _Attacker(
             loaded, source, made["steps"], [{"budget": budget, "seed": made["seed"], "points": made["curve"]}]
         )
-    made_by = {"command": run.config["command"], "victim": setup.victim}
+    made_by = {"command": run.config["command"], "victim": prepared.victim}
     tried, curves = [], []
     for k in range(_seeds(settings)):
         seed = int(np.random.SeedSequence(settings.seed, spawn_key=(4, index, k)).generate_state(1)[0])
         name = f"attacker-budget-{budget:g}-{k}"
-        network, path = train_attacker(run, setup.pairing, settings, budget, seed, name, made_by)
+        network, path = train_attacker(run, prepared.pairing, settings, budget, seed, name, made_by)
         curves.append({"budget": budget, "seed": k, "points": curve(run.events(), name)})
         # Chosen on matches of its own, so that the reported rate is not the luckiest of several.
         wins = 0.0
@@ -286,7 +283,7 @@ def _seeds(settings: Settings) -> int:
     return PRESETS[settings.preset].seeds if settings.seeds is None else settings.seeds
 
 
-def _not_tested(settings: Settings, setup: _Setup) -> list[str]:
+def _not_tested(settings: Settings, prepared: Prepared) -> list[str]:
     untested = [
         "Stronger attackers: a learned attack is a lower bound on what an attacker can do, however long it trained.",
         f"Budgets other than {', '.join(f'{b:g}' for b in settings.budgets)}.",
@@ -294,7 +291,7 @@ def _not_tested(settings: Settings, setup: _Setup) -> list[str]:
         "Attacks on the victim's observations, actions or weights: the attacker only moves its own agent.",
         "Detection: the shift compares each feature's distribution, not how features go together or follow each other.",
     ]
-    if not setup.shipped and _seeds(settings) == 1:
+    if not prepared.shipped and _seeds(settings) == 1:
         untested.append("The spread between training seeds: one attacker was trained per budget.")
     if settings.train_game:
         untested.append(f"Attackers trained in the evaluated game itself: they were trained in {settings.train_game}.")

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import tyro
@@ -23,9 +23,18 @@ if TYPE_CHECKING:
 
     from sparring.types import Outcomes
 
-# A name (always, on the command line), a `Policy`, or a function `(observation [B, D], rng) -> action`.
-PolicyLike = Annotated[Any, tyro.conf.arg(constructor=str, metavar="POLICY")]
+# What a user gives as a policy: on the command line a name; in Python also a `Policy` or a function
+# `(observation [B, D], rng) -> action [B, ...]`. Tyro reads the annotations, so it is shown the name alone.
+if TYPE_CHECKING:
+    PolicyLike: TypeAlias = Any
+    OptionalPolicy: TypeAlias = Any
+else:
+    PolicyLike = Annotated[str, tyro.conf.arg(metavar="POLICY")]
+    OptionalPolicy = Annotated[str | None, tyro.conf.arg(metavar="POLICY")]
+OptionalInt = Annotated[int | None, tyro.conf.arg(metavar="N")]
+OptionalFloat = Annotated[float | None, tyro.conf.arg(metavar="X")]
 GameArgument = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="GAME")]
+_JSON = (str, int, float, bool, tuple, type(None))
 SLOTS = 32  # matches side by side in an evaluation: enough for two cores, few enough to waste little at the end
 
 
@@ -37,9 +46,9 @@ class Common:
     """Root of all randomness: same seed, same machine, same versions, same bits."""
     threads: int = 0
     """Threads that step the physics; 0 means all cores. Results do not depend on it."""
-    out: str | None = None
+    out: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
     """Run folder; by default runs/<game>__<verb>__<seed>__<time>."""
-    config: str | None = None
+    config: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
     """A run's config.json (or its folder): its settings become the defaults."""
     dry_run: bool = False
     """Show the resolved settings, the steps and an estimate of the time, and do nothing."""
@@ -76,11 +85,9 @@ def perform(verb: str, settings: Any, command: Sequence[str] = (), resume: Path 
       InputError: bad input; nothing was started, or what was there before is intact.
     """
     module = verb_module(verb)
+    prepared = module.prepare(settings)  # before there is a run folder: bad input leaves nothing behind
     if settings.dry_run:
-        return module.plan(settings)
-    check = getattr(module, "check", None)
-    if check is not None:
-        check(settings)
+        return {"verb": verb, "settings": as_config(settings), **module.plan(settings, prepared)}
     if resume is not None:
         run = Run.open(resume)
     else:
@@ -88,7 +95,7 @@ def perform(verb: str, settings: Any, command: Sequence[str] = (), resume: Path 
         run = Run.create(out, settings.game, verb, settings.seed, as_config(settings), command)
     with run:
         try:
-            result = module.execute(settings, run)
+            result = module.execute(settings, prepared, run)
         except Stopped as stopped:
             run.finish("interrupted")
             raise Interrupted(run.folder) from stopped
@@ -259,11 +266,12 @@ def slots(episodes: int) -> int:
     return min(episodes, SLOTS)
 
 
-def steps_per_second(game: VectorGame, pairing: Matchup) -> float:
+def steps_per_second(pairing: Matchup) -> float:
     """Measured on a few steps, policies included; of all matches together."""
     from sparring.rollout import rollout
 
-    policies = {pairing.victim_agent: pairing.victim, pairing.attacker_agent: mix(pairing.benign, pairing.benign, 0.5)}
+    game, executed = pairing.game, mix(pairing.benign, pairing.benign, 0.5)
+    policies = {pairing.victim_agent: pairing.victim, pairing.attacker_agent: executed}
     rng = np.random.default_rng(0)
     _, state = rollout(game, policies, 4, rng)
     begun = time.perf_counter()

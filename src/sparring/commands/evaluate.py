@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sparring.commands.common import (
     Common,
     GameArgument,
+    Matchup,
+    OptionalPolicy,
     PolicyLike,
     duration,
     host_game,
@@ -22,6 +24,7 @@ from sparring.commands.common import (
     slots,
     steps_per_second,
 )
+from sparring.policy import Policy
 from sparring.runs import Run, write_json
 from sparring.types import Control, check_budget
 
@@ -39,7 +42,7 @@ class Settings(Common):
     """The policy that is attacked: zero, random, builtin:NAME, native:FILE, robosumo-zoo:FILE.npy, run:DIR, ..."""
     attacker: PolicyLike
     """What the attacker's agent does when it is controlled."""
-    benign: PolicyLike = None
+    benign: OptionalPolicy = None
     """What it does otherwise; by default the victim's own policy, where the seats are alike."""
     budget: float = 1.0
     """Attack budget epsilon in [0, 1]: the probability of control (Eq. 3.2)."""
@@ -68,32 +71,31 @@ def evaluate(game: str, **settings: Any) -> dict[str, Any]:
     return perform("evaluate", Settings(game=game, **settings))
 
 
-def plan(settings: Settings) -> dict[str, Any]:
-    check(settings)
+class Prepared(NamedTuple):
+    pairing: Matchup
+    adversarial: Policy
+
+
+def prepare(settings: Settings) -> Prepared:
+    check_budget(settings.budget)
     game = host_game(settings.game, slots(settings.episodes), settings.threads)
     pairing = matchup(game, settings.victim, settings.benign, settings.victim_seat)
-    rate = steps_per_second(game, pairing)
+    return Prepared(pairing, policy(settings.attacker, game, pairing.attacker_agent))
+
+
+def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
+    rate = steps_per_second(prepared.pairing)
     return {
-        "verb": "evaluate",
-        "game": game.id,
-        "episodes": settings.episodes,
         "steps_per_second": rate,
         "estimate": f"{duration(settings.episodes * 100 / rate)} if matches take 100 steps; under 100 kB of disk",
     }
 
 
-def check(settings: Settings) -> None:
-    check_budget(settings.budget)
-    slots(settings.episodes)
-
-
-def execute(settings: Settings, run: Run) -> dict[str, Any]:
-    game = host_game(settings.game, slots(settings.episodes), settings.threads)
-    pairing = matchup(game, settings.victim, settings.benign, settings.victim_seat)
-    adversarial = policy(settings.attacker, game, pairing.attacker_agent)
+def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
+    pairing, adversarial = prepared
     seed = np.random.SeedSequence(settings.seed)
     played = play(pairing, adversarial, settings.budget, settings.episodes, seed, "evaluate", settings.control)
-    result = {"game": game.id, **result_of(pairing, played.outcomes, settings.budget, seed)}
+    result = {"game": pairing.game.id, **result_of(pairing, played.outcomes, settings.budget, seed)}
     write_json(run.folder / "evaluate.json", result)
     return result
 

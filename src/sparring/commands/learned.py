@@ -6,14 +6,16 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
 
 import numpy as np
+import tyro
 
-from sparring.commands.common import Common, Matchup, host_game
+from sparring.commands.common import Common, Matchup, OptionalFloat, OptionalInt, host_game, steps_per_second
 from sparring.errors import InputError, unknown
+from sparring.policy import Policy
 from sparring.runs import Run
-from sparring.types import Control, ThreatModel
+from sparring.types import Control, ThreatModel, VectorGame
 
 if TYPE_CHECKING:
     from sparring.attacks.adversarial_policy import AttackConfig
@@ -43,11 +45,11 @@ class Training(Common):
     preset: PresetName = "standard"
     """How much is done: smoke (20 thousand steps, seconds: does it work?), standard (2 million steps per attacker), or
     paper (20 million steps and, in an audit, 5 seeds)."""
-    steps: int | None = None
+    steps: OptionalInt = None
     """Training steps per attacker, of all matches together; by default the preset's."""
-    train_game: str | None = None
-    """Train in another variant of the game than the one that is evaluated, such as robosumo/ant-vs-ant,integrator=euler,
-    which is several times faster."""
+    train_game: Annotated[str | None, tyro.conf.arg(metavar="GAME")] = None
+    """Train in another variant of the game than the evaluated one: robosumo/ant-vs-ant,integrator=euler is several
+    times faster."""
     reward: RewardName | None = None
     """What the attacker maximises: minus the victim's reward (victim), win or loss (outcome), or win or loss with the
     game's shaping terms annealed away over half of the steps (shaped). By default the game's best known."""
@@ -55,15 +57,15 @@ class Training(Common):
     """Begin from the benign policy's weights (the default where it has any) or from scratch."""
     control: Control = "step"
     """How control is drawn: at every step (the paper), once per episode, or not at all but blended."""
-    num_games: int | None = None
+    num_games: OptionalInt = None
     """Matches side by side in training."""
-    steps_per_round: int | None = None
+    steps_per_round: OptionalInt = None
     """Steps of each match between two updates."""
-    epochs: int | None = None
+    epochs: OptionalInt = None
     """PPO: passes over each round's steps."""
-    minibatch: int | None = None
+    minibatch: OptionalInt = None
     """PPO: steps per gradient step (the paper prints 2048 for attacks)."""
-    learning_rate: float | None = None
+    learning_rate: OptionalFloat = None
     """PPO: Adam's, falling linearly to zero."""
 
 
@@ -107,6 +109,22 @@ def attack_config(settings: Training, game_id: str, benign_has_weights: bool) ->
     return replace(config, ppo=PPOConfig(**{**ppo, "decay_updates": rounds}))
 
 
+def check_training(settings: Training, pairing: Matchup) -> None:
+    """Find out before anything is started whether training can be.
+
+    Raises:
+      InputError: a setting is out of range, or the game to train in does not fit.
+    """
+    _training_game(settings, pairing, 1)
+    attack_config(settings, _training_id(settings, pairing), _has_weights(pairing.benign))
+
+
+def training_speed(settings: Training, pairing: Matchup) -> float:
+    """Steps per second of training, of all matches together: rollouts as measured, and 30% more for the updates."""
+    config = attack_config(settings, _training_id(settings, pairing), _has_weights(pairing.benign))
+    return steps_per_second(pairing._replace(game=_training_game(settings, pairing, config.num_games))) / 1.3
+
+
 def train_attacker(
     run: Run, pairing: Matchup, settings: Training, budget: float, seed: int, name: str, provenance: Mapping[str, Any]
 ) -> tuple[ActorCritic, Path]:
@@ -127,9 +145,10 @@ def train_attacker(
     game = host_game(game_id, config.num_games, settings.threads)
     if game.spaces != pairing.game.spaces:
         raise InputError(f"train-game: {game.id} has other observations or actions than {pairing.game.id}")
-    threat = ThreatModel(
-        pairing.victim_agent, (pairing.attacker_agent,), {pairing.attacker_agent: pairing.benign}, budget
-    )
+    config = attack_config(settings, _training_id(settings, pairing), _has_weights(pairing.benign))
+    game = _training_game(settings, pairing, config.num_games)
+    attacker = pairing.attacker_agent
+    threat = ThreatModel(pairing.victim_agent, (attacker,), {attacker: pairing.benign}, budget)
     sides, play = attack_setup(game, threat, pairing.victim, config, {})
     state = drive(
         run,
@@ -142,7 +161,7 @@ def train_attacker(
         label=f"attack, budget {budget:g}",
         name=name,
     )
-    network = sides[pairing.attacker_agent].learner.policy(state.learners[pairing.attacker_agent])
+    network = sides[attacker].learner.policy(state.learners[attacker])
     assert isinstance(network, ActorCritic)
     made = {
         **provenance,
@@ -172,6 +191,23 @@ def curve(events: list[dict[str, Any]], name: str, points: int = 30) -> list[lis
         if n:
             out.append([float(chunk[-1]["steps"]), won / n, *wilson(won, n)])
     return out
+
+
+def _training_id(settings: Training, pairing: Matchup) -> str:
+    return settings.train_game or pairing.game.id
+
+
+def _training_game(settings: Training, pairing: Matchup, num_games: int) -> VectorGame:
+    game = host_game(_training_id(settings, pairing), num_games, settings.threads)
+    if game.spaces != pairing.game.spaces:
+        raise InputError(f"train-game: {game.id} has other observations or actions than {pairing.game.id}")
+    return game
+
+
+def _has_weights(benign: Policy) -> bool:
+    from sparring.nets import ActorCritic
+
+    return isinstance(benign, ActorCritic)
 
 
 def _reward(name: str, known: Any, steps: int) -> Any:

@@ -47,6 +47,6 @@ def self_play_setup(game: Game, config: SelfPlayConfig) -> tuple[dict[AgentID, S
     def play(opponents: Opponents, rng: np.random.Generator) -> Mapping[AgentID, Policy]:
         current, past = opponents.current[me], opponents.snapshots[me]
         from_the_past = rng.random() < config.past and len(past) > 0
-        return {me: current, other: past[rng.integers(len(past))] if from_the_past else current}
+        return {me: current, other: past[int(rng.integers(len(past)))] if from_the_past else current}
 
     return {me: Side(ppo(config.ppo), config.reward, victim=other, snapshot_every=config.snapshot_every)}, play

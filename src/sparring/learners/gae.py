@@ -31,7 +31,7 @@ def gae(
       gamma, lam: discount and trace decay.
     """
     following = jnp.concatenate([value[1:], last_value[None]])
-    ended = terminated | truncated
+    ended = jnp.logical_or(terminated, truncated)
     next_value = jnp.where(ended, jnp.where(truncated & ~terminated, bootstrap, 0.0), following)
     delta = reward + gamma * next_value - value
 

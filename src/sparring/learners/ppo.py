@@ -209,7 +209,7 @@ def _trained(network: ActorCritic) -> Any:
     return eqx.tree_at(lambda n: n.normalizer, mask, jax.tree.map(lambda _: False, network.normalizer))
 
 
-def _weights(network: ActorCritic) -> ActorCritic:
+def _weights(network: ActorCritic) -> Any:
     return eqx.filter(network, _trained(network))
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
 import re
-from collections.abc import Callable
+from typing import Any
 
 from sparring.errors import InputError, unknown
 from sparring.policy import CallablePolicy, Policy, simple_policy
@@ -81,7 +82,7 @@ def _from_factory(module_name: str, attribute: str, game: Game, agent: AgentID) 
     factory = getattr(module, attribute, None)
     if not callable(factory):
         raise unknown(f"factory in {module_name}", attribute, [n for n in vars(module) if not n.startswith("_")])
-    made: Policy | Callable = factory(game.spaces[agent])
+    made: Any = factory(game.spaces[agent])
     if isinstance(made, Policy):
         return made
     if callable(made):

@@ -6,6 +6,7 @@ A file is one flat float32 vector of all weights. The files have no licence, so 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -72,16 +73,16 @@ def _network(vector: np.ndarray, d: int, u: int, lstm: bool) -> ActorCritic:
         position += size
         return vector[position - size : position].reshape(shape)
 
-    def dense(layer: eqx.nn.Linear, d_in: int, d_out: int) -> eqx.nn.Linear:
+    def dense(layer: Any, d_in: int, d_out: int) -> Any:
         weight, bias = take(d_in, d_out), take(d_out)
         return eqx.tree_at(lambda m: (m.weight, m.bias), layer, (jnp.asarray(weight.T), jnp.asarray(bias)))
 
-    def mlp(net, out: int):
+    def mlp(net: Any, out: int) -> Any:
         widths = [d, HIDDEN, HIDDEN, out]
-        layers = tuple(dense(layer, *widths[i : i + 2]) for i, layer in enumerate(net.mlp.layers))
+        layers = tuple(dense(layer, widths[i], widths[i + 1]) for i, layer in enumerate(net.mlp.layers))
         return eqx.tree_at(lambda n: n.mlp.layers, net, layers)
 
-    def recurrent(net, out: int):
+    def recurrent(net: Any, out: int) -> Any:
         embed = dense(net.embed, d, HIDDEN)
         kernel, bias = take(2 * HIDDEN, 4 * HIDDEN), take(4 * HIDDEN)
         # The file's gates are i, j, f, o with 1 added to f at run time; Equinox's are i, f, g, o.
@@ -103,7 +104,7 @@ def _network(vector: np.ndarray, d: int, u: int, lstm: bool) -> ActorCritic:
         (jnp.asarray(mean), jnp.asarray(squares / count - mean**2), jnp.float32(count)),
     )
     config = NetworkConfig("lstm" if lstm else "mlp", (HIDDEN,) if lstm else (HIDDEN, HIDDEN))
-    template = actor_critic(Spaces(d, Continuous(u)), config, np.zeros(2, np.uint32))
+    template: Any = actor_critic(Spaces(d, Continuous(u)), config, np.zeros(2, np.uint32))
     fill = recurrent if lstm else mlp
     critic = fill(template.critic, 1)
     actor = fill(template.actor, u)

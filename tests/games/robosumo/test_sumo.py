@@ -8,6 +8,7 @@ from pathlib import Path
 import mujoco
 import numpy as np
 import pytest
+from mujoco.batch import SimulationError
 
 from sparring.errors import InputError
 from sparring.games.robosumo.model import SumoSettings
@@ -302,3 +303,19 @@ def test_bad_calls_are_refused() -> None:
         game.set_state(state.get_state())
     with pytest.raises(InputError, match=r"state 'seed'.*got nothing"):
         game.set_state({"physics": game.get_state()["physics"]})
+
+
+def test_matches_in_which_mujoco_raises_are_invalid(monkeypatch: pytest.MonkeyPatch) -> None:
+    # No state is known that makes MuJoCo raise here, so the error is put in after a sound step.
+    game = RoboSumo(ANTS, 3, settings=EULER)
+    game.reset(0)
+    step = game.batch.step
+
+    def fail(nstep: int) -> None:
+        step(nstep=nstep)
+        raise SimulationError(np.array([0, 2]), "stack overflow")
+
+    monkeypatch.setattr(game.batch, "step", fail)
+    assert game.step(_zero(game)).invalid.tolist() == [True, False, True]
+    monkeypatch.undo()
+    assert not game.step(_zero(game)).invalid.any()
