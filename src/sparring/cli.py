@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import sys
 import traceback
 from collections.abc import Sequence
@@ -40,6 +42,8 @@ exit codes: 0 done, 1 a finding above --fail-above, 2 bad input, 3 internal erro
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    # As `python -m` does: a user's package.module:factory lies in the folder in which the command is given.
+    sys.path.insert(0, os.getcwd())
     try:
         return _main(words)
     except InputError as error:
@@ -125,7 +129,7 @@ def _resume(words: list[str]) -> int:
 
     folder = _one_folder("resume", words)
     verb, settings = from_config(folder)
-    command = read_config(folder)["command"].split()
+    command = shlex.split(read_config(folder)["command"])
     return _perform(verb, replace(settings, json="--json" in words), command, folder)
 
 

@@ -45,7 +45,8 @@ def drive(
       Stopped: Ctrl-C or SIGTERM; a checkpoint has been written.
       InputError: as for `train`, or the checkpoint is of other settings.
     """
-    begun = _resumed(run, game, sides, play, seed, name)
+    saved = run.load()
+    begun = resumed(saved, game, sides, play, seed) if saved and saved[1].get("training") == name else None
     agent = next(iter(sides))
     saved_at = time.monotonic()
     with progress(steps, label) as advance, interruptible() as stop:
@@ -85,12 +86,18 @@ def save(run: Run, state: TrainState, name: str) -> None:
     run.save(checkpoint.flatten(saved_part(state)), {"training": name, "snapshots": snapshots})
 
 
-def _resumed(
-    run: Run, game: Game, sides: Mapping[AgentID, Side], play: Play, seed: int, name: str
-) -> TrainState | None:
-    saved = run.load()
-    if saved is None or saved[1].get("training") != name:
-        return None
+def resumed(
+    saved: tuple[Mapping[str, np.ndarray], Mapping[str, Any]],
+    game: Game,
+    sides: Mapping[AgentID, Side],
+    play: Play,
+    seed: int,
+) -> TrainState:
+    """The state in a checkpoint of the same training, as `checkpoint.load` reads it.
+
+    Raises:
+      InputError: it is of other settings.
+    """
     arrays, meta = saved
     template = initial_state(game, sides, play, seed)
     return with_saved(template, sides, meta["snapshots"], lambda tree: checkpoint.unflatten(tree, arrays))

@@ -149,6 +149,11 @@ class MixedPolicy:
     def act(self, key: Key, observation: Array, state: MixedState) -> Decision:
         benign = act(self.benign, key, observation, state.benign)
         adversarial = act(self.adversarial, key, observation, state.adversarial)
+        if np.shape(benign.action) != np.shape(adversarial.action):
+            raise InputError(
+                f"mix: the benign policy's actions have shape {list(np.shape(benign.action))}, "
+                f"the adversarial policy's {list(np.shape(adversarial.action))}; expected the same"
+            )
         uniform, xp = _coin(key, observation.shape[0], self.traceable)
         controlled, coin, own = uniform < self.budget, state.coin, None
         if self.control == "episode":
@@ -229,6 +234,8 @@ def check_action(action: Array, space: Discrete | Continuous, who: str) -> None:
         return
     if action.ndim != 2 or action.shape[1] != space.size:
         raise InputError(f"{who}: expected actions of size {space.size}, got shape {list(action.shape)}")
+    if action.dtype.kind not in "fiu":
+        raise InputError(f"{who}: expected numbers, got {action.dtype}")
     if not np.isfinite(action).all():
         raise InputError(f"{who}: the action is NaN or infinite; look at the policy's weights and observations")
     reach = 100 * (space.high - space.low)

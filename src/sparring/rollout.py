@@ -162,23 +162,22 @@ def _groups(game: Game, policies: Policies, record: tuple[AgentID, ...]) -> _Gro
     # Flattening networks takes longer than evaluating them: it is done here, once, and not at every step.
     traceable = {agent: p for agent, p in policies.items() if p.traceable}
     leaves, tree = jax.tree.flatten(traceable)
-    # Floats are numbers too: a budget that is annealed must not recompile.
-    is_number = tuple(isinstance(leaf, jax.Array | np.ndarray | np.generic | float) for leaf in leaves)
-    static = tuple(None if number else leaf for leaf, number in zip(leaves, is_number, strict=True))
-    numbers = [leaf for leaf, number in zip(leaves, is_number, strict=True) if number]
+    static = tuple(None if _is_number(leaf) else leaf for leaf in leaves)
+    numbers = [leaf for leaf in leaves if _is_number(leaf)]
     host = {agent: p for agent, p in policies.items() if not p.traceable}
-    return _Groups(_decider(tree, static, is_number, game.agents, record), numbers, tuple(traceable), host)
+    return _Groups(_decider(tree, static, game.agents, record), numbers, tuple(traceable), host)
+
+
+def _is_number(leaf: Any) -> bool:
+    # Floats are numbers too: a budget that is annealed must not recompile.
+    return isinstance(leaf, (jax.Array, np.ndarray, np.generic, float))
 
 
 @lru_cache
 def _decider(
-    tree: Any,
-    static: tuple[Any, ...],
-    is_number: tuple[bool, ...],
-    agents: tuple[AgentID, ...],
-    record: tuple[str, ...],
+    tree: Any, static: tuple[Any, ...], agents: tuple[AgentID, ...], record: tuple[AgentID, ...]
 ) -> Callable[..., dict[AgentID, Decision]]:
-    """`_act_all`, compiled for policies of one structure."""
+    """`_act_all`, compiled for policies of one structure; in `static`, None stands for a number."""
 
     @jax.jit
     def decide(
@@ -189,7 +188,7 @@ def _decider(
         first: Array,
     ) -> dict[AgentID, Decision]:
         left = iter(numbers)
-        leaves = [next(left) if number else leaf for leaf, number in zip(static, is_number, strict=True)]
+        leaves = [next(left) if leaf is None else leaf for leaf in static]
         return _act_all(jax.tree.unflatten(tree, leaves), agents, record, key, observation, policy_state, first)
 
     return decide

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from sparring.rollout import RolloutState, rollout, start
 from sparring.types import NO_WINNER, AgentID, Array, Game, Learner, LearnerState, Metrics, Trajectory, VectorGame
 
 Goal = Literal["victim", "outcome"]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def train(
                 key = rng.integers(0, 2**32, 2, np.uint32)
                 learners[agent], metrics[agent] = side.learner.update(learners[agent], experience, key)
             if side.snapshot_every and (round_ + 1) % side.snapshot_every == 0:
-                snapshots[agent] = _thinned(
+                snapshots[agent] = thinned(
                     (*snapshots[agent], side.learner.policy(learners[agent])), side.max_snapshots
                 )
         round_ += 1
@@ -208,7 +209,7 @@ def _round_rng(seed: int, round_: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(round_,)))
 
 
-def _thinned(snapshots: tuple[Policy, ...], most: int) -> tuple[Policy, ...]:
+def thinned(snapshots: tuple[T, ...], most: int) -> tuple[T, ...]:
     """At most `most` snapshots: beyond that, every second of the older ones goes, so that the span is kept."""
     if len(snapshots) <= most:
         return snapshots

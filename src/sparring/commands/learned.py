@@ -97,6 +97,8 @@ def attack_config(settings: Training, game_id: str, benign_has_weights: bool) ->
     ppo |= {name: value for name, value in asked.items() if value is not None}
     steps = training_steps(settings)
     start = settings.start or ("benign" if benign_has_weights else "scratch")
+    if start == "benign" and not benign_has_weights:
+        raise InputError("start=benign: the benign policy has no weights to start from; use start=scratch")
     if start == "scratch":
         ppo |= {"warmup_updates": 0, "start_std": 0.0}
     else:

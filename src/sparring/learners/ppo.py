@@ -116,7 +116,7 @@ def ppo(config: PPOConfig, start: ActorCritic | None = None) -> Learner:
                 weights = eqx.tree_at(
                     lambda n: n.log_std, weights, jnp.maximum(weights.log_std, jnp.log(config.min_std))
                 )
-            return (weights, opt_state), {**metrics, "grad_norm": optax.global_norm(gradient)}
+            return (weights, opt_state), {**metrics, "grad_norm": optax.tree.norm(gradient)}
 
         def epoch(carry: Any, key: Key) -> tuple[Any, Metrics]:
             return jax.lax.scan(step, carry, _minibatches(batch, network.recurrent, config.minibatch, key))

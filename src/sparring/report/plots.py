@@ -6,6 +6,7 @@ Colours are Okabe and Ito's, which the colour-blind can tell apart; what matters
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sparring.report.schema import BENIGN, Audit
@@ -89,7 +90,6 @@ def curves_figure(audit: Audit) -> str | None:
 
     def draw(figure: Figure) -> None:
         import matplotlib
-        from matplotlib.ticker import EngFormatter
 
         shades = matplotlib.colormaps["viridis"].resampled(256)
         axes = figure.add_subplot()
@@ -97,17 +97,26 @@ def curves_figure(audit: Audit) -> str | None:
         for curve in curves:
             place = budgets.index(curve["budget"]) / max(len(budgets) - 1, 1)
             colour = shades(0.1 + 0.7 * place)
-            steps, win, low, high = ([float(x) for x in column] for column in zip(*curve["points"], strict=True))
             label = None if curve["budget"] in labelled else f"budget {curve['budget']:g}"
             labelled.add(curve["budget"])
-            axes.fill_between(steps, [100 * x for x in low], [100 * x for x in high], color=colour, alpha=0.18, lw=0)
-            axes.plot(steps, [100 * x for x in win], color=colour, lw=2, label=label)
+            _band(axes, curve["points"], colour, label)
         _percent(axes, "attacker's win rate")
-        axes.set_xlim(left=0)
-        axes.set_xlabel("environment steps of training")
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        _steps(axes)
 
     return _svg("curves", "Attack training", "win rate while training, 95% intervals", 900, 380, draw)
+
+
+def rates_figure(series: Mapping[str, Sequence[Sequence[float]]], title: str, caption: str, label: str) -> str:
+    """Win rates along training, a line with its 95% band per entry of `series`: [steps, rate, low, high] per point."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        for (name, points), colour in zip(series.items(), (ATTACKER, BASELINE, *_OTHERS), strict=False):
+            _band(axes, points, colour, name)
+        _percent(axes, label)
+        _steps(axes)
+
+    return _svg("rates", title, caption, 900, 420, draw)
 
 
 def shift_figure(audit: Audit) -> str | None:
@@ -152,6 +161,21 @@ def _intervals(axes: Axes, budgets: list[float], rates: list[Any], label: str, s
     move = transforms.ScaledTranslation(shift / 72, 0, axes.figure.dpi_scale_trans)
     defaults = {"ms": 6, "elinewidth": 1.6, "transform": axes.transData + move}
     axes.errorbar(budgets, win, bars, label=label, **{**defaults, **style})
+
+
+def _band(axes: Axes, points: Sequence[Sequence[float]], colour: Any, label: str | None) -> None:
+    """A line of rates in percent over steps, and the band of its intervals."""
+    steps, rate, low, high = ([float(x) for x in column] for column in zip(*points, strict=True))
+    axes.fill_between(steps, [100 * x for x in low], [100 * x for x in high], color=colour, alpha=0.18, lw=0)
+    axes.plot(steps, [100 * x for x in rate], color=colour, lw=2, label=label)
+
+
+def _steps(axes: Axes) -> None:
+    from matplotlib.ticker import EngFormatter
+
+    axes.set_xlim(left=0)
+    axes.set_xlabel("environment steps of training")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 
 def _percent(axes: Axes, label: str) -> None:

@@ -1,0 +1,364 @@
+"""Sparring's PPO against Stable-Baselines3's on Gymnasium tasks: the same settings, the same evaluation.
+
+Writes learning curves, final returns with intervals, and a page that says what is seen, into `--out`.
+Needs the extra `bench`: pip install 'sparring[bench]'.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import math
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sparring.checkpoint import write_atomic
+from sparring.games.gymnasium import AGENT, GymnasiumGame
+from sparring.policy import CallablePolicy, Policy
+from sparring.runs import write_json
+
+OURS, THEIRS = "sparring", "stable-baselines3"
+PACKAGES = ("sparring", "jax", "equinox", "optax", "stable-baselines3", "torch", "gymnasium", "numpy")
+EVALUATION = 1  # spawn key of the seed of the final episodes; training draws from the bare seed
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One task's settings, which both implementations get. The rest of them is in `train_ours` and `train_theirs`."""
+
+    task: str
+    steps: int  # of all environments together
+    num_envs: int
+    steps_per_round: int  # of each environment
+    minibatch: int
+    epochs: int
+    gamma: float
+    gae_lambda: float
+    learning_rate: float  # constant
+    clip: float = 0.2
+    entropy_coef: float = 0.0
+    value_coef: float = 0.5
+    max_grad_norm: float = 0.5
+    hidden: tuple[int, ...] = (64, 64)  # tanh, of the actor and of the critic
+
+
+TASKS = (
+    Settings("CartPole-v1", 100_000, 8, 128, 256, 10, gamma=0.99, gae_lambda=0.95, learning_rate=3e-4),
+    Settings("Pendulum-v1", 100_000, 4, 1024, 64, 10, gamma=0.9, gae_lambda=0.95, learning_rate=1e-3),
+)
+
+
+class Trained(NamedTuple):
+    policy: Policy
+    curve: list[list[float]]  # [steps, mean return of the training episodes that ended in the round]
+    seconds: float  # wall time of training, compilation included
+
+
+class Task(GymnasiumGame):
+    """A task in one training that is never resumed: Gymnasium cannot save the state of its tasks."""
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        return {}
+
+
+def train_ours(settings: Settings, seed: int) -> Trained:
+    """Through `sparring.training.train`, as every method of the package."""
+    from sparring.learners.ppo import PPOConfig, ppo
+    from sparring.nets import NetworkConfig
+    from sparring.training import Reward, Side, train
+
+    config = PPOConfig(
+        learning_rate=settings.learning_rate,
+        gamma=settings.gamma,
+        gae_lambda=settings.gae_lambda,
+        clip=settings.clip,
+        epochs=settings.epochs,
+        minibatch=settings.minibatch,
+        value_coef=settings.value_coef,
+        entropy_coef=settings.entropy_coef,
+        max_grad_norm=settings.max_grad_norm,
+        normalize_observations=False,
+        network=NetworkConfig(hidden=settings.hidden, observation_clip=math.inf),
+    )
+    learner = ppo(config)
+    # The "victim" whose reward is turned around, twice, is the player: it maximises its own.
+    side = Side(learner, Reward("victim", scale=-1.0), AGENT)
+    start = time.perf_counter()
+    game = Task(settings.task, settings.num_envs)
+    running = np.zeros(settings.num_envs)
+    curve: list[list[float]] = []
+    for state in train(game, {AGENT: side}, lambda all, _: all.current, seed, settings.steps_per_round):
+        assert state.trajectory is not None
+        ended = np.asarray(state.trajectory.terminated | state.trajectory.truncated)
+        running, returns = episode_returns(running, state.trajectory.reward[AGENT], ended)
+        if returns:
+            curve.append([state.steps, float(np.mean(returns))])
+        if state.steps >= settings.steps:
+            game.close()
+            return Trained(learner.policy(state.learners[AGENT]), curve, time.perf_counter() - start)
+    raise AssertionError("training is endless")
+
+
+def train_theirs(settings: Settings, seed: int) -> Trained:
+    """Stable-Baselines3, whose defaults are the same orthogonal initialisation, tanh networks and advantage scaling."""
+    import torch
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.callbacks import BaseCallback
+    from stable_baselines3.common.env_util import make_vec_env
+
+    class Curve(BaseCallback):
+        def __init__(self) -> None:
+            super().__init__()
+            self.points: list[list[float]] = []
+            self.returns: list[float] = []
+
+        def _on_step(self) -> bool:
+            self.returns += [info["episode"]["r"] for info in self.locals["infos"] if "episode" in info]
+            return True
+
+        def _on_rollout_end(self) -> None:
+            if self.returns:
+                self.points.append([self.num_timesteps, float(np.mean(self.returns))])
+            self.returns = []
+
+    torch.set_num_threads(1)
+    start = time.perf_counter()
+    layers = list(settings.hidden)
+    model = PPO(
+        "MlpPolicy",
+        make_vec_env(settings.task, settings.num_envs, seed=seed),
+        learning_rate=settings.learning_rate,
+        n_steps=settings.steps_per_round,
+        batch_size=settings.minibatch,
+        n_epochs=settings.epochs,
+        gamma=settings.gamma,
+        gae_lambda=settings.gae_lambda,
+        clip_range=settings.clip,
+        ent_coef=settings.entropy_coef,
+        vf_coef=settings.value_coef,
+        max_grad_norm=settings.max_grad_norm,
+        policy_kwargs={"net_arch": {"pi": layers, "vf": layers}, "activation_fn": torch.nn.Tanh},
+        seed=seed,
+        device="cpu",
+    )
+    curve = Curve()
+    model.learn(settings.steps, callback=curve)
+    seconds = time.perf_counter() - start
+    torch.manual_seed(seed)
+    policy = CallablePolicy(lambda observation, rng: model.predict(observation, deterministic=False)[0])
+    return Trained(policy, curve.points, seconds)
+
+
+def episode_returns(running: np.ndarray, reward: np.ndarray, ended: np.ndarray) -> tuple[np.ndarray, list[float]]:
+    """Given the returns so far [B] and the next [T, B] steps: the returns so far, and those of episodes that ended."""
+    running, returns = running.copy(), []
+    for rewards, ends in zip(reward, ended, strict=True):
+        running += rewards
+        returns += running[ends].tolist()
+        running[ends] = 0.0
+    return running, returns
+
+
+def final_return(policy: Policy, settings: Settings, episodes: int, seed: int) -> float:
+    """Mean return of fresh episodes with the stochastic policy; the same episodes' starts for both implementations."""
+    from sparring.rollout import evaluate
+
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(EVALUATION,)))
+    game = Task(settings.task, min(episodes, 10))
+    outcomes = evaluate(game, {AGENT: policy}, episodes, rng)
+    game.close()
+    return float(outcomes.returns[AGENT].mean())
+
+
+def mean_interval(values: Sequence[float]) -> list[float]:
+    """Mean and its 95% t interval over at least two seeds: [mean, low, high]."""
+    from scipy.stats import t
+
+    mean = float(np.mean(values))
+    half = t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values))
+    return [mean, float(mean - half), float(mean + half)]
+
+
+def welch(a: Sequence[float], b: Sequence[float]) -> list[float]:
+    """Difference of means, a minus b, and its 95% interval for unequal variances (Welch 1947): [mean, low, high]."""
+    from scipy.stats import t
+
+    difference = float(np.mean(a) - np.mean(b))
+    parts = [np.var(values, ddof=1) / len(values) for values in (a, b)]
+    variance = parts[0] + parts[1]
+    if variance == 0:
+        return [difference, difference, difference]
+    freedom = variance**2 / sum(p**2 / (len(v) - 1) for p, v in zip(parts, (a, b), strict=True))
+    half = t.ppf(0.975, freedom) * math.sqrt(variance)
+    return [difference, float(difference - half), float(difference + half)]
+
+
+def compare(settings: Settings, seeds: Sequence[int], episodes: int) -> dict[str, Any]:
+    """Both implementations on one task, seed by seed in turn."""
+    runs: dict[str, list[dict[str, Any]]] = {OURS: [], THEIRS: []}
+    for seed in seeds:
+        for name, train in ((OURS, train_ours), (THEIRS, train_theirs)):
+            trained = train(settings, seed)
+            result = final_return(trained.policy, settings, episodes, seed)
+            runs[name].append(
+                {"seed": seed, "final_return": result, "seconds": trained.seconds, "curve": trained.curve}
+            )
+            print(f"{settings.task}, {name}, seed {seed}: return {result:.1f}, {trained.seconds:.0f} s", flush=True)
+    finals = {name: [run["final_return"] for run in of_name] for name, of_name in runs.items()}
+    whiles = {name: [np.mean([r for _, r in run["curve"]]) for run in of_name] for name, of_name in runs.items()}
+    return {
+        "settings": asdict(settings),
+        "runs": runs,
+        "final_return": {name: mean_interval(values) for name, values in finals.items()},
+        "difference": welch(finals[OURS], finals[THEIRS]),
+        "training_return": {name: mean_interval(values) for name, values in whiles.items()},
+        "training_difference": welch(whiles[OURS], whiles[THEIRS]),
+    }
+
+
+def verdict(difference: Sequence[float]) -> str:
+    """What the interval of a difference says, in words."""
+    mean, low, high = difference
+    values = f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
+    if low <= 0 <= high:
+        return f"no difference is seen ({values} holds 0)"
+    return f"{OURS} is {'better' if low > 0 else 'WORSE'} ({values})"
+
+
+def table(results: Mapping[str, Any]) -> str:
+    """Learning curves as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["task", "implementation", "seed", "steps", "training_return"])
+    for task, result in results["tasks"].items():
+        for name, runs in result["runs"].items():
+            writer.writerows([task, name, run["seed"], *point] for run in runs for point in run["curve"])
+    return text.getvalue()
+
+
+def figure(results: Mapping[str, Any]) -> bytes:
+    """Learning curves as SVG, a thin line per seed; the same bytes for the same results."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    colours = {OURS: "#d55e00", THEIRS: "#0072b2"}
+    with matplotlib.rc_context({"svg.hashsalt": "ppo-check", "svg.fonttype": "none"}):
+        drawing = Figure(figsize=(9, 3.6), layout="constrained")
+        panels = drawing.subplots(1, len(results["tasks"]), squeeze=False)[0]
+        for panel, (task, result) in zip(panels, results["tasks"].items(), strict=True):
+            for name, runs in result["runs"].items():
+                for i, run in enumerate(runs):
+                    steps, returns = zip(*run["curve"], strict=True)
+                    label = name if i == 0 else None
+                    panel.plot(steps, returns, color=colours[name], lw=1, alpha=0.7, label=label)
+            panel.set(title=task, xlabel="steps", ylabel="return of training episodes")
+            panel.legend(frameon=False)
+        out = io.BytesIO()
+        drawing.savefig(out, format="svg", metadata={"Date": None})
+    return out.getvalue()
+
+
+def page(results: Mapping[str, Any]) -> str:
+    """What was done and what is seen, as Markdown."""
+    names = list(results["tasks"])
+    settings = [result["settings"] for result in results["tasks"].values()]
+    rows = [key for key in settings[0] if key != "task"]
+    lines = [
+        "# PPO against Stable-Baselines3's",
+        "",
+        f"Made by `{results['command']}` in {results['minutes']:.0f} minutes.",
+        "",
+        f"Both train with the same settings, on {results['seeds']} seeds; the environments and random numbers behind a seed differ. The",
+        f"final return of a seed is the mean over {results['episodes']} fresh episodes of the stochastic policy, with",
+        "the same starts for both; its return while training is the mean over the rounds of its learning curve, so it",
+        "tells who learns faster where both end alike. Intervals are 95%, over seeds: Student's for the mean of one",
+        "implementation, Welch's for the difference of the two.",
+        "",
+        f"| task | return | {OURS} | {THEIRS} | difference |",
+        "|---|---|---|---|---|",
+    ]
+    for task, result in results["tasks"].items():
+        for label, key, difference in (
+            ("final", "final_return", "difference"),
+            ("while training", "training_return", "training_difference"),
+        ):
+            cells = [*(_interval(result[key][name]) for name in (OURS, THEIRS)), _interval(result[difference])]
+            lines.append(f"| {task} | {label} | {' | '.join(cells)} |")
+    lines.append("")
+    for task, result in results["tasks"].items():
+        seconds = [np.mean([run["seconds"] for run in result["runs"][name]]) for name in (OURS, THEIRS)]
+        lines += [
+            f"- {task}: of the final return, {verdict(result['difference'])}; of the return while training,",
+            f"  {verdict(result['training_difference'])}. {seconds[0]:.0f} s per training against {seconds[1]:.0f} s.",
+        ]
+    lines += [
+        "",
+        "An interval that holds 0 does not show that the two are equal, only that so few seeds tell no difference; its",
+        "width says how large a difference could have stayed unseen. The trainings ran one after the other on a machine",
+        "that had other work too, so their times compare orders of magnitude and no more.",
+        "",
+        "![Learning curves](ppo-check.svg)",
+        "",
+        "## Settings",
+        "",
+        f"| | {' | '.join(names)} |",
+        "|---" * (len(names) + 1) + "|",
+        *(f"| {row} | {' | '.join(str(of_task[row]) for of_task in settings)} |" for row in rows),
+        "",
+        "Besides: Adam with epsilon 1e-5, advantages normalised per minibatch, no clipping of the value loss, no",
+        "normalisation of observations or rewards, standard deviation 1 at the start and independent of the state.",
+        "",
+        "Versions: " + ", ".join(f"{name} {number}" for name, number in results["versions"].items()) + ".",
+        "",
+        "Every figure is in `ppo-check.json`, the learning curves in `ppo-check.csv`.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _interval(found: Sequence[float]) -> str:
+    return f"{found[0]:.1f} [{found[1]:.1f}, {found[2]:.1f}]"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3, help="trainings per task and implementation (default: 3)")
+    parser.add_argument("--episodes", type=int, default=100, help="of the final evaluation of each (default: 100)")
+    parser.add_argument("--tasks", nargs="+", choices=[s.task for s in TASKS], help="(default: all)")
+    parser.add_argument("--out", type=Path, default=Path("results/ppo-check"), help="folder (default: %(default)s)")
+    asked = parser.parse_args(arguments)
+    if asked.seeds < 2 or asked.episodes < 1:
+        parser.error("expected at least 2 seeds, without which there is no interval, and 1 episode")
+    asked.out.mkdir(parents=True, exist_ok=True)
+    start = time.perf_counter()
+    chosen = [s for s in TASKS if asked.tasks is None or s.task in asked.tasks]
+    results: dict[str, Any] = {
+        "command": shlex.join(
+            ["python", "benchmarks/ppo_check.py", *(sys.argv[1:] if arguments is None else arguments)]
+        ),
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "seeds": asked.seeds,
+        "episodes": asked.episodes,
+        "tasks": {s.task: compare(s, range(asked.seeds), asked.episodes) for s in chosen},
+    }
+    results["minutes"] = (time.perf_counter() - start) / 60
+    write_json(asked.out / "ppo-check.json", results)
+    write_atomic(asked.out / "ppo-check.csv", table(results).encode())
+    write_atomic(asked.out / "ppo-check.svg", figure(results))
+    write_atomic(asked.out / "README.md", page(results).encode())
+    print(json.dumps({task: result["difference"] for task, result in results["tasks"].items()}))
+    return int(any(result["difference"][2] < 0 for result in results["tasks"].values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,337 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sparring.errors import InputError
+from sparring.learners.ppo import Batch, PPOConfig, PPOState, masked_mean, ppo, ppo_loss
+from sparring.nets import ActorCritic, NetworkConfig, actor_critic
+from sparring.types import Continuous, Discrete, Experience, Spaces
+
+KEY = np.array([3, 4], np.uint32)
+CONTINUOUS, DISCRETE = Spaces(3, Continuous(2)), Spaces(3, Discrete(4))
+T, B = 5, 4
+PLAIN = PPOConfig(normalize_observations=False, max_grad_norm=1e9, epochs=1, minibatch=T * B)
+
+
+@cache
+def network(spaces: Spaces, architecture: Any) -> ActorCritic:
+    made = actor_critic(spaces, NetworkConfig(architecture, (6, 6)), KEY)
+    rng = np.random.default_rng(0)
+    # Weights that are not special: a new policy head is almost zero.
+    return jax.tree.map(
+        lambda x: jnp.asarray(x + 0.3 * rng.normal(size=x.shape), jnp.float32) if eqx.is_inexact_array(x) else x,
+        made,
+        is_leaf=lambda x: type(x).__name__ == "Normalizer",
+    )
+
+
+class Problem(NamedTuple):
+    weights: ActorCritic
+    static: ActorCritic
+    batch: Batch
+
+
+def problem(spaces: Spaces, architecture: str) -> Problem:
+    """A batch in float64 with ratios on both sides of the clip range and a third of the steps uncontrolled."""
+    net = jax.tree.map(lambda x: x.astype(np.float64) if eqx.is_inexact_array(x) else x, network(spaces, architecture))
+    rng = np.random.default_rng(1)
+    observation = rng.normal(size=(T, B, 3))
+    first = rng.random((T, B)) < 0.3
+    discrete = isinstance(spaces.action, Discrete)
+    action = rng.integers(4, size=(T, B)) if discrete else rng.normal(size=(T, B, 2))
+    state = jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape)), net.initial_state(B))
+    head, _ = net.unroll(jnp.asarray(observation), jnp.asarray(first), state)
+    log_prob = np.asarray(net.log_prob(head, jnp.asarray(action))) + rng.normal(size=(T, B)) * 0.4
+    batch = Batch(
+        observation,
+        action,
+        log_prob,
+        rng.normal(size=(T, B)),
+        rng.normal(size=(T, B)),
+        rng.random((T, B)) < 0.67,
+        first,
+        (),
+    )
+    batch = jax.tree.map(jnp.asarray, batch)
+    if architecture == "lstm":
+        batch = batch._replace(policy_state=state)
+    else:
+        batch = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
+    return Problem(*eqx.partition(net, eqx.is_inexact_array), batch)
+
+
+@pytest.fixture
+def float64() -> Iterator[None]:
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize(
+    ("architecture", "spaces"), [("mlp", CONTINUOUS), ("mlp", DISCRETE), ("lstm", CONTINUOUS), ("lstm", DISCRETE)]
+)
+def test_the_gradient_is_that_of_finite_differences(architecture: str, spaces: Spaces) -> None:
+    weights, static, batch = problem(spaces, architecture)
+    config = replace(PLAIN, entropy_coef=0.05)
+
+    @jax.jit
+    def loss(w: ActorCritic) -> Any:
+        return ppo_loss(w, static, batch, config, jnp.float64(1.0))[0]
+
+    gradient = jax.jit(jax.grad(loss))(weights)
+    rng = np.random.default_rng(2)
+    h = 1e-6
+    for _ in range(12):
+        direction = jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape)), weights)
+        ahead, behind = (loss(jax.tree.map(lambda w, d, s=s: w + s * h * d, weights, direction)) for s in (1, -1))
+        slope = sum(jnp.vdot(g, d) for g, d in zip(jax.tree.leaves(gradient), jax.tree.leaves(direction), strict=True))
+        # Central differences in float64: truncation h^2, rounding 1e-16 / h.
+        assert float((ahead - behind) / (2 * h)) == pytest.approx(float(slope), rel=1e-5, abs=1e-8)
+    changed = [float(jnp.abs(g).max()) for g in jax.tree.leaves(eqx.filter(gradient, eqx.is_array).actor)]
+    assert min(changed) > 1e-6  # every part of the actor takes part
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize(("architecture", "spaces"), [("mlp", CONTINUOUS), ("lstm", DISCRETE)])
+def test_what_was_done_without_control_has_no_part_in_the_policy(architecture: str, spaces: Spaces) -> None:
+    """DECISIONS 15."""
+    weights, static, batch = problem(spaces, architecture)
+    mask = batch.controlled
+
+    @jax.jit
+    def gradient(b: Batch) -> Any:
+        return jax.grad(lambda w: ppo_loss(w, static, b, PLAIN, jnp.float64(1.0)), has_aux=True)(weights)
+
+    reference, metrics = gradient(batch)
+    # So far off that its density underflows, and its ratio overflows.
+    absurd = batch.action + 3 if spaces is DISCRETE else batch.action * 1e160
+    wide = mask.reshape(mask.shape + (1,) * (batch.action.ndim - mask.ndim))
+    strange = batch._replace(
+        action=jnp.where(wide, batch.action, absurd % 4 if spaces is DISCRETE else absurd),
+        log_prob=jnp.where(mask, batch.log_prob, -1e6),
+    )
+    got, got_metrics = gradient(strange)
+    for ours, expected in zip(jax.tree.leaves(got), jax.tree.leaves(reference), strict=True):
+        assert np.isfinite(ours).all()
+        np.testing.assert_allclose(ours, expected, rtol=1e-10, atol=1e-14)
+    assert {n: float(x) for n, x in got_metrics.items()} == pytest.approx({n: float(x) for n, x in metrics.items()})
+    # What was done in control does matter.
+    other, _ = gradient(batch._replace(log_prob=jnp.where(mask, batch.log_prob + 0.1, batch.log_prob)))
+    parts = ((g.actor, g.log_std) for g in (other, reference))
+    assert not all(np.allclose(a, b) for a, b in zip(*map(jax.tree.leaves, parts), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("ratio", "advantage", "moves"),
+    [(1.3, 1.0, False), (1.3, -1.0, True), (0.7, 1.0, True), (0.7, -1.0, False), (1.1, 1.0, True), (0.9, -1.0, True)],
+)
+def test_clipping_stops_what_has_gone_far_enough(ratio: float, advantage: float, moves: bool) -> None:
+    net = network(DISCRETE, "mlp")
+    observation, action = jnp.ones((1, 3)), jnp.array([1])
+    log_prob = net.log_prob(net.forward(observation, ((), ()))[0], action) - math.log(ratio)
+    one = jnp.ones(1)
+    batch = Batch(observation, action, log_prob, advantage * one, one, one > 0, one > 0, ())
+    config = replace(PLAIN, normalize_advantages=False, value_coef=0.0)
+    weights, static = eqx.partition(net, eqx.is_inexact_array)
+    gradient, metrics = jax.jit(jax.grad(lambda w, b: ppo_loss(w, static, b, config, jnp.float32(1)), has_aux=True))(
+        weights, batch
+    )
+    size = max(float(jnp.abs(g).max()) for g in jax.tree.leaves(gradient) if g.size)
+    assert (size > 1e-4) == moves
+    assert size == 0 or moves
+    expected = -min(ratio * advantage, min(max(ratio, 0.8), 1.2) * advantage)
+    assert float(metrics["policy_loss"]) == pytest.approx(expected, rel=1e-5)
+    assert float(metrics["clip_fraction"]) == (abs(ratio - 1) > 0.2)
+
+
+def test_masked_mean() -> None:
+    x = jnp.array([1.0, jnp.nan, 5.0])
+    assert masked_mean(x, jnp.array([True, False, True])) == 3
+    assert masked_mean(x, jnp.zeros(3, bool)) == 0
+
+
+def experience(net: ActorCritic, spaces: Spaces, seed: int = 0, **changes: Any) -> Experience:
+    """What `rollout` would record of `net` in a game of random observations."""
+    rng = np.random.default_rng(seed)
+    observation = jnp.asarray(rng.normal(size=(T, B, 3)), jnp.float32)
+    first = jnp.asarray(rng.random((T, B)) < 0.3)
+    discrete = isinstance(spaces.action, Discrete)
+    action = jnp.asarray(rng.integers(4, size=(T, B)) if discrete else rng.normal(size=(T, B, 2)).astype(np.float32))
+    state = jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape), jnp.float32), net.initial_state(B))
+    head, value = net.unroll(net.normalizer(observation), first, state)
+    none = jnp.zeros((T, B), bool)
+    made = Experience(
+        observation=observation,
+        action=action,
+        reward=jnp.asarray(rng.normal(size=(T, B)), jnp.float32),
+        log_prob=net.log_prob(head, action),
+        value=value,
+        bootstrap=jnp.zeros((T, B)),
+        controlled=~none,
+        terminated=none,
+        truncated=none,
+        first=first,
+        last_value=jnp.zeros(B),
+        policy_state=state,
+    )
+    return made._replace(**changes)
+
+
+def leaves(tree: Any) -> list[np.ndarray]:
+    return [np.asarray(x) for x in jax.tree.leaves(eqx.filter(tree, eqx.is_array))]
+
+
+def same(a: Any, b: Any) -> bool:
+    return all(np.array_equal(x, y) for x, y in zip(leaves(a), leaves(b), strict=True))
+
+
+def begin(config: PPOConfig, net: ActorCritic, spaces: Spaces) -> tuple[Any, PPOState]:
+    learner = ppo(config, net)
+    return learner.update, learner.init(spaces, KEY)
+
+
+@pytest.mark.parametrize(("architecture", "minibatch"), [("mlp", 7), ("lstm", 1), ("lstm", 2 * T), ("lstm", 99)])
+def test_the_first_ratios_are_one(architecture: str, minibatch: int) -> None:
+    """With a rate of zero, every minibatch sees the probabilities that were recorded: nothing is mixed up."""
+    net = network(CONTINUOUS, architecture)
+    config = replace(PLAIN, learning_rate=0.0, epochs=2, minibatch=minibatch)
+    update, state = begin(config, net, CONTINUOUS)
+    after, metrics = update(state, experience(net, CONTINUOUS), KEY)
+    assert float(metrics["kl"]) == pytest.approx(0, abs=1e-6)
+    assert float(metrics["clip_fraction"]) == 0
+    assert float(metrics["explained_variance"]) <= 1
+    assert same(after.network, net)
+    assert int(after.updates) == 1
+
+
+@pytest.mark.parametrize(("truncated", "target"), [(True, 1 + 0.9 * 5), (False, 1.0)])
+def test_truncation_bootstraps_and_termination_does_not(truncated: bool, target: float) -> None:
+    """Through the whole update: with a rate of zero, the loss of the value says what its target was."""
+    net = network(CONTINUOUS, "mlp")
+    yes, no = jnp.ones((T, B), bool), jnp.zeros((T, B), bool)
+    e = experience(
+        net,
+        CONTINUOUS,
+        reward=jnp.ones((T, B)),
+        bootstrap=jnp.full((T, B), 5.0 * truncated),
+        terminated=no if truncated else yes,
+        truncated=yes if truncated else no,
+        last_value=jnp.full(B, 100.0),
+    )
+    update, state = begin(replace(PLAIN, learning_rate=0.0, gamma=0.9), net, CONTINUOUS)
+    _, metrics = update(state, e, KEY)
+    assert float(metrics["value_loss"]) == pytest.approx(float(((e.value - target) ** 2).mean()), rel=1e-4)
+
+
+def test_warming_up_trains_the_critic_alone() -> None:
+    net = network(CONTINUOUS, "mlp")
+    update, state = begin(replace(PLAIN, warmup_updates=2, entropy_coef=0.1, epochs=2), net, CONTINUOUS)
+    for n in range(3):
+        before = state.network
+        state, _ = update(state, experience(before, CONTINUOUS, seed=n), KEY)
+        assert same((before.actor, before.log_std), (state.network.actor, state.network.log_std)) == (n < 2)
+        assert not same(before.critic, state.network.critic)
+
+
+def test_without_control_the_actor_stays_as_it_is() -> None:
+    net = network(CONTINUOUS, "mlp")
+    update, state = begin(replace(PLAIN, entropy_coef=0.1), net, CONTINUOUS)
+    e = experience(net, CONTINUOUS, controlled=jnp.zeros((T, B), bool))
+    after, metrics = update(state, e, KEY)
+    assert same((net.actor, net.log_std), (after.network.actor, after.network.log_std))
+    assert not same(net.critic, after.network.critic)  # the value loss sees every step
+    assert all(np.isfinite(float(x)) for x in metrics.values())
+
+
+def test_the_standard_deviation_has_a_floor_and_a_start() -> None:
+    net = network(CONTINUOUS, "mlp")
+    update, state = begin(replace(PLAIN, start_std=0.31, min_std=0.3, learning_rate=0.2), net, CONTINUOUS)
+    np.testing.assert_allclose(np.exp(state.network.log_std), 0.31, rtol=1e-6)
+    # All advantage to the mode: the deviation shrinks.
+    e = experience(state.network, CONTINUOUS)
+    head, _ = state.network.unroll(e.observation, e.first, e.policy_state)
+    near = jnp.arange(T)[:, None] % 2 == jnp.zeros((1, B))
+    action = jnp.where(near[..., None], head, head + 1.0)
+    e = e._replace(
+        action=action, log_prob=state.network.log_prob(head, action), terminated=near | True, reward=1.0 * near
+    )
+    after, metrics = update(state, e, KEY)
+    np.testing.assert_allclose(np.exp(after.network.log_std), 0.3, rtol=1e-6)
+    assert float(metrics["std"]) == pytest.approx(0.3)
+
+
+def test_the_learning_rate_falls_to_zero() -> None:
+    net = network(DISCRETE, "mlp")
+    update, state = begin(replace(PLAIN, decay_updates=2, learning_rate=1e-3), net, DISCRETE)
+    for n, rate in enumerate([1e-3, 5e-4, 0.0, 0.0]):
+        before = state.network
+        state, metrics = update(state, experience(before, DISCRETE, seed=n), KEY)
+        assert float(metrics["learning_rate"]) == pytest.approx(rate)
+        assert same(before, state.network) == (rate == 0)
+
+
+@pytest.mark.parametrize("architecture", ["mlp", "lstm"])
+def test_an_update_is_a_function_of_its_arguments(architecture: str) -> None:
+    net = network(DISCRETE, architecture)
+    update, state = begin(replace(PLAIN, epochs=2, minibatch=2 * T), net, DISCRETE)
+    e = experience(net, DISCRETE)
+    first, again, other = (update(state, e, k)[0] for k in (KEY, KEY, KEY + 1))
+    assert same(first, again)
+    assert not same(first, other)  # other minibatches
+    assert not same(first.network.actor, net.actor)
+
+
+def test_normalised_observations() -> None:
+    net = network(CONTINUOUS, "mlp")
+    e = experience(net, CONTINUOUS)
+    flat = np.asarray(e.observation).reshape(-1, 3)
+    for wanted in (True, False):
+        update, state = begin(replace(PLAIN, normalize_observations=wanted), net, CONTINUOUS)
+        after, _ = update(state, e, KEY)
+        assert float(after.network.normalizer.count) == (T * B if wanted else 0)
+        expected = flat.mean(0) if wanted else np.zeros(3)
+        np.testing.assert_allclose(after.network.normalizer.mean, expected, atol=1e-6)
+
+
+def test_more_of_what_paid() -> None:
+    net = network(DISCRETE, "mlp")
+    update, state = begin(replace(PLAIN, epochs=10, learning_rate=1e-2), net, DISCRETE)
+    e = experience(net, DISCRETE)
+    e = e._replace(terminated=e.controlled, reward=1.0 * (e.action == 2))
+    after, _ = update(state, e, KEY)
+    before_head, after_head = (n.forward(e.observation.reshape(-1, 3), ((), ()))[0] for n in (net, after.network))
+    gain = jax.nn.softmax(after_head)[:, 2] - jax.nn.softmax(before_head)[:, 2]
+    assert float(gain.mean()) > 0.02
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epochs": 0}, "epochs: expected at least 1, got 0"),
+        ({"minibatch": 0}, "minibatch: expected at least 1"),
+        ({"gamma": 1.1}, r"gamma: expected a number in \[0, 1\], got 1.1"),
+        ({"gae_lambda": math.nan}, "gae_lambda"),
+        ({"learning_rate": math.nan}, "learning_rate"),
+        ({"learning_rate": -1.0}, "learning_rate: expected a number of at least 0, got -1"),
+    ],
+)
+def test_settings_out_of_range_are_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        ppo(replace(PPOConfig(), **change))
+
+
+def test_weights_of_another_game_are_refused() -> None:
+    with pytest.raises(InputError, match=r"expected observations of size 3 and Discrete.*got 3 and Continuous"):
+        ppo(PLAIN, network(CONTINUOUS, "mlp")).init(DISCRETE, KEY)
+    with pytest.raises(InputError, match="expected observations of size 4"):
+        ppo(PLAIN, network(CONTINUOUS, "mlp")).init(replace(CONTINUOUS, observation=4), KEY)

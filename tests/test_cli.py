@@ -1,0 +1,256 @@
+"""The command line on good and bad input: exit codes, one line per error, nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sparring import cli
+from sparring.runs import Run
+
+GAME = "robosumo/ant-vs-ant,integrator=euler"
+ZERO = ["evaluate", GAME, "--victim", "zero", "--attacker", "random", "--episodes", "4"]
+
+
+@pytest.fixture(autouse=True)
+def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    return tmp_path
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """The one line with which the command line refuses `words`."""
+    assert cli.main(words) == cli.BAD_INPUT
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("sparring: "), captured.err
+    return lines[0]
+
+
+def module(folder: Path, name: str, body: str) -> str:
+    (folder / f"{name}.py").write_text(f"import numpy as np\n\n\ndef load(spaces):\n    {body}\n")
+    return f"{name}:load"
+
+
+def test_evaluate_prints_one_json_object(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*ZERO, "--budget", "0.5", "--json", "--out", "run"]) == cli.DONE
+    result = json.loads(capsys.readouterr().out)
+    assert result["win"] + result["draw"] + result["loss"] == pytest.approx(1)
+    assert result["episodes"] == 4 and result["budget"] == 0.5
+    for key in ("win", "draw", "loss", "victim_return", "attacker_return"):
+        low, high = result[f"{key}_ci"]
+        assert low <= result[key] <= high
+    assert json.loads(Path("run/evaluate.json").read_text())["win"] == result["win"]
+    assert json.loads(Path("run/status.json").read_text())["state"] == "done"
+    assert not Path("MUJOCO_LOG.TXT").exists()
+
+
+def test_same_seed_same_result_and_another_seed_another(capsys: pytest.CaptureFixture[str]) -> None:
+    def returns(*words: str) -> tuple[float, float]:
+        assert cli.main([*ZERO, "--json", *words]) == cli.DONE
+        result = json.loads(capsys.readouterr().out)
+        return result["victim_return"], result["attacker_return"]
+
+    first = returns("--seed", "3")
+    assert returns("--seed", "3") == first
+    assert returns("--seed", "4") != first
+
+
+def test_settings_of_an_earlier_run_can_be_taken_over(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*ZERO, "--seed", "7", "--out", "first", "--json"]) == cli.DONE
+    first = json.loads(capsys.readouterr().out)
+    words = ["evaluate", GAME, "--config", "first", "--out", "second", "--json"]
+    assert cli.main(words) == cli.DONE
+    assert json.loads(capsys.readouterr().out)["victim_return"] == first["victim_return"]
+
+
+def test_dry_run_writes_nothing(capsys: pytest.CaptureFixture[str], in_tmp: Path) -> None:
+    assert cli.main([*ZERO, "--dry-run", "--json"]) == cli.DONE
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["settings"]["episodes"] == 4 and shown["steps_per_second"] > 0 and "estimate" in shown
+    assert list(in_tmp.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["audti", GAME], "did you mean audit"),
+        (["audit", "robosumo/ant-vs-ent"], "did you mean ant-vs-ant"),
+        (["audit", "robosumi/ant-vs-ant"], "did you mean robosumo"),
+        (["audit", "robosumo/ant-vs-ant,integrator=eular"], "euler"),
+        (["audit", "robosumo/bug-vs-spider"], "give --victim"),
+        (["evaluate", GAME, "--victim", "zeroo", "--attacker", "zero"], "did you mean zero"),
+        (["evaluate", GAME, "--victim", "builtin:amt", "--attacker", "zero"], "builtin"),
+        (["evaluate", GAME, "--victim", "first", "--attacker", "zero"], "use zero"),
+        (["evaluate", GAME, "--victim", "native:missing.safetensors", "--attacker", "zero"], "No such file"),
+        (["evaluate", GAME, "--victim", "robosumo-zoo:missing.npy", "--attacker", "zero"], "no such file"),
+        (["evaluate", GAME, "--victim", "no_such_module:load", "--attacker", "zero"], "no_such_module"),
+        (["evaluate", "robosumo/ant-vs-bug", "--victim", "zero", "--attacker", "zero"], "give --benign"),
+        ([*ZERO, "--budget", "1.3"], "[0, 1]"),
+        ([*ZERO, "--budget", "-0.1"], "[0, 1]"),
+        ([*ZERO, "--budget", "nan"], "[0, 1]"),
+        ([*ZERO, "--victim-seat", "2"], "victim-seat"),
+        ([*ZERO[:-1], "0"], "episodes"),
+        (["audit", GAME, "--victim", "zero", "--budgets", "0.3", "0.3"], "twice"),
+        (["audit", GAME, "--victim", "zero", "--steps", "0"], "steps"),
+        (["attack", GAME, "--victim", "zero", "--minibatch", "0"], "minibatch"),
+        (["attack", GAME, "--victim", "random", "--start", "benign"], "start=scratch"),
+        (["attack", GAME, "--victim", "zero", "--train-game", "robosumo/bug-vs-bug"], "train-game"),
+        (["resume", "nowhere"], "no run"),
+        (["report", "nowhere"], "nowhere"),
+        (["list", "games"], "usage"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    words: list[str], expected: str, capsys: pytest.CaptureFixture[str], in_tmp: Path
+) -> None:
+    assert expected in refused(capsys, *words)
+    assert list(in_tmp.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("return lambda o, rng: np.full((len(o), 8), np.nan)", "NaN"),
+        ("return lambda o, rng: np.full((len(o), 8), 1e6)", "out of range"),
+        ("return lambda o, rng: np.zeros((len(o), 7))", "actions of size 8"),
+        ("return lambda o, rng: np.zeros((1, 8))", "matches"),
+        ("return 3", "expected a Policy or a function"),
+    ],
+)
+def test_a_victim_that_misbehaves(
+    body: str, expected: str, capsys: pytest.CaptureFixture[str], in_tmp: Path
+) -> None:
+    name = f"bad_{abs(hash(body))}"
+    victim = module(in_tmp, name, body)
+    words = ["--victim", victim, "--benign", "zero", "--attacker", "zero", "--episodes", "2"]
+    line = refused(capsys, "evaluate", GAME, *words)
+    assert expected in line
+    if body != "return 3":
+        assert "ant0" in line and "step 0" in line
+
+
+def test_a_damaged_policy_file_is_named(capsys: pytest.CaptureFixture[str], in_tmp: Path) -> None:
+    (in_tmp / "cut.safetensors").write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00{")
+    (in_tmp / "short.npy").write_bytes(b"\x93NUMPY\x01\x00v\x00")
+    np.save(in_tmp / "large.npy", np.zeros(2**19))
+    np.save(in_tmp / "odd.npy", np.zeros(1000, np.float32))
+    np.save(in_tmp / "nan.npy", np.full(24645, np.nan, np.float32))
+    np.save(in_tmp / "bug.npy", np.ones(30629, np.float32))
+    for policy, expected in (
+        ("native:cut.safetensors", "truncated"),
+        ("robosumo-zoo:short.npy", "not a readable"),
+        ("robosumo-zoo:large.npy", "at most"),
+        ("robosumo-zoo:odd.npy", "got 1000"),
+        ("robosumo-zoo:nan.npy", "NaN"),
+        ("robosumo-zoo:bug.npy", "size 164"),
+    ):
+        line = refused(capsys, "evaluate", GAME, "--victim", policy, "--attacker", "zero")
+        assert expected in line, line
+
+
+def test_a_run_folder_is_not_overwritten(capsys: pytest.CaptureFixture[str], in_tmp: Path) -> None:
+    assert cli.main([*ZERO, "--out", "run"]) == cli.DONE
+    before = {p.name: p.read_bytes() for p in Path("run").iterdir() if p.is_file()}
+    capsys.readouterr()
+    assert "already holds a run" in refused(capsys, *ZERO, "--out", "run")
+    (in_tmp / "file").write_text("mine")
+    assert "file" in refused(capsys, *ZERO, "--out", "file")
+    assert {p.name: p.read_bytes() for p in Path("run").iterdir() if p.is_file()} == before
+    assert (in_tmp / "file").read_text() == "mine"
+
+
+def test_a_second_process_in_a_run_folder_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*ZERO, "--out", "run"]) == cli.DONE
+    capsys.readouterr()
+    with Run.open(Path("run")) as run:
+        assert "another process" in refused(capsys, "resume", "run")
+        run.finish()
+
+
+ATTACK = ["attack", GAME, "--victim", "zero", "--steps", "4096", "--num-games", "8", "--steps-per-round", "32"]
+ATTACK += ["--episodes", "4", "--seed", "5"]
+
+
+def test_a_full_disk_is_one_line(in_tmp: Path) -> None:
+    """The largest file that the process may write stands for the disk: the write fails half-way in the same manner."""
+    program = shlex.join([sys.executable, "-m", "sparring", *ATTACK, "--out", "run"])
+    # In blocks of 1024 bytes; without the trap the kernel would end the process at the limit.
+    script = f"trap '' XFSZ; ulimit -f 20; exec {program}"
+    done = subprocess.run(["bash", "-c", script], cwd=in_tmp, capture_output=True, text=True)
+    assert done.returncode == cli.BAD_INPUT, done.stderr
+    assert "cannot write" in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
+    assert not list((in_tmp / "run").glob(".*tmp")) and not (in_tmp / "run/attacker.safetensors").exists()
+
+
+def test_an_interrupted_attack_goes_on_and_ends_as_an_uninterrupted_one(
+    in_tmp: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [sys.executable, "-m", "sparring", *ATTACK, "--out", "stopped"]
+    with subprocess.Popen(command, cwd=in_tmp, stderr=subprocess.PIPE, text=True) as process:
+        events = in_tmp / "stopped/events.jsonl"
+        deadline = time.monotonic() + 300
+        while not (events.exists() and events.stat().st_size) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate()
+    assert process.returncode == cli.INTERRUPTED, errors
+    assert "sparring resume stopped" in errors
+    assert json.loads((in_tmp / "stopped/status.json").read_text())["state"] == "interrupted"
+    assert len(events.read_text().splitlines()) < 4096 // (8 * 32)
+    assert cli.main(["resume", "stopped"]) == cli.DONE
+    assert cli.main([*ATTACK, "--out", "straight"]) == cli.DONE
+    capsys.readouterr()
+    assert events.read_bytes() == (in_tmp / "straight/events.jsonl").read_bytes()
+    results = [json.loads((in_tmp / name / "attack.json").read_text()) for name in ("stopped", "straight")]
+    for result in results:
+        result.pop("policy")
+    assert results[0] == results[1]
+
+
+def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--help"]) == cli.DONE
+    shown = capsys.readouterr().out
+    assert "sparring audit robosumo/ant-vs-ant" in shown and "exit codes" in shown
+    for verb in cli.VERBS:
+        with pytest.raises(SystemExit) as stopped:
+            cli.main([verb, "--help"])
+        assert stopped.value.code == 0
+        assert "Example:" in capsys.readouterr().out
+
+
+def test_an_unknown_option_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([*ZERO, "--budgt", "0.3"])
+    assert stopped.value.code == cli.BAD_INPUT
+    assert "budget" in capsys.readouterr().err
+
+
+def test_list_names_games_and_shipped_policies(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["list", "--json"]) == cli.DONE
+    found = json.loads(capsys.readouterr().out)
+    assert {"robosumo/ant-vs-bug", "matrix/rps"} <= set(found["games"])
+    assert cli.main(["list"]) == cli.DONE
+    assert "robosumo/spider-vs-ant" in capsys.readouterr().out
+
+
+def test_functional_games_are_evaluated_too(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["evaluate", "matrix/rps", "--victim", "first", "--attacker", "first", "--episodes", "8", "--json"]
+    assert cli.main(words) == cli.DONE
+    result = json.loads(capsys.readouterr().out)
+    assert result["victim_return"] == 0 and result["mean_length"] == 1
+
+
+def test_python_m_sparring_is_the_same_program() -> None:
+    done = subprocess.run([sys.executable, "-m", "sparring", "--version"], capture_output=True, text=True, env=os.environ)
+    assert done.returncode == 0 and done.stdout.strip().count(".") == 2

@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from sparring.checkpoint import flatten
+from sparring.errors import InputError
+from sparring.nets import (
+    ActorCritic,
+    NetworkConfig,
+    Normalizer,
+    actor_critic,
+    config_of,
+    normalizer,
+    reset_state,
+    set_std,
+)
+from sparring.policy import MixedPolicy, RandomPolicy, TabularPolicy, act, mix
+from sparring.types import Continuous, Discrete, Spaces
+
+KEY = np.array([1, 2], np.uint32)
+MLP, LSTM = NetworkConfig("mlp", (8, 8)), NetworkConfig("lstm", (8,))
+CONTINUOUS, DISCRETE = Spaces(5, Continuous(3)), Spaces(5, Discrete(4))
+RNG = np.random.default_rng(0)
+OBSERVATION = RNG.normal(size=(6, 5)).astype(np.float32)
+
+
+@pytest.mark.parametrize("config", [MLP, LSTM], ids=["mlp", "lstm"])
+@pytest.mark.parametrize("spaces", [CONTINUOUS, DISCRETE], ids=["continuous", "discrete"])
+def test_shapes(config: NetworkConfig, spaces: Spaces) -> None:
+    network = actor_critic(spaces, config, KEY)
+    state = network.initial_state(6)
+    assert {x.shape for x in jax.tree.leaves(state)} == ({(6, 8)} if config is LSTM else set())
+    decision = act(network, KEY, OBSERVATION, state)
+    assert decision.value is not None and decision.log_prob is not None
+    assert decision.value.shape == decision.log_prob.shape == (6,)
+    assert jax.tree.structure(decision.state) == jax.tree.structure(state)
+    assert [x.shape for x in jax.tree.leaves(decision.state)] == [x.shape for x in jax.tree.leaves(state)]
+    if spaces is DISCRETE:
+        assert decision.action.shape == (6,) and np.issubdtype(decision.action.dtype, np.integer)
+        assert network.log_std.shape == (0,)
+    else:
+        assert decision.action.shape == (6, 3) and decision.action.dtype == np.float32
+    assert network.recurrent == (config is LSTM)
+
+
+def test_new_weights_are_orthogonal() -> None:
+    network = actor_critic(CONTINUOUS, MLP, KEY)
+    gains = {"actor": [math.sqrt(2), math.sqrt(2), 0.01], "critic": [math.sqrt(2), math.sqrt(2), 1.0]}
+    for name, expected in gains.items():
+        for layer, gain in zip(getattr(network, name).mlp.layers, expected, strict=True):
+            w = np.asarray(layer.weight)
+            product = w @ w.T if w.shape[0] <= w.shape[1] else w.T @ w
+            np.testing.assert_allclose(product, gain**2 * np.eye(len(product)), atol=1e-5)
+            assert not np.asarray(layer.bias).any()
+    np.testing.assert_array_equal(
+        np.asarray(actor_critic(CONTINUOUS, LSTM, KEY).actor.cell.bias), np.repeat([0, 1, 0, 0], 8)
+    )
+
+
+@pytest.mark.parametrize("config", [MLP, LSTM], ids=["mlp", "lstm"])
+def test_unrolling_is_stepping(config: NetworkConfig) -> None:
+    network = actor_critic(CONTINUOUS, config, KEY)
+    steps, batch = 7, 4
+    x = jnp.asarray(RNG.normal(size=(steps, batch, 5)), jnp.float32)
+    first = jnp.asarray(RNG.random((steps, batch)) < 0.3)
+    # In the middle of matches, so that the state before the first step matters.
+    begun = act(network, KEY, OBSERVATION[:batch], network.initial_state(batch)).state
+    heads, values = network.unroll(x, first, begun)
+    assert heads.shape == (steps, batch, 3) and values.shape == (steps, batch)
+    state = begun
+    for t in range(steps):
+        state = reset_state(first[t], network.initial_state(batch), state)
+        head, value, state = network.forward(x[t], state)
+        np.testing.assert_allclose(heads[t], head, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(values[t], value, rtol=1e-5, atol=1e-6)
+
+
+def test_a_new_match_forgets() -> None:
+    network = actor_critic(CONTINUOUS, LSTM, KEY)
+    x = jnp.asarray(RNG.normal(size=(5, 2, 5)), jnp.float32)
+    first = jnp.asarray([[True, True], [False, False], [True, False], [False, False], [False, False]])
+    _, values = network.unroll(x, first, network.initial_state(2))
+    _, alone = network.unroll(x[2:], first[2:], network.initial_state(2))
+    np.testing.assert_allclose(values[2:, 0], alone[:, 0], rtol=1e-6)
+    assert np.abs(np.asarray(values[2:, 1] - alone[:, 1])).max() > 1e-3  # the other match remembers its first steps
+
+
+def test_resetting_the_state_touches_new_matches_alone() -> None:
+    state = {"a": jnp.ones((3, 2)), "b": jnp.arange(3)}
+    initial = {"a": jnp.zeros((3, 2)), "b": jnp.full(3, -1)}
+    got = reset_state(jnp.array([True, False, True]), initial, state)
+    np.testing.assert_array_equal(got["a"], [[0, 0], [1, 1], [0, 0]])
+    np.testing.assert_array_equal(got["b"], [-1, 1, -1])
+
+
+def test_the_lstm_is_the_textbooks() -> None:
+    """c' = sigmoid(f) c + sigmoid(i) tanh(g), h' = sigmoid(o) tanh(c') (Hochreiter and Schmidhuber 1997)."""
+    net = actor_critic(CONTINUOUS, LSTM, KEY).actor
+    h, c = RNG.normal(size=(2, 8))
+    x = np.maximum(np.asarray(net.embed.weight, float) @ OBSERVATION[0], 0)
+    z = (
+        np.asarray(net.cell.weight_ih, float) @ x
+        + np.asarray(net.cell.weight_hh, float) @ h
+        + np.asarray(net.cell.bias)
+    )
+    i, f, g, o = np.split(z, 4)
+    c_next = c / (1 + np.exp(-f)) + np.tanh(g) / (1 + np.exp(-i))
+    h_next = np.tanh(c_next) / (1 + np.exp(-o))
+    out, (got_h, got_c) = net(OBSERVATION[:1], (jnp.asarray(h[None], jnp.float32), jnp.asarray(c[None], jnp.float32)))
+    np.testing.assert_allclose(got_h[0], h_next, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(got_c[0], c_next, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(out[0], np.asarray(net.head.weight) @ h_next, rtol=1e-4, atol=1e-6)
+
+
+def with_std(std: list[float]) -> ActorCritic:
+    return replace(actor_critic(CONTINUOUS, MLP, KEY), log_std=jnp.log(jnp.asarray(std, jnp.float32)))
+
+
+def test_gaussian_density_and_entropy() -> None:
+    network = with_std([0.1, 1.0, 3.0])
+    head = RNG.normal(size=(6, 3)).astype(np.float32)
+    action = RNG.normal(size=(6, 3)).astype(np.float32)
+    truth = stats.norm(head, [0.1, 1.0, 3.0])
+    np.testing.assert_allclose(
+        network.log_prob(jnp.asarray(head), jnp.asarray(action)), truth.logpdf(action).sum(1), rtol=1e-4
+    )
+    np.testing.assert_allclose(network.entropy(jnp.asarray(head)), truth.entropy().sum(1), rtol=1e-5)
+
+
+def test_categorical_probability_and_entropy() -> None:
+    network = actor_critic(DISCRETE, MLP, KEY)
+    head = RNG.normal(size=(6, 4)).astype(np.float32) * 3
+    action = np.array([0, 1, 2, 3, 0, 1])
+    probabilities = np.exp(head) / np.exp(head).sum(1, keepdims=True)
+    expected = np.log(probabilities[np.arange(6), action])
+    np.testing.assert_allclose(network.log_prob(jnp.asarray(head), jnp.asarray(action)), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        network.entropy(jnp.asarray(head)), stats.entropy(probabilities, axis=1), rtol=1e-4, atol=1e-6
+    )
+
+
+def test_samples_follow_the_distribution() -> None:
+    network, n = with_std([0.1, 1.0, 3.0]), 5000
+    decision = act(network, KEY, np.repeat(OBSERVATION[:1], n, axis=0), network.initial_state(n))
+    head = np.asarray(network.forward(network.normalizer(OBSERVATION[:1]), ((), ()))[0])[0]
+    for dimension, std in enumerate([0.1, 1.0, 3.0]):
+        sample = np.asarray(decision.action)[:, dimension].astype(float)
+        assert stats.kstest(sample, stats.norm(head[dimension], std).cdf).pvalue > 1e-4
+    np.testing.assert_allclose(
+        decision.log_prob,
+        stats.norm(head, [0.1, 1.0, 3.0]).logpdf(np.asarray(decision.action)).sum(1),
+        rtol=1e-3,
+        atol=1e-4,
+    )
+
+
+def test_greedy_takes_the_mode() -> None:
+    for spaces in (CONTINUOUS, DISCRETE):
+        network = actor_critic(spaces, MLP, KEY)
+        head, _, _ = network.forward(network.normalizer(OBSERVATION), ((), ()))
+        decision = act(replace(network, greedy=True), KEY, OBSERVATION, network.initial_state(6))
+        expected = np.asarray(head) if spaces is CONTINUOUS else np.asarray(head).argmax(1)
+        np.testing.assert_allclose(np.asarray(decision.action), expected, rtol=1e-5, atol=1e-6)
+
+
+@settings(max_examples=30)  # every new size of a part is compiled
+@given(
+    st.lists(st.sampled_from([1, 2, 17]), min_size=1, max_size=5), st.floats(-100, 100), st.floats(0.1, 50), st.integers(0, 99)
+)
+def test_the_normaliser_is_the_mean_and_variance_of_all_it_saw(
+    sizes: list[int], offset: float, scale: float, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    parts = [offset + scale * rng.normal(size=(n, 3)) for n in sizes]
+    norm = normalizer(3)
+    for part in parts:
+        norm = Normalizer.update(norm, jnp.asarray(part, jnp.float32))
+    everything = np.concatenate(parts)
+    # float32 has 7 digits: of the mean, and of the variance relative to the numbers' own size.
+    size = 1e-5 * (abs(offset) + scale)
+    np.testing.assert_allclose(norm.mean, everything.mean(0), atol=5 * size)
+    np.testing.assert_allclose(norm.var, everything.var(0), rtol=1e-3, atol=100 * size * scale)
+    assert float(norm.count) == sum(sizes)
+
+
+def test_the_normaliser_floors_the_variance_and_clips() -> None:
+    norm = normalizer(2, floor=0.25, clip=3.0).update(jnp.asarray([[1.0, 10.0], [1.0, 30.0]]))
+    # Variances 0 and 100: divided by sqrt(.25) = .5 and 10.
+    np.testing.assert_allclose(norm(jnp.array([[2.0, 25.0], [9.0, -99.0]])), [[2.0, 0.5], [3.0, -3.0]], rtol=1e-6)
+    np.testing.assert_allclose(normalizer(2)(jnp.array([[2.0, -9.0]])), [[2.0, -5.0]])
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        NetworkConfig("mlp", (16,), 1.0, 0.5, 7.0),
+        NetworkConfig("lstm", (12,), 1.0, 0.1, 2.0),
+    ],
+)
+def test_the_configuration_can_be_read_off_the_network(config: NetworkConfig) -> None:
+    network = actor_critic(CONTINUOUS, config, KEY)
+    found = config_of(network)
+    assert found == replace(config, variance_floor=pytest.approx(config.variance_floor))
+    again = actor_critic(CONTINUOUS, found, np.array([7, 7], np.uint32))
+    assert jax.tree.structure(again) == jax.tree.structure(network)
+    assert [np.shape(x) for x in flatten(again).values()] == [np.shape(x) for x in flatten(network).values()]
+
+
+def test_setting_the_standard_deviation() -> None:
+    network = set_std(with_std([0.1, 1.0, 3.0]), 0.2)
+    np.testing.assert_allclose(np.exp(network.log_std), [0.2] * 3, rtol=1e-6)
+
+
+def test_bad_settings_are_refused() -> None:
+    with pytest.raises(InputError, match="did you mean lstm"):
+        actor_critic(CONTINUOUS, NetworkConfig("lst"), KEY)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="one width"):
+        actor_critic(CONTINUOUS, NetworkConfig("mlp", (8, 16)), KEY)
+
+
+def test_plain_policies_are_pytrees() -> None:
+    table = TabularPolicy(np.full((2, 2), 0.5))
+    mixed = mix(table, RandomPolicy(Discrete(2)), 0.3)
+    leaves, structure = jax.tree.flatten(mixed)
+    assert [np.shape(leaf) for leaf in leaves] == [(2, 2), ()]
+    assert jax.tree.unflatten(structure, leaves) == mixed
+    assert isinstance(jax.tree.map(lambda x: x, mixed), MixedPolicy)
+    # Static parts belong to the structure: another space or kind of control is another compiled function.
+    assert structure != jax.tree.structure(replace(mixed, control="episode"))
+    assert structure != jax.tree.structure(replace(mixed, adversarial=RandomPolicy(Discrete(3))))
