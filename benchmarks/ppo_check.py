@@ -216,7 +216,7 @@ def compare(settings: Settings, seeds: Sequence[int], episodes: int) -> dict[str
             )
             print(f"{settings.task}, {name}, seed {seed}: return {result:.1f}, {trained.seconds:.0f} s", flush=True)
     finals = {name: [run["final_return"] for run in of_name] for name, of_name in runs.items()}
-    whiles = {name: [np.mean([r for _, r in run["curve"]]) for run in of_name] for name, of_name in runs.items()}
+    whiles = {name: [float(np.mean([r for _, r in run["curve"]])) for run in of_name] for name, of_name in runs.items()}
     return {
         "settings": asdict(settings),
         "runs": runs,
@@ -279,11 +279,11 @@ def page(results: Mapping[str, Any]) -> str:
         "",
         f"Made by `{results['command']}` in {results['minutes']:.0f} minutes.",
         "",
-        f"Both train with the same settings, on {results['seeds']} seeds; the environments and random numbers behind a seed differ. The",
-        f"final return of a seed is the mean over {results['episodes']} fresh episodes of the stochastic policy, with",
-        "the same starts for both; its return while training is the mean over the rounds of its learning curve, so it",
-        "tells who learns faster where both end alike. Intervals are 95%, over seeds: Student's for the mean of one",
-        "implementation, Welch's for the difference of the two.",
+        f"Both train with the same settings, on {results['seeds']} seeds; the environments and random numbers behind",
+        f"a seed differ. The final return of a seed is the mean over {results['episodes']} fresh episodes of the",
+        "stochastic policy, with the same starts for both; its return while training is the mean over the rounds of",
+        "its learning curve, and tells who learns faster where both end alike. Intervals are 95%, over seeds:",
+        "Student's for the mean of one implementation, Welch's for the difference of the two.",
         "",
         f"| task | return | {OURS} | {THEIRS} | difference |",
         "|---|---|---|---|---|",
@@ -304,9 +304,9 @@ def page(results: Mapping[str, Any]) -> str:
         ]
     lines += [
         "",
-        "An interval that holds 0 does not show that the two are equal, only that so few seeds tell no difference; its",
-        "width says how large a difference could have stayed unseen. The trainings ran one after the other on a machine",
-        "that had other work too, so their times compare orders of magnitude and no more.",
+        "An interval that holds 0 does not show that the two are equal, only that so few seeds tell no difference;",
+        "its width says how large a difference could have stayed unseen. The trainings ran one after the other on a",
+        "machine that had other work too, so the times compare orders of magnitude and no more.",
         "",
         "![Learning curves](ppo-check.svg)",
         "",

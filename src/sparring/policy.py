@@ -160,6 +160,10 @@ class MixedPolicy:
             controlled = xp.where(coin < 0, controlled, coin == 1)
             coin = controlled.astype(np.int8)
         if self.control == "blend":
+            if not xp.issubdtype(benign.action.dtype, xp.floating):
+                raise InputError(
+                    "control: blend combines continuous actions, and these are discrete; use step or episode"
+                )
             controlled = xp.broadcast_to(xp.asarray(self.budget > 0), controlled.shape)
             action = (1 - self.budget) * benign.action + self.budget * adversarial.action
             own = adversarial.action

@@ -77,6 +77,10 @@ def rollout(
         state = start(game, policies, rng)
     if isinstance(game, VectorGame):
         return _rollout_host(game, policies, num_steps, rng, state, tuple(record))
+    if host := [agent for agent in game.agents if not policies[agent].traceable]:
+        raise InputError(f"{game.id} runs within JAX, the policy of {host[0]} does not: play `hosted(game)`")
+    # A float is static under jit, an array is not: a budget that is annealed must not recompile.
+    policies = jax.tree.map(lambda x: np.float32(x) if isinstance(x, float) else x, dict(policies))
     keys = rng.integers(0, 2**32, (num_steps + bool(record), 2), np.uint32)
     return _rollout_scan(game, policies, num_steps, keys, state, tuple(record))
 

@@ -75,10 +75,6 @@ def ppo(config: PPOConfig, start: ActorCritic | None = None) -> Learner:
       InputError: settings out of range; from `init`, `start` does not fit the spaces.
     """
     _check(config)
-    optimizer = optax.chain(
-        optax.clip_by_global_norm(config.max_grad_norm),
-        optax.scale_by_adam(eps=1e-5),
-    )
 
     def init(spaces: Spaces, key: Key) -> PPOState:
         network = start
@@ -91,48 +87,56 @@ def ppo(config: PPOConfig, start: ActorCritic | None = None) -> Learner:
             )
         elif config.start_std:
             network = set_std(network, config.start_std)
-        return PPOState(network, optimizer.init(_weights(network)), jnp.int32(0))
+        return PPOState(network, _optimizer(config).init(_weights(network)), jnp.int32(0))
 
-    @eqx.filter_jit
     def update(state: PPOState, experience: Experience, key: Key) -> tuple[PPOState, Metrics]:
-        network = state.network
-        if config.normalize_observations:
-            flat = experience.observation.reshape(-1, experience.observation.shape[-1])
-            network = eqx.tree_at(lambda n: n.normalizer, network, network.normalizer.update(flat))
-        batch = _batch(network, experience, config)
-        # The critic's loss alone moves the weights while it warms up.
-        policy_weight = jnp.where(state.updates < config.warmup_updates, 0.0, 1.0)
-        decay = 1.0 - state.updates / config.decay_updates if config.decay_updates else 1.0
-        rate = config.learning_rate * jnp.maximum(decay, 0.0)
-        weights, static = eqx.partition(network, _trained(network))
-        grad = jax.grad(ppo_loss, has_aux=True)
-
-        def step(carry: Any, minibatch: Batch) -> tuple[Any, Metrics]:
-            weights, opt_state = carry
-            gradient, metrics = grad(weights, static, minibatch, config, policy_weight)
-            direction, opt_state = optimizer.update(gradient, opt_state)
-            weights = jax.tree.map(lambda w, d: w - rate * d, weights, direction)
-            if config.min_std:
-                weights = eqx.tree_at(
-                    lambda n: n.log_std, weights, jnp.maximum(weights.log_std, jnp.log(config.min_std))
-                )
-            return (weights, opt_state), {**metrics, "grad_norm": optax.tree.norm(gradient)}
-
-        def epoch(carry: Any, key: Key) -> tuple[Any, Metrics]:
-            return jax.lax.scan(step, carry, _minibatches(batch, network.recurrent, config.minibatch, key))
-
-        keys = jax.random.split(jnp.asarray(key), config.epochs)
-        (weights, opt_state), metrics = jax.lax.scan(epoch, (weights, state.optimizer), keys)
-        metrics = {name: m.mean() for name, m in metrics.items()}
-        metrics["std"] = jnp.exp(weights.log_std).mean() if weights.log_std.size else jnp.float32(0)
-        metrics["learning_rate"] = jnp.asarray(rate, jnp.float32)
-        variance = batch.target.var()
-        metrics["explained_variance"] = 1 - (batch.target - experience.value.reshape(batch.target.shape)).var() / (
-            variance + 1e-8
-        )
-        return PPOState(eqx.combine(weights, static), opt_state, state.updates + 1), metrics
+        return _update(config, state, experience, key)
 
     return Learner(init, lambda state: state.network, update)
+
+
+@eqx.filter_jit
+def _update(config: PPOConfig, state: PPOState, experience: Experience, key: Key) -> tuple[PPOState, Metrics]:
+    """A module's function, not `ppo`'s own, so that learners with the same settings share what is compiled."""
+    optimizer = _optimizer(config)
+    network = state.network
+    if config.normalize_observations:
+        flat = experience.observation.reshape(-1, experience.observation.shape[-1])
+        network = eqx.tree_at(lambda n: n.normalizer, network, network.normalizer.update(flat))
+    batch = _batch(network, experience, config)
+    # The critic's loss alone moves the weights while it warms up.
+    policy_weight = jnp.where(state.updates < config.warmup_updates, 0.0, 1.0)
+    decay = 1.0 - state.updates / config.decay_updates if config.decay_updates else 1.0
+    rate = config.learning_rate * jnp.maximum(decay, 0.0)
+    weights, static = eqx.partition(network, _trained(network))
+    grad = jax.grad(ppo_loss, has_aux=True)
+
+    def step(carry: Any, minibatch: Batch) -> tuple[Any, Metrics]:
+        weights, opt_state = carry
+        gradient, metrics = grad(weights, static, minibatch, config, policy_weight)
+        direction, opt_state = optimizer.update(gradient, opt_state)
+        weights = jax.tree.map(lambda w, d: w - rate * d, weights, direction)
+        if config.min_std:
+            weights = eqx.tree_at(lambda n: n.log_std, weights, jnp.maximum(weights.log_std, jnp.log(config.min_std)))
+        return (weights, opt_state), {**metrics, "grad_norm": optax.tree.norm(gradient)}
+
+    def epoch(carry: Any, key: Key) -> tuple[Any, Metrics]:
+        return jax.lax.scan(step, carry, _minibatches(batch, network.recurrent, config.minibatch, key))
+
+    keys = jax.random.split(jnp.asarray(key), config.epochs)
+    (weights, opt_state), metrics = jax.lax.scan(epoch, (weights, state.optimizer), keys)
+    metrics = {name: m.mean() for name, m in metrics.items()}
+    metrics["std"] = jnp.exp(weights.log_std).mean() if weights.log_std.size else jnp.float32(0)
+    metrics["learning_rate"] = jnp.asarray(rate, jnp.float32)
+    variance = batch.target.var()
+    metrics["explained_variance"] = 1 - (batch.target - experience.value.reshape(batch.target.shape)).var() / (
+        variance + 1e-8
+    )
+    return PPOState(eqx.combine(weights, static), opt_state, state.updates + 1), metrics
+
+
+def _optimizer(config: PPOConfig) -> optax.GradientTransformation:
+    return optax.chain(optax.clip_by_global_norm(config.max_grad_norm), optax.scale_by_adam(eps=1e-5))
 
 
 def ppo_loss(

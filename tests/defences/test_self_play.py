@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sparring.defences.self_play import SelfPlayConfig, self_play, self_play_setup
+from sparring.errors import InputError
+from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
+from sparring.policy import ConstantPolicy, Policy, RandomPolicy
+from sparring.training import Opponents
+from sparring.types import Discrete
+
+GAME = MatrixGame(ROCK_PAPER_SCISSORS)
+CURRENT: Policy = ConstantPolicy(Discrete(3))
+PAST: list[Policy] = [RandomPolicy(Discrete(n)) for n in (3, 4, 5)]
+
+
+def opponents_faced(past: float, snapshots: list[Policy], draws: int) -> list[Policy]:
+    _, play = self_play_setup(GAME, SelfPlayConfig(past=past))
+    faced = []
+    for seed in range(draws):
+        played = play(Opponents({"row": CURRENT}, {"row": snapshots}, 0), np.random.default_rng(seed))
+        assert played["row"] is CURRENT
+        faced.append(played["col"])
+    return faced
+
+
+def test_without_a_past_it_plays_itself() -> None:
+    assert set(map(id, opponents_faced(1.0, [], 5))) == {id(CURRENT)}
+    assert set(map(id, opponents_faced(0.0, PAST, 5))) == {id(CURRENT)}
+
+
+def test_snapshots_are_drawn_uniformly() -> None:
+    faced = opponents_faced(0.6, PAST, 2000)
+    rates = [sum(policy is p for policy in faced) / 2000 for p in (CURRENT, *PAST)]
+    # Standard error .01: five of them.
+    np.testing.assert_allclose(rates, [0.4, 0.2, 0.2, 0.2], atol=0.055)
+
+
+def test_one_side_learns_from_the_first_seat() -> None:
+    sides, _ = self_play_setup(GAME, SelfPlayConfig(snapshot_every=7))
+    assert list(sides) == ["row"]
+    assert (sides["row"].victim, sides["row"].snapshot_every) == ("col", 7)
+
+
+def test_unequal_seats_are_refused() -> None:
+    with pytest.raises(InputError, match="two agents with the same observations and actions"):
+        self_play(MatrixGame(np.ones((2, 3))), SelfPlayConfig(), seed=0)
