@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from sparring import cli
 from sparring.runs import Run
 
@@ -128,9 +129,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
         ("return 3", "expected a Policy or a function"),
     ],
 )
-def test_a_victim_that_misbehaves(
-    body: str, expected: str, capsys: pytest.CaptureFixture[str], in_tmp: Path
-) -> None:
+def test_a_victim_that_misbehaves(body: str, expected: str, capsys: pytest.CaptureFixture[str], in_tmp: Path) -> None:
     name = f"bad_{abs(hash(body))}"
     victim = module(in_tmp, name, body)
     words = ["--victim", victim, "--benign", "zero", "--attacker", "zero", "--episodes", "2"]
@@ -252,5 +251,7 @@ def test_functional_games_are_evaluated_too(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_python_m_sparring_is_the_same_program() -> None:
-    done = subprocess.run([sys.executable, "-m", "sparring", "--version"], capture_output=True, text=True, env=os.environ)
+    done = subprocess.run(
+        [sys.executable, "-m", "sparring", "--version"], capture_output=True, text=True, env=os.environ
+    )
     assert done.returncode == 0 and done.stdout.strip().count(".") == 2

@@ -174,7 +174,10 @@ def test_greedy_takes_the_mode() -> None:
 
 @settings(max_examples=30)  # every new size of a part is compiled
 @given(
-    st.lists(st.sampled_from([1, 2, 17]), min_size=1, max_size=5), st.floats(-100, 100), st.floats(0.1, 50), st.integers(0, 99)
+    st.lists(st.sampled_from([1, 2, 17]), min_size=1, max_size=5),
+    st.floats(-100, 100),
+    st.floats(0.1, 50),
+    st.integers(0, 99),
 )
 def test_the_normaliser_is_the_mean_and_variance_of_all_it_saw(
     sizes: list[int], offset: float, scale: float, seed: int

@@ -9,8 +9,18 @@ import pytest
 
 from sparring.errors import InputError
 from sparring.games import make, names
-from sparring.testing import check_game
-from sparring.types import NO_WINNER, AgentID, Array, Continuous, Spaces, Step
+from sparring.nets import NetworkConfig, actor_critic
+from sparring.policy import (
+    CallablePolicy,
+    ConstantPolicy,
+    Decision,
+    Policy,
+    RandomPolicy,
+    TabularPolicy,
+    mix,
+)
+from sparring.testing import check_game, check_policy
+from sparring.types import NO_WINNER, AgentID, Array, Continuous, Discrete, Spaces, Step
 
 ROBOSUMO = [name for name in names() if name.startswith("robosumo/")]
 
@@ -148,3 +158,88 @@ def test_what_is_no_game_is_refused() -> None:
         check_game(lambda num_games: object())  # type: ignore[arg-type]
     with pytest.raises(InputError, match="num_games"):
         check_game(lambda num_games: Walk(2))
+
+
+CONTINUOUS, DISCRETE = Spaces(3, Continuous(2)), Spaces(3, Discrete(4))
+
+
+@pytest.mark.parametrize("spaces", [CONTINUOUS, DISCRETE], ids=["continuous", "discrete"])
+def test_policies_keep_the_promises(spaces: Spaces) -> None:
+    key = np.array([1, 2], np.uint32)
+    network = actor_critic(spaces, NetworkConfig("lstm", (4,)), key)
+    random, constant = RandomPolicy(spaces.action), ConstantPolicy(spaces.action)
+    for policy in (network, random, constant, mix(network, random, 0.5, "episode")):
+        check_policy(policy, spaces)
+
+
+def test_a_policy_on_the_host_keeps_the_promises() -> None:
+    function = CallablePolicy(lambda observation, rng: rng.normal(size=(len(observation), 2)))
+    check_policy(function, CONTINUOUS)
+    check_policy(mix(function, function, 0.5), CONTINUOUS)
+
+
+class Counter:
+    """A correct policy on the host, with a state; `spoil` breaks one promise."""
+
+    traceable: bool = False
+
+    def __init__(self, spoil: Callable[[np.ndarray, dict[str, Any]], None] | None = None) -> None:
+        self.spoil = spoil
+
+    def initial_state(self, batch: int) -> Any:
+        return {"count": np.zeros(batch, np.int32)}
+
+    def act(self, key: Any, observation: Array, state: Any) -> Decision:
+        action = observation[:, :2] * (1 + state["count"])[:, None]
+        parts = {"action": action, "state": {"count": state["count"] + 1}, "value": observation[:, 0]}
+        if self.spoil:
+            self.spoil(observation, parts)
+        return Decision(**parts)
+
+
+def test_a_correct_policy_passes() -> None:
+    assert isinstance(Counter(), Policy)
+    check_policy(Counter(), CONTINUOUS)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda o, p: p.update(action=p["action"][:, :1]), r"step 0: expected actions of size 2, got shape \[3, 1\]"),
+        (lambda o, p: p.update(action=p["action"][:2]), "expected 3 actions for 3 matches, got 2"),
+        (lambda o, p: p.update(action=p["action"] * np.nan), "the action is NaN"),
+        (lambda o, p: p.update(value=p["value"][:, None]), r"value: expected shape \[3\], got \[3, 1\]"),
+        (lambda o, p: p.update(log_prob=np.full(3, -np.inf)), "log_prob: expected finite numbers"),
+        (lambda o, p: p.update(state={"count": np.zeros(3)}), "other names, shapes or types"),
+        (lambda o, p: p.update(state={"number": np.zeros(3, np.int32)}), "other names, shapes or types"),
+        (lambda o, p: p.update(state={"count": np.zeros((), np.int32)}), "expected an array with 3 rows"),
+        (lambda o, p: p.update(action=p["action"] + next(_calls)), "the same key and observation gave another"),
+        (lambda o, p: p.update(action=p["action"] - o.mean()), "depends on the observations of the matches beside"),
+    ],
+)
+def test_every_broken_promise_of_a_policy_is_found(
+    spoil: Callable[[np.ndarray, dict[str, Any]], None], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        check_policy(Counter(spoil), CONTINUOUS)
+
+
+def test_a_policy_that_cannot_be_traced_is_found() -> None:
+    class Pretender(Counter):
+        traceable: bool = True
+
+        def act(self, key: Any, observation: Array, state: Any) -> Decision:
+            return Decision(np.asarray(observation)[:, :2], state)
+
+    with pytest.raises(InputError, match=r"within jax.jit, as it says it can be \(traceable\): TracerArrayConversion"):
+        check_policy(Pretender(), CONTINUOUS)
+
+
+def test_what_is_no_policy_is_refused() -> None:
+    with pytest.raises(InputError, match="function: not a Policy"):
+        check_policy(lambda observation: observation, CONTINUOUS)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="act failed when called with NumPy arrays: IndexError"):
+        check_policy(CallablePolicy(lambda observation, rng: observation[:, 7]), CONTINUOUS)
+    table = TabularPolicy(np.full((3, 4), 0.25))
+    with pytest.raises(InputError, match="expected actions of size 2"):
+        check_policy(table, CONTINUOUS)

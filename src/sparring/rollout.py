@@ -276,9 +276,10 @@ def _rollout_host(
             decision = decisions[agent]
             value = np.zeros(len(cut), np.float32) if decision.value is None else np.asarray(decision.value)
             bootstrap = np.zeros_like(value)
-            if agent in final and final[agent].value is not None:
+            final_value = final[agent].value if agent in final else None
+            if final_value is not None:
                 # The final observation of broken physics means nothing: bootstrap from the last sound one.
-                bootstrap = np.where(step.invalid, value, np.where(step.truncated, final[agent].value, 0))
+                bootstrap = np.where(step.invalid, value, np.where(step.truncated, final_value, 0))
             rows[agent].append((state.observation[agent], decision, value, bootstrap))
         steps.append(step)
         firsts.append(state.first)

@@ -1,4 +1,4 @@
-"""Conformance checks for users' games: what `sparring.types` promises of every game."""
+"""Conformance checks for users' games and policies: what `sparring.types` and `sparring.policy` promise of each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 
 from sparring.errors import InputError
 from sparring.games.hosted import hosted
-from sparring.types import NO_WINNER, AgentID, Array, Continuous, FunctionalGame, Game, Step, VectorGame
+from sparring.policy import Decision, Policy, act, check_action
+from sparring.types import NO_WINNER, AgentID, Array, Continuous, FunctionalGame, Game, Spaces, Step, VectorGame
 
 _MATCHES = 3
 _SAVED_AT = 5  # steps played before the state is saved
@@ -67,6 +68,103 @@ def check_game(factory: Callable[..., Game], max_steps: int = 2000) -> None:
         alone = new(1)
         ours = [{name: values[:1] for name, values in arrays.items()} for arrays in [first, *played]]
         _check_replay(alone, alone.reset(0), ours, "the first match played alone")
+
+
+def check_policy(policy: Policy, spaces: Spaces, steps: int = 3) -> None:
+    """Decide for random observations and check the policy's promises.
+
+    Actions that the space can mean, one for each match; `log_prob`, `value` and `controlled`, where there are any, of
+    shape [B] and finite; a state of [B, ...] arrays that keeps its structure, shapes and types; the same key gives the
+    same bits; no row depends on the others (only of a policy that does not draw: two different keys give the same
+    actions); and a `traceable` policy runs within `jax.jit`.
+
+    Args:
+      policy: for one agent.
+      spaces: that agent's.
+      steps: how many decisions to look at, one after the other.
+
+    Raises:
+      InputError: the first promise that is broken.
+    """
+    who = type(policy).__name__
+    if not isinstance(policy, Policy):
+        raise InputError(f"{who}: not a Policy: it needs traceable, initial_state and act: see sparring.policy")
+    rng = np.random.default_rng(0)
+    state = policy.initial_state(_MATCHES)
+    like = _state(who, "initial state", state)
+    for t in range(steps):
+        observation = rng.normal(size=(_MATCHES, spaces.observation)).astype(np.float32)
+        key, other = rng.integers(0, 2**32, (2, 2), np.uint32)
+        decision = _decide(who, policy, key, observation, state)
+        _check_decision(f"{who}, step {t}", decision, spaces)
+        after = _state(who, f"state after step {t}", decision.state)
+        if {n: (x.shape, x.dtype) for n, x in after.items()} != {n: (x.shape, x.dtype) for n, x in like.items()}:
+            raise InputError(f"{who}: the state after step {t} has other names, shapes or types than the initial one")
+        if not _same(decision, _decide(who, policy, key, observation, state)):
+            raise InputError(f"{who}: step {t}: the same key and observation gave another decision")
+        if np.array_equal(decision.action, _decide(who, policy, other, observation, state).action):
+            _check_rows(who, t, policy, key, observation, state, decision)
+        state = decision.state
+
+
+def _decide(who: str, policy: Policy, key: np.ndarray, observation: np.ndarray, state: Any) -> Decision:
+    """`policy.act`, compiled if the policy says that it can be."""
+    try:
+        return act(policy, key, observation.copy(), state)
+    except InputError:
+        raise
+    except Exception as error:
+        how = "within jax.jit, as it says it can be (traceable)" if policy.traceable else "with NumPy arrays"
+        raise InputError(f"{who}: act failed when called {how}: {type(error).__name__}: {error}") from error
+
+
+def _check_decision(who: str, decision: Decision, spaces: Spaces) -> None:
+    check_action(decision.action, spaces.action, who)
+    if len(decision.action) != _MATCHES:
+        raise InputError(f"{who}: expected {_MATCHES} actions for {_MATCHES} matches, got {len(decision.action)}")
+    for name in ("log_prob", "value", "controlled"):
+        values = getattr(decision, name)
+        if values is None:
+            continue
+        values = np.asarray(values)
+        if values.shape != (_MATCHES,):
+            raise InputError(f"{who}: {name}: expected shape [{_MATCHES}], got {list(values.shape)}")
+        if not np.isfinite(values).all():
+            raise InputError(f"{who}: {name}: expected finite numbers, got NaN or infinity")
+
+
+def _check_rows(
+    who: str, t: int, policy: Policy, key: np.ndarray, observation: np.ndarray, state: Any, decision: Decision
+) -> None:
+    """Turn the other matches' observations around: the first match's action must not notice."""
+    changed = np.concatenate([observation[:1], -observation[1:]])
+    alone = _decide(who, policy, key, changed, state).action
+    # Not bit for bit: a batched product may add in another order.
+    if not np.allclose(np.asarray(decision.action)[0], np.asarray(alone)[0], rtol=1e-4, atol=1e-5):
+        raise InputError(f"{who}: step {t}: a match's action depends on the observations of the matches beside it")
+
+
+def _state(who: str, what: str, state: Any) -> Arrays:
+    """The arrays of a policy's state, by name; each must have one row for each match."""
+    import jax
+
+    arrays = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+        name = jax.tree_util.keystr(path)
+        arrays[name] = np.asarray(leaf)
+        if arrays[name].shape[:1] != (_MATCHES,) or arrays[name].dtype == object:
+            shape = list(arrays[name].shape)
+            raise InputError(f"{who}: {what}{name}: expected an array with {_MATCHES} rows, got shape {shape}")
+        if not np.isfinite(arrays[name]).all():
+            raise InputError(f"{who}: {what}{name}: expected finite numbers, got NaN or infinity")
+    return arrays
+
+
+def _same(a: Decision, b: Decision) -> bool:
+    import jax
+
+    ours, theirs = jax.tree.leaves(a), jax.tree.leaves(b)
+    return len(ours) == len(theirs) and all(np.array_equal(x, y) for x, y in zip(ours, theirs, strict=True))
 
 
 def _actions(game: VectorGame, t: int) -> dict[AgentID, np.ndarray]:

@@ -213,7 +213,7 @@ def thinned(snapshots: tuple[T, ...], most: int) -> tuple[T, ...]:
     """At most `most` snapshots: beyond that, every second of the older ones goes, so that the span is kept."""
     if len(snapshots) <= most:
         return snapshots
-    return (*snapshots[:-1:2], snapshots[-1])
+    return (*snapshots[:-1:2], snapshots[-1])[-most:]
 
 
 def annealed(steps: int, over: int) -> float:

@@ -17,11 +17,16 @@ import numpy as np
 from sparring.errors import InputError
 
 if TYPE_CHECKING:
+    # The type checker takes an operator between two values of an alias of Any for one between types.
+    from typing import Any as Array
+    from typing import Any as Key
+
     from sparring.policy import Policy
+else:
+    Array = Any  # numpy.ndarray or jax.Array
+    Key = Any  # uint32 [2]
 
 AgentID: TypeAlias = str
-Array: TypeAlias = Any  # numpy.ndarray or jax.Array
-Key: TypeAlias = Any  # uint32 [2]
 Control = Literal["step", "episode", "blend"]
 
 NO_WINNER = -1

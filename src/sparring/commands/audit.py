@@ -45,7 +45,7 @@ from sparring.policy import mix
 from sparring.runs import Run, read_json, versions, write_json
 from sparring.types import Continuous, check_budget
 
-STATES = 20_000  # of the victim's observations kept per evaluation
+STATES = 4_000  # of the victim's observations kept per evaluation
 EVALUATIONS = "evaluations.json"
 
 

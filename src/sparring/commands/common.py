@@ -16,7 +16,7 @@ from sparring.console import Stopped
 from sparring.errors import InputError
 from sparring.policy import CallablePolicy, Policy, mix
 from sparring.runs import Run, read_config
-from sparring.types import AgentID, Control, VectorGame
+from sparring.types import AgentID, Control, Game, VectorGame
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -181,6 +181,7 @@ def policy(source: PolicyLike, game: VectorGame, agent: AgentID) -> Policy:
 
 
 def describe(source: PolicyLike) -> str:
+    """A policy's name, or for one given as a Python object its type's."""
     return source if isinstance(source, str) else f"<{type(source).__name__}>"
 
 
@@ -266,11 +267,11 @@ def slots(episodes: int) -> int:
     return min(episodes, SLOTS)
 
 
-def steps_per_second(pairing: Matchup) -> float:
-    """Measured on a few steps, policies included; of all matches together."""
+def steps_per_second(pairing: Matchup, game: Game | None = None) -> float:
+    """Measured on a few steps of the pairing (in `game`, if given), policies included; of all matches together."""
     from sparring.rollout import rollout
 
-    game, executed = pairing.game, mix(pairing.benign, pairing.benign, 0.5)
+    game, executed = game or pairing.game, mix(pairing.benign, pairing.benign, 0.5)
     policies = {pairing.victim_agent: pairing.victim, pairing.attacker_agent: executed}
     rng = np.random.default_rng(0)
     _, state = rollout(game, policies, 4, rng)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
 import numpy as np
 import tyro
 
-from sparring.commands.common import Common, Matchup, OptionalFloat, OptionalInt, host_game, steps_per_second
+from sparring.commands.common import Common, Matchup, OptionalFloat, OptionalInt, steps_per_second
 from sparring.errors import InputError, unknown
 from sparring.policy import Policy
 from sparring.runs import Run
-from sparring.types import Control, ThreatModel, VectorGame
+from sparring.types import Control, Game, ThreatModel
 
 if TYPE_CHECKING:
     from sparring.attacks.adversarial_policy import AttackConfig
@@ -124,7 +124,7 @@ def check_training(settings: Training, pairing: Matchup) -> None:
 def training_speed(settings: Training, pairing: Matchup) -> float:
     """Steps per second of training, of all matches together: rollouts as measured, and 30% more for the updates."""
     config = attack_config(settings, _training_id(settings, pairing), _has_weights(pairing.benign))
-    return steps_per_second(pairing._replace(game=_training_game(settings, pairing, config.num_games))) / 1.3
+    return steps_per_second(pairing, _training_game(settings, pairing, config.num_games)) / 1.3
 
 
 def train_attacker(
@@ -142,11 +142,6 @@ def train_attacker(
     path = run.folder / f"{name}.safetensors"
     if path.exists():
         return native.read(path)[0], path
-    game_id = settings.train_game or pairing.game.id
-    config = attack_config(settings, game_id, isinstance(pairing.benign, ActorCritic))
-    game = host_game(game_id, config.num_games, settings.threads)
-    if game.spaces != pairing.game.spaces:
-        raise InputError(f"train-game: {game.id} has other observations or actions than {pairing.game.id}")
     config = attack_config(settings, _training_id(settings, pairing), _has_weights(pairing.benign))
     game = _training_game(settings, pairing, config.num_games)
     attacker = pairing.attacker_agent
@@ -199,8 +194,13 @@ def _training_id(settings: Training, pairing: Matchup) -> str:
     return settings.train_game or pairing.game.id
 
 
-def _training_game(settings: Training, pairing: Matchup, num_games: int) -> VectorGame:
-    game = host_game(_training_id(settings, pairing), num_games, settings.threads)
+def _training_game(settings: Training, pairing: Matchup, num_games: int) -> Game:
+    from sparring.games import make
+    from sparring.games.hosted import hosted
+
+    game = make(_training_id(settings, pairing), num_games, settings.threads)
+    if not (pairing.victim.traceable and pairing.benign.traceable):
+        game = hosted(game)  # a user's function cannot run inside JAX
     if game.spaces != pairing.game.spaces:
         raise InputError(f"train-game: {game.id} has other observations or actions than {pairing.game.id}")
     return game

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
-import re
 from typing import Any
 
 from sparring.errors import InputError, unknown
@@ -44,7 +43,7 @@ def load(spec: str, game: Game, agent: AgentID) -> Policy:
     if prefix in formats():
         module = importlib.import_module(f"{__name__}.{prefix.replace('-', '_')}")
         return module.load(argument, game, agent)
-    if "." in prefix or importlib.util.find_spec(prefix) is not None:
+    if "." in prefix or (prefix.isidentifier() and importlib.util.find_spec(prefix) is not None):
         return _from_factory(prefix, argument, game, agent)
     raise unknown("policy format", prefix, [*formats(), "package.module"])
 
@@ -73,7 +72,7 @@ def _builtins() -> list[str]:
 
 
 def _from_factory(module_name: str, attribute: str, game: Game, agent: AgentID) -> Policy:
-    if not re.fullmatch(r"[\w.]+", module_name) or not attribute.isidentifier():
+    if not all(part.isidentifier() for part in module_name.split(".")) or not attribute.isidentifier():
         raise InputError(f"policy {module_name}:{attribute}: expected package.module:factory")
     try:
         module = importlib.import_module(module_name)

@@ -62,6 +62,10 @@ def read(path: Path | str) -> tuple[ActorCritic, dict[str, Any]]:
         network = dict(meta["network"])
         config = NetworkConfig(**{**network, "hidden": tuple(network["hidden"])})
         spaces = Spaces(int(meta["observation"]), space)
+        sizes = [spaces.observation, getattr(space, "n", None) or getattr(space, "size", 0), *config.hidden]
+        # A description is not believed: what it asks for must fit into a file before it is made.
+        if min(sizes) < 1 or 4 * max(sizes) * sum(config.hidden) > MAX_BYTES:
+            raise ValueError(f"sizes {sizes}")
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: the description of the network is damaged ({error!r})") from error
     template = actor_critic(spaces, config, np.zeros(2, np.uint32))
@@ -71,5 +75,8 @@ def read(path: Path | str) -> tuple[ActorCritic, dict[str, Any]]:
 def load(argument: str, game: Game, agent: AgentID) -> ActorCritic:
     network, _ = read(argument)
     size = network.action.n if isinstance(network.action, Discrete) else network.action.size
+    ours, theirs = type(network.action).__name__.lower(), type(game.spaces[agent].action).__name__.lower()
+    if ours != theirs:
+        raise InputError(f"native:{argument}: it has {ours} actions, but {agent} of {game.id} has {theirs} ones")
     check_spaces(network.normalizer.mean.size, size, game, agent, f"native:{argument}")
     return network

@@ -36,7 +36,7 @@ def load(argument: str, game: Game, agent: AgentID) -> ActorCritic:
         raise InputError(f"{source}: expected one of {known} weights, got {vector.size}")
     body, lstm = sizes[vector.size]
     check_spaces(*BODIES[body], game, agent, f"{source} (a published {body})")
-    return _network(vector, *BODIES[body], lstm)
+    return _network(vector, *BODIES[body], lstm, source)
 
 
 def _read(path: Path, source: str) -> np.ndarray:
@@ -64,7 +64,7 @@ def _size(d: int, u: int, lstm: bool) -> int:
     return 3 + 2 * d + 1 + network(1) + network(u) + u
 
 
-def _network(vector: np.ndarray, d: int, u: int, lstm: bool) -> ActorCritic:
+def _network(vector: np.ndarray, d: int, u: int, lstm: bool, source: str) -> ActorCritic:
     position = 3  # the return's filter, which nothing here needs
 
     def take(*shape: int) -> np.ndarray:
@@ -87,7 +87,7 @@ def _network(vector: np.ndarray, d: int, u: int, lstm: bool) -> ActorCritic:
         kernel, bias = take(2 * HIDDEN, 4 * HIDDEN), take(4 * HIDDEN)
         # The file's gates are i, j, f, o with 1 added to f at run time; Equinox's are i, f, g, o.
         gates = np.r_[0:HIDDEN, 2 * HIDDEN : 3 * HIDDEN, HIDDEN : 2 * HIDDEN, 3 * HIDDEN : 4 * HIDDEN]
-        bias = bias + np.repeat(np.float32([0, 0, 1, 0]), HIDDEN)
+        bias = bias + np.repeat(np.array([0, 0, 1, 0], np.float32), HIDDEN)
         cell = eqx.tree_at(
             lambda c: (c.weight_ih, c.weight_hh, c.bias),
             net.cell,
@@ -97,6 +97,8 @@ def _network(vector: np.ndarray, d: int, u: int, lstm: bool) -> ActorCritic:
         return eqx.tree_at(lambda n: (n.embed, n.cell, n.head), net, (embed, cell, head))
 
     total, squares, count = take(d), take(d), take(1)[0]
+    if count <= 0:
+        raise InputError(f"{source}: expected statistics of some observations, got a count of {count:g}")
     mean = total / count
     norm = eqx.tree_at(
         lambda n: (n.mean, n.var, n.count),

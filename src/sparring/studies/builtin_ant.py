@@ -26,6 +26,7 @@ from sparring.defences.self_play import SelfPlayConfig, self_play_setup
 from sparring.drive import drive, resumed
 from sparring.errors import InputError
 from sparring.games import make
+from sparring.games.hosted import hosted
 from sparring.games.robosumo.learning import SELF_PLAY_SHAPING
 from sparring.learners.ppo import PPOConfig
 from sparring.loaders import builtin, load, native
@@ -84,8 +85,7 @@ def ship_victim(folder: Path, zoo: Path | None, episodes: int, threads: int) -> 
     """Measure the trained ant, write it into the package, and its learning curve under `results/`."""
     network, meta = native.read(folder / "policy.safetensors")
     made = dict(meta["provenance"])
-    game = make(GAME, 32, threads)
-    assert isinstance(game, VectorGame)
+    game = hosted(make(GAME, 32, threads))
     opponents = {"random": "random", "zero": "zero"}
     if zoo is not None:
         opponents |= {
@@ -98,7 +98,7 @@ def ship_victim(folder: Path, zoo: Path | None, episodes: int, threads: int) -> 
         print(f"against {name}: {measured[name]}", file=sys.stderr)
     made["measured"] = plain(measured)
     native.save(network, builtin.path("ant"), made)
-    curve = learning_curve(folder, make(TRAIN_GAME, 25, threads), {k: opponents[k] for k in list(opponents)[:3]})
+    curve = learning_curve(folder, hosted(make(TRAIN_GAME, 25, threads)), {k: opponents[k] for k in list(opponents)[:3]})
     RESULTS.mkdir(parents=True, exist_ok=True)
     write_json(RESULTS / "ant.json", {**made, "episodes": episodes, "evaluated_in": game.id, "curve": curve})
     figure(curve, RESULTS / "ant.svg")

@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sparring import checkpoint, drive
+from sparring.attacks.adversarial_policy import AttackConfig, attack_setup
+from sparring.console import Stopped
+from sparring.errors import InputError
+from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
+from sparring.learners.ppo import PPOConfig
+from sparring.nets import NetworkConfig
+from sparring.policy import RandomPolicy
+from sparring.runs import CHECKPOINT, EVENTS, Run, read_events, read_status
+from sparring.training import Reward, TrainState, saved_part
+from sparring.types import Discrete, ThreatModel, Trajectory
+
+GAME = MatrixGame(ROCK_PAPER_SCISSORS, num_games=4)
+PPO = PPOConfig(epochs=1, minibatch=8, network=NetworkConfig("mlp", (4, 4)))
+PER_ROUND, ROUNDS = 12, 6  # 3 steps of 4 matches
+
+
+def go(run: Run, *, seed: int = 1, name: str = "", save_every: float = 60.0, rounds: int = ROUNDS) -> TrainState:
+    benign = RandomPolicy(Discrete(3))
+    threat = ThreatModel("row", ("col",), {"col": benign}, 0.5)
+    sides, play = attack_setup(GAME, threat, benign, AttackConfig(reward=Reward("victim"), ppo=PPO), {})
+    return drive.drive(
+        run, GAME, sides, play, seed=seed, steps_per_round=3, steps=rounds * PER_ROUND, label="test", name=name,
+        save_every=save_every,
+    )  # fmt: skip
+
+
+def new(folder: Path) -> Run:
+    return Run.create(folder, GAME.id, "attack", 1, {})
+
+
+def stop_in_round(monkeypatch: pytest.MonkeyPatch, run: Run, number: int) -> None:
+    """Send this process SIGTERM while that round is written down."""
+    record, count = run.event, iter(range(1, 100))
+
+    def event(**fields: Any) -> None:
+        record(**fields)
+        if next(count) == number:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(run, "event", event)
+
+
+def same(a: TrainState, b: TrainState) -> bool:
+    ours, theirs = (checkpoint.flatten(saved_part(s)) for s in (a, b))
+    return ours.keys() == theirs.keys() and all(np.array_equal(x, theirs[name]) for name, x in ours.items())
+
+
+@pytest.mark.parametrize("save_every", [0.0, 60.0])
+def test_an_interrupted_training_goes_on_as_if_nothing_had_been(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save_every: float
+) -> None:
+    with new(tmp_path / "whole") as whole:
+        expected = go(whole)
+        whole.finish()
+    assert (expected.steps, expected.round) == (ROUNDS * PER_ROUND, ROUNDS)
+    with new(tmp_path / "cut") as run:
+        stop_in_round(monkeypatch, run, 2)
+        with pytest.raises(Stopped):
+            go(run, save_every=save_every)
+        run.finish("interrupted")
+    assert read_status(run.folder)["done"] == 2 * PER_ROUND
+    assert len(read_events(run.folder)) == 2
+    with Run.open(run.folder) as run:
+        got = go(run)
+        run.finish()
+    assert same(got, expected)
+    assert (run.folder / EVENTS).read_bytes() == (whole.folder / EVENTS).read_bytes()
+    assert read_status(run.folder)["done"] == read_status(run.folder)["total"] == ROUNDS * PER_ROUND
+
+
+def test_a_killed_training_goes_on_from_its_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with new(tmp_path / "whole") as whole:
+        expected = go(whole)
+
+    class Killed(Exception):
+        pass
+
+    run = new(tmp_path / "killed")
+    record, count = run.event, iter(range(1, 100))
+
+    def event(**fields: Any) -> None:
+        record(**fields)
+        if next(count) == 4:
+            raise Killed
+
+    monkeypatch.setattr(run, "event", event)
+    with pytest.raises(Killed), run:
+        go(run, save_every=0.0)
+    assert len(read_events(run.folder)) == 4  # the fourth round was written down, but no checkpoint has it
+    with Run.open(run.folder) as again:
+        assert len(again.events()) == 3
+        assert same(go(again), expected)
+    assert (run.folder / EVENTS).read_bytes() == (whole.folder / EVENTS).read_bytes()
+
+
+def test_a_finished_training_takes_no_further_step(tmp_path: Path) -> None:
+    with new(tmp_path / "run") as run:
+        first = go(run)
+        events = (run.folder / EVENTS).read_bytes()
+        again = go(run)
+        assert same(first, again)
+        assert (run.folder / EVENTS).read_bytes() == events
+
+
+def test_events_tell_how_the_matches_ended(tmp_path: Path) -> None:
+    with new(tmp_path / "run") as run:
+        go(run, name="first")
+        events = run.events()
+    assert [e["steps"] for e in events] == [PER_ROUND * n for n in range(1, ROUNDS + 1)]
+    for event in events:
+        assert (event["training"], event["agent"]) == ("first", "col")
+        assert event["win"] + event["draw"] + event["loss"] == PER_ROUND  # matches of one step
+        assert event["invalid"] == 0
+        assert {"policy_loss", "value_loss", "entropy", "kl"} <= event["metrics"]["col"].keys()
+
+
+def test_a_second_training_does_not_go_on_with_the_first(tmp_path: Path) -> None:
+    with new(tmp_path / "run") as run:
+        first = go(run, name="first", rounds=2)
+        second = go(run, name="second", seed=2, rounds=2)
+        assert [e["training"] for e in run.events()] == ["first"] * 2 + ["second"] * 2
+    assert not same(first, second)
+    with new(tmp_path / "alone") as run:
+        assert same(go(run, name="second", seed=2, rounds=2), second)
+
+
+def test_the_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
+    with new(tmp_path / "run") as run:
+        go(run, rounds=1)
+        arrays, meta = checkpoint.load(run.folder / CHECKPOINT)
+        name = next(name for name in arrays if "weight" in name)
+        checkpoint.save(run.folder / CHECKPOINT, {**arrays, name: arrays[name][:-1]}, meta)
+        with pytest.raises(InputError, match="it was saved with other settings"):
+            go(run)
+
+
+def test_outcome_counts() -> None:
+    winner = np.array([[0, 1, -1, -1], [-1, 0, 0, -1]], np.int8)
+    terminated = np.array([[1, 1, 0, 0], [0, 1, 1, 0]], bool)
+    truncated = np.array([[0, 0, 1, 0], [1, 0, 0, 0]], bool)
+    invalid = np.array([[0, 0, 0, 1], [0, 0, 0, 0]], bool)
+    trajectory = Trajectory({}, {}, winner, terminated, truncated, invalid, {})
+    assert drive.outcome_counts(trajectory, 0) == {"win": 3, "draw": 2, "loss": 1, "invalid": 1}
+    assert drive.outcome_counts(trajectory, 1) == {"win": 1, "draw": 2, "loss": 3, "invalid": 1}
+
+
+def sparring(*words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "sparring", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_and_resume(tmp_path: Path, number: signal.Signals) -> None:
+    """The program itself, stopped in the middle of its training and resumed: bit for bit the uninterrupted run."""
+    arguments = ["attack", "robosumo/ant-vs-ant,integrator=euler", "--victim", "zero", "--preset", "smoke"]
+    arguments += ["--num-games", "8", "--steps-per-round", "32", "--epochs", "1", "--episodes", "8", "--steps", "5120"]
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    process = sparring(*arguments, "--out", str(whole), "--json")
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    expected = json.loads(out)
+
+    process = sparring(*arguments, "--out", str(cut))
+    deadline = time.monotonic() + 200
+    while not (cut / EVENTS).exists() or len(read_events(cut)) < 3:
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()[1]
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=200)
+    assert process.returncode == 130, err
+    assert f"sparring resume {cut}" in err
+    assert read_status(cut)["state"] == "interrupted"
+    assert 3 <= len(read_events(cut)) < 20
+
+    process = sparring("resume", str(cut), "--json")
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    got = json.loads(out)
+    assert got.keys() == expected.keys()
+    assert {k: v for k, v in got.items() if k not in ("run", "policy")} == {
+        k: v for k, v in expected.items() if k not in ("run", "policy")
+    }
+    assert (cut / EVENTS).read_bytes() == (whole / EVENTS).read_bytes()
+    ours, theirs = (checkpoint.load(folder / "attacker.safetensors")[0] for folder in (cut, whole))
+    assert ours.keys() == theirs.keys()
+    for name, array in ours.items():
+        np.testing.assert_array_equal(array, theirs[name], err_msg=name)
