@@ -52,7 +52,7 @@ class Settings:
 
 
 TASKS = (
-    Settings("CartPole-v1", 100_000, 8, 128, 256, 10, gamma=0.99, gae_lambda=0.95, learning_rate=3e-4),
+    Settings("CartPole-v1", 100_000, 8, 128, 256, 10, gamma=0.99, gae_lambda=0.95, learning_rate=1e-3),
     Settings("Pendulum-v1", 100_000, 4, 1024, 64, 10, gamma=0.9, gae_lambda=0.95, learning_rate=1e-3),
 )
 

@@ -5,6 +5,7 @@ b     `rollout`: victim, benign and adversarial policies play, budget 0.5
 c-N   `adversarial_policy`: rounds of 128 steps of 128 matches, then 10 epochs of PPO in minibatches of N
 d-N   Stable-Baselines3's PPO on the same game, the same steps per round, epochs and minibatch, by the better of its
       vector environments; victim and benign policy play inside each environment
+split   which shares of c-2048's and c-64's time go to physics, inference, update and the rest
 memory  the peak of c-2048 in a process of its own
 
 Rates are steps of matches (0.05 s each) per second, matches starting anew when they end. All sections are set up and
@@ -52,7 +53,7 @@ TARGETS = {  # least ratio of the first section's rate to the second's
     ("c-2048", "d-2048"): 1.2,
     ("c-64", "d-64"): 2.5,
 }
-SECTIONS = ("a", "b", "c-2048", "c-64", "d-2048", "d-64", "memory")
+SECTIONS = ("a", "b", "c-2048", "c-64", "d-2048", "d-64", "split", "memory")
 
 
 def variants(section: str, scale: Scale) -> dict[str, Turns]:
@@ -158,13 +159,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--only: expected some of {','.join(SECTIONS)}, got {unknown[0]!r}")
     repeats = asked.repeats or (2 if asked.quick else 5)
     scale = Scale(16 if asked.quick else 128, 16 if asked.quick else 128, repeats, asked.threads)
-    rates = measure([section for section in sections if section != "memory"], scale)
+    rates = measure([section for section in sections if section not in ("split", "memory")], scale)
     results = {
         "cores": os.cpu_count(),
         "quick": asked.quick,
         "rates": rates,
         "ratios": compare(rates),
-        "split": {section: split_of(int(section[2:]), scale) for section in sections if section.startswith("c-")},
+        "split": {f"c-{size}": split_of(size, scale) for size in (2048, 64)} if "split" in sections else {},
         "memory_mb": peak_memory(asked.threads) if "memory" in sections else None,
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }

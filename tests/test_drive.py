@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,16 +44,16 @@ def new(folder: Path) -> Run:
     return Run.create(folder, GAME.id, "attack", 1, {})
 
 
-def stop_in_round(monkeypatch: pytest.MonkeyPatch, run: Run, number: int) -> None:
-    """Send this process SIGTERM while that round is written down."""
-    record, count = run.event, iter(range(1, 100))
+def in_round(monkeypatch: pytest.MonkeyPatch, number: int, do: Callable[[], None]) -> None:
+    """Do something right after that round was written down, once."""
+    record, count = Run.event, iter(range(1, 100))
 
-    def event(**fields: Any) -> None:
-        record(**fields)
+    def event(run: Run, **fields: Any) -> None:
+        record(run, **fields)
         if next(count) == number:
-            os.kill(os.getpid(), signal.SIGTERM)
+            do()
 
-    monkeypatch.setattr(run, "event", event)
+    monkeypatch.setattr(Run, "event", event)
 
 
 def same(a: TrainState, b: TrainState) -> bool:
@@ -69,7 +70,7 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_been(
         whole.finish()
     assert (expected.steps, expected.round) == (ROUNDS * PER_ROUND, ROUNDS)
     with new(tmp_path / "cut") as run:
-        stop_in_round(monkeypatch, run, 2)
+        in_round(monkeypatch, 2, lambda: os.kill(os.getpid(), signal.SIGTERM))
         with pytest.raises(Stopped):
             go(run, save_every=save_every)
         run.finish("interrupted")
@@ -87,19 +88,12 @@ def test_a_killed_training_goes_on_from_its_last_checkpoint(tmp_path: Path, monk
     with new(tmp_path / "whole") as whole:
         expected = go(whole)
 
-    class Killed(Exception):
-        pass
+    def die() -> None:
+        raise MemoryError
 
+    in_round(monkeypatch, 4, die)
     run = new(tmp_path / "killed")
-    record, count = run.event, iter(range(1, 100))
-
-    def event(**fields: Any) -> None:
-        record(**fields)
-        if next(count) == 4:
-            raise Killed
-
-    monkeypatch.setattr(run, "event", event)
-    with pytest.raises(Killed), run:
+    with pytest.raises(MemoryError), run:
         go(run, save_every=0.0)
     assert len(read_events(run.folder)) == 4  # the fourth round was written down, but no checkpoint has it
     with Run.open(run.folder) as again:

@@ -351,7 +351,9 @@ def _rollout_scan(
         for agent in record:
             d = decisions[agent]
             value = zeros if d.value is None else d.value
-            final_value = zeros if final[agent].value is None else final[agent].value
+            final_value = final[agent].value
+            if final_value is None:
+                final_value = zeros
             seen[agent] = Experience(
                 observation=s.observation[agent],
                 action=_learned_action(d),

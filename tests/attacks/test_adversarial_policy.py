@@ -25,6 +25,13 @@ from sparring.training import Opponents, Reward
 from sparring.types import Discrete, Game, Spaces, ThreatModel
 
 SMALL = NetworkConfig("mlp", (16, 16))
+# Shared by the budgets: every instance of a game is compiled anew.
+RPS = MatrixGame(ROCK_PAPER_SCISSORS, num_games=256)
+RANDOM = random_game(seed=1, S=3, A=2, B=3, gamma=0.8, k=3)
+SAMPLED = SampledMarkovGame(RANDOM.game, num_games=128, horizon=32)
+MATCHES, HORIZON = 20_000, 40
+LEMMA = random_game(seed=5, S=3, A=2, B=2, gamma=0.7, k=3)
+LEMMA_SAMPLED = SampledMarkovGame(LEMMA.game, MATCHES, HORIZON)  # .7^40 = 6e-7: what is cut off does not matter
 
 
 def learned(game: Game, threat: ThreatModel, nu: np.ndarray, config: AttackConfig, rounds: int) -> np.ndarray:
@@ -39,11 +46,10 @@ def learned(game: Game, threat: ThreatModel, nu: np.ndarray, config: AttackConfi
 @pytest.mark.parametrize("budget", [0.3, 1.0])
 def test_a_learned_attack_on_rock_paper_scissors_is_nearly_a_best_response(budget: float) -> None:
     nu, benign = np.array([[0.5, 0.3, 0.2]]), np.full((1, 3), 1 / 3)
-    game = MatrixGame(ROCK_PAPER_SCISSORS, num_games=256)
     threat = ThreatModel("row", ("col",), {"col": TabularPolicy(benign)}, budget)
     ppo = PPOConfig(learning_rate=1e-2, minibatch=1024, epochs=4, normalize_observations=False, network=SMALL)
     config = AttackConfig(num_games=256, steps_per_round=8, reward=Reward("victim"), ppo=ppo)
-    alpha = learned(game, threat, nu, config, 25)[0]
+    alpha = learned(RPS, threat, nu, config, 25)[0]
     best = exact_matrix.best_response(ROCK_PAPER_SCISSORS, nu[0], benign[0], budget).value
     reached = exact_matrix.value(ROCK_PAPER_SCISSORS, nu[0], mixed(benign[0], alpha, budget))
     before = exact_matrix.value(ROCK_PAPER_SCISSORS, nu[0], benign[0])
@@ -54,14 +60,13 @@ def test_a_learned_attack_on_rock_paper_scissors_is_nearly_a_best_response(budge
 @pytest.mark.parametrize("budget", [0.3, 1.0])
 def test_a_learned_attack_on_a_markov_game_is_nearly_a_best_response(budget: float) -> None:
     """Rewards are in [0, 1], so (1 - gamma) times a value is too: the .05 is of that scale."""
-    made = random_game(seed=1, S=3, A=2, B=3, gamma=0.8, k=3)
-    game = SampledMarkovGame(made.game, num_games=128, horizon=32)
+    made = RANDOM
     threat = ThreatModel("victim", ("attacker",), {"attacker": TabularPolicy(made.benign)}, budget)
     ppo = PPOConfig(
         learning_rate=1e-2, gamma=0.8, minibatch=1024, epochs=4, normalize_observations=False, network=SMALL
     )
     config = AttackConfig(num_games=128, steps_per_round=32, reward=Reward("victim"), ppo=ppo)
-    alpha = learned(game, threat, made.nu, config, 25)
+    alpha = learned(SAMPLED, threat, made.nu, config, 25)
     best = exact_markov.best_response(made.game, made.nu, made.benign, budget).value
     reached, before = (
         exact_markov.expected_value(made.game, made.nu, mixed(made.benign, policy, budget))
@@ -74,22 +79,20 @@ def test_a_learned_attack_on_a_markov_game_is_nearly_a_best_response(budget: flo
 
 def estimates(budget: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sampled policy gradients [n, S, B] of single matches, with and without the mask of control; the exact one."""
-    made = random_game(seed=5, S=3, A=2, B=2, gamma=0.7, k=3)
-    matches, horizon = 20_000, 40  # .7^40 = 6e-7: what is cut off does not matter
-    game = SampledMarkovGame(made.game, matches, horizon)
+    made = LEMMA
     policies = {
         "victim": TabularPolicy(made.nu),
         "attacker": mix(TabularPolicy(made.benign), TabularPolicy(made.alpha), budget),
     }
-    trajectory, _ = rollout(game, policies, horizon, np.random.default_rng(seed), record=("attacker",))
+    trajectory, _ = rollout(LEMMA_SAMPLED, policies, HORIZON, np.random.default_rng(seed), record=("attacker",))
     e = trajectory.agents["attacker"]
     s, a = np.asarray(e.observation).argmax(-1), np.asarray(e.action)  # [T, n]
     q = exact_markov.q_attacker(made.game, made.nu, mixed(made.benign, made.alpha, budget))
-    score = 0.7 ** np.arange(horizon)[:, None] * q[s, a] / made.alpha[s, a]
+    score = 0.7 ** np.arange(HORIZON)[:, None] * q[s, a] / made.alpha[s, a]
     tables = []
     for mask in (np.asarray(e.controlled), np.ones_like(s, bool)):
-        table = np.zeros((matches, 3, 2))
-        np.add.at(table, (np.broadcast_to(np.arange(matches), s.shape), s, a), mask * score)
+        table = np.zeros((MATCHES, 3, 2))
+        np.add.at(table, (np.broadcast_to(np.arange(MATCHES), s.shape), s, a), mask * score)
         tables.append(table)
     _, exact = exact_markov.gradient(made.game, made.nu, made.alpha, made.benign, budget)
     return tables[0], tables[1], exact

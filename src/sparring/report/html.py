@@ -21,7 +21,7 @@ _CLIP_TYPES = {".mp4": "video/mp4", ".webp": "image/webp", ".gif": "image/gif"}
 
 
 def write_report(audit: Mapping[str, Any], folder: Path) -> Path:
-    """Write `audit.json` and `report.html` into `folder`; returns the report's path.
+    """Write `audit.json`, `report.html` and its figures (`damage.svg`, ...) into `folder`; returns the report's path.
 
     Args:
       audit: what `report.schema.Audit` describes; NumPy numbers are welcome.
@@ -31,9 +31,12 @@ def write_report(audit: Mapping[str, Any], folder: Path) -> Path:
       InputError: the audit is incomplete, the clip cannot be read, or the files cannot be written.
     """
     folder = Path(folder)
-    page = render(check(plain(audit)), folder)
+    checked = check(plain(audit))
+    page = render(checked, folder)
     write_json(folder / AUDIT, audit)
     write_atomic(folder / REPORT, page.encode())
+    for name, svg in _figures(checked).items():
+        write_atomic(folder / f"{name}.svg", svg.encode())
     return folder / REPORT
 
 
@@ -65,9 +68,6 @@ def render(audit: Audit, folder: Path) -> str:
         lstrip_blocks=True,
     )
 
-    def figure(svg: str | None) -> Markup | None:
-        return Markup(plots.on_page(svg)) if svg else None
-
     clip, clip_type = _clip(audit, folder)
     result = worst(audit)
     return environment.get_template("template.html.j2").render(
@@ -85,10 +85,18 @@ def render(audit: Audit, folder: Path) -> str:
         settings=list(_flat(audit["settings"])),
         clip=clip,
         clip_type=clip_type,
-        damage_figure=figure(plots.damage_figure(audit)),
-        curves_figure=figure(plots.curves_figure(audit)),
-        shift_figure=figure(plots.shift_figure(audit)),
+        figures={name: Markup(plots.on_page(svg)) for name, svg in _figures(audit).items()},
     )
+
+
+def _figures(audit: Audit) -> dict[str, str]:
+    """The figures that the audit has data for, as SVG."""
+    drawn = {
+        "damage": plots.damage_figure(audit),
+        "curves": plots.curves_figure(audit),
+        "shift": plots.shift_figure(audit),
+    }
+    return {name: svg for name, svg in drawn.items() if svg}
 
 
 def _clip(audit: Audit, folder: Path) -> tuple[str | None, str]:

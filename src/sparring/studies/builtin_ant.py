@@ -98,9 +98,10 @@ def ship_victim(folder: Path, zoo: Path | None, episodes: int, threads: int) -> 
         print(f"against {name}: {measured[name]}", file=sys.stderr)
     made["measured"] = plain(measured)
     native.save(network, builtin.path("ant"), made)
-    curve = learning_curve(folder, hosted(make(TRAIN_GAME, 25, threads)), {k: opponents[k] for k in list(opponents)[:3]})
+    game = hosted(make(TRAIN_GAME, 25, threads))
+    curve = learning_curve(folder, game, dict(list(opponents.items())[:3]))
     RESULTS.mkdir(parents=True, exist_ok=True)
-    write_json(RESULTS / "ant.json", {**made, "episodes": episodes, "evaluated_in": game.id, "curve": curve})
+    write_json(RESULTS / "ant.json", {**made, "episodes": episodes, "evaluated_in": GAME, "curve": curve})
     figure(curve, RESULTS / "ant.svg")
 
 

@@ -13,15 +13,17 @@ SELF_PLAY_SHAPING = {"approach": 6.0, "ring": 0.5}
 VICTIM_REWARD_SCALE = 1 / 2000  # a lost match costs the victim 2000
 
 ATTACK: dict[str, Any] = {
-    "reward": "outcome",
+    "reward": "shaped",
     "num_games": 128,
-    "steps_per_round": 128,
+    "steps_per_round": 64,
     "ppo": {
         "learning_rate": 3e-4,
-        "gamma": 0.99,
+        "gamma": 0.98,
         "epochs": 6,
-        "minibatch": 2048,
+        "minibatch": 512,
+        "entropy_coef": 0.002,
         "warmup_updates": 5,
-        "start_std": 0.2,
+        "start_std": 0.35,
+        "min_std": 0.1,
     },
 }
