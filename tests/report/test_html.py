@@ -52,7 +52,13 @@ def test_the_report_says_what_was_found_and_what_was_not_tested(audit: Any, tmp_
         assert part in text
     assert text.index(verdict(audit)) < text.index("Damage by attack budget") < text.index("What was not tested")
     assert json.loads((tmp_path / "audit.json").read_text()) == audit
-    assert {p.name for p in tmp_path.iterdir()} == {"report.html", "audit.json"}
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "report.html",
+        "audit.json",
+        "damage.svg",
+        "curves.svg",
+        "shift.svg",
+    }
 
 
 def test_the_report_needs_no_network_and_no_script(audit: Any, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ SELF_PLAY_SHAPING = {"approach": 6.0, "ring": 0.5}
 VICTIM_REWARD_SCALE = 1 / 2000  # a lost match costs the victim 2000
 
 ATTACK: dict[str, Any] = {
-    "reward": "shaped",
+    "reward": "outcome",
     "num_games": 128,
     "steps_per_round": 64,
     "ppo": {
@@ -23,7 +23,6 @@ ATTACK: dict[str, Any] = {
         "minibatch": 512,
         "entropy_coef": 0.002,
         "warmup_updates": 5,
-        "start_std": 0.35,
         "min_std": 0.1,
     },
 }
