@@ -23,6 +23,7 @@ import numpy as np
 from ppo_check_page import OURS, THEIRS, figure, page, table
 
 from sparring.checkpoint import write_atomic
+from sparring.errors import require
 from sparring.games.gymnasium import AGENT, GymnasiumGame
 from sparring.policy import CallablePolicy, Policy
 from sparring.runs import write_json
@@ -63,13 +64,6 @@ class Trained(NamedTuple):
     seconds: float  # wall time of training, compilation included
 
 
-class Task(GymnasiumGame):
-    """A task in one training that is never resumed: Gymnasium cannot save the state of its tasks."""
-
-    def get_state(self) -> dict[str, np.ndarray]:
-        return {}
-
-
 def train_ours(settings: Settings, seed: int) -> Trained:
     """Through `sparring.training.train`, as every method of the package."""
     from sparring.learners.ppo import PPOConfig, ppo
@@ -93,7 +87,7 @@ def train_ours(settings: Settings, seed: int) -> Trained:
     # The "victim" whose reward is turned around, twice, is the player: it maximises its own.
     side = Side(learner, Reward("victim", scale=-1.0), AGENT)
     start = time.perf_counter()
-    game = Task(settings.task, settings.num_envs)
+    game = GymnasiumGame(settings.task, settings.num_envs)
     running = np.zeros(settings.num_envs)
     curve: list[list[float]] = []
     for state in train(game, {AGENT: side}, lambda all, _: all.current, seed, settings.steps_per_round):
@@ -110,6 +104,7 @@ def train_ours(settings: Settings, seed: int) -> Trained:
 
 def train_theirs(settings: Settings, seed: int) -> Trained:
     """Stable-Baselines3, whose defaults are the same orthogonal initialisation, tanh networks and advantage scaling."""
+    require("stable_baselines3", "bench")
     import torch
     from stable_baselines3 import PPO
     from stable_baselines3.common.callbacks import BaseCallback
@@ -173,7 +168,7 @@ def final_return(policy: Policy, settings: Settings, episodes: int, seed: int) -
     from sparring.rollout import evaluate
 
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(EVALUATION,)))
-    game = Task(settings.task, min(episodes, 10))
+    game = GymnasiumGame(settings.task, min(episodes, 10))
     outcomes = evaluate(game, {AGENT: policy}, episodes, rng)
     game.close()
     return float(outcomes.returns[AGENT].mean())

@@ -17,6 +17,7 @@ import numpy as np
 from mujoco.batch import Batch
 from mujoco.rollout import Rollout
 
+from sparring.errors import require
 from sparring.games import make
 from sparring.games.pettingzoo import make_parallel_env
 from sparring.games.robosumo import reward
@@ -211,6 +212,7 @@ class AttackerTask(gymnasium.Env):
 
 
 def baselines3(minibatch: int, vector: str, scale: Scale) -> Turns:
+    require("stable_baselines3", "bench")
     import torch
     from stable_baselines3 import PPO
     from stable_baselines3.common import vec_env

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +18,7 @@ from sparring.nets import (
     ActorCritic,
     NetworkConfig,
     Normalizer,
+    Recurrent,
     actor_critic,
     config_of,
     normalizer,
@@ -29,8 +31,12 @@ from sparring.types import Continuous, Discrete, Spaces
 KEY = np.array([1, 2], np.uint32)
 MLP, LSTM = NetworkConfig("mlp", (8, 8)), NetworkConfig("lstm", (8,))
 CONTINUOUS, DISCRETE = Spaces(5, Continuous(3)), Spaces(5, Discrete(4))
-RNG = np.random.default_rng(0)
-OBSERVATION = RNG.normal(size=(6, 5)).astype(np.float32)
+OBSERVATION = np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(1)
 
 
 @pytest.mark.parametrize("config", [MLP, LSTM], ids=["mlp", "lstm"])
@@ -61,17 +67,17 @@ def test_new_weights_are_orthogonal() -> None:
             product = w @ w.T if w.shape[0] <= w.shape[1] else w.T @ w
             np.testing.assert_allclose(product, gain**2 * np.eye(len(product)), atol=1e-5)
             assert not np.asarray(layer.bias).any()
-    np.testing.assert_array_equal(
-        np.asarray(actor_critic(CONTINUOUS, LSTM, KEY).actor.cell.bias), np.repeat([0, 1, 0, 0], 8)
-    )
+    recurrent = actor_critic(CONTINUOUS, LSTM, KEY).actor
+    assert isinstance(recurrent, Recurrent)
+    np.testing.assert_array_equal(np.asarray(recurrent.cell.bias), np.repeat([0, 1, 0, 0], 8))
 
 
 @pytest.mark.parametrize("config", [MLP, LSTM], ids=["mlp", "lstm"])
-def test_unrolling_is_stepping(config: NetworkConfig) -> None:
+def test_unrolling_is_stepping(config: NetworkConfig, rng: np.random.Generator) -> None:
     network = actor_critic(CONTINUOUS, config, KEY)
     steps, batch = 7, 4
-    x = jnp.asarray(RNG.normal(size=(steps, batch, 5)), jnp.float32)
-    first = jnp.asarray(RNG.random((steps, batch)) < 0.3)
+    x = jnp.asarray(rng.normal(size=(steps, batch, 5)), jnp.float32)
+    first = jnp.asarray(rng.random((steps, batch)) < 0.3)
     # In the middle of matches, so that the state before the first step matters.
     begun = act(network, KEY, OBSERVATION[:batch], network.initial_state(batch)).state
     heads, values = network.unroll(x, first, begun)
@@ -84,9 +90,9 @@ def test_unrolling_is_stepping(config: NetworkConfig) -> None:
         np.testing.assert_allclose(values[t], value, rtol=1e-5, atol=1e-6)
 
 
-def test_a_new_match_forgets() -> None:
+def test_a_new_match_forgets(rng: np.random.Generator) -> None:
     network = actor_critic(CONTINUOUS, LSTM, KEY)
-    x = jnp.asarray(RNG.normal(size=(5, 2, 5)), jnp.float32)
+    x = jnp.asarray(rng.normal(size=(5, 2, 5)), jnp.float32)
     first = jnp.asarray([[True, True], [False, False], [True, False], [False, False], [False, False]])
     _, values = network.unroll(x, first, network.initial_state(2))
     _, alone = network.unroll(x[2:], first[2:], network.initial_state(2))
@@ -102,10 +108,11 @@ def test_resetting_the_state_touches_new_matches_alone() -> None:
     np.testing.assert_array_equal(got["b"], [-1, 1, -1])
 
 
-def test_the_lstm_is_the_textbooks() -> None:
+def test_the_lstm_is_the_textbooks(rng: np.random.Generator) -> None:
     """c' = sigmoid(f) c + sigmoid(i) tanh(g), h' = sigmoid(o) tanh(c') (Hochreiter and Schmidhuber 1997)."""
     net = actor_critic(CONTINUOUS, LSTM, KEY).actor
-    h, c = RNG.normal(size=(2, 8))
+    assert isinstance(net, Recurrent)
+    h, c = rng.normal(size=(2, 8))
     x = np.maximum(np.asarray(net.embed.weight, float) @ OBSERVATION[0], 0)
     z = (
         np.asarray(net.cell.weight_ih, float) @ x
@@ -125,20 +132,20 @@ def with_std(std: list[float]) -> ActorCritic:
     return replace(actor_critic(CONTINUOUS, MLP, KEY), log_std=jnp.log(jnp.asarray(std, jnp.float32)))
 
 
-def test_gaussian_density_and_entropy() -> None:
+def test_gaussian_density_and_entropy(rng: np.random.Generator) -> None:
     network = with_std([0.1, 1.0, 3.0])
-    head = RNG.normal(size=(6, 3)).astype(np.float32)
-    action = RNG.normal(size=(6, 3)).astype(np.float32)
-    truth = stats.norm(head, [0.1, 1.0, 3.0])
+    head = rng.normal(size=(6, 3)).astype(np.float32)
+    action = rng.normal(size=(6, 3)).astype(np.float32)
+    truth: Any = stats.norm(head, [0.1, 1.0, 3.0])
     np.testing.assert_allclose(
         network.log_prob(jnp.asarray(head), jnp.asarray(action)), truth.logpdf(action).sum(1), rtol=1e-4
     )
     np.testing.assert_allclose(network.entropy(jnp.asarray(head)), truth.entropy().sum(1), rtol=1e-5)
 
 
-def test_categorical_probability_and_entropy() -> None:
+def test_categorical_probability_and_entropy(rng: np.random.Generator) -> None:
     network = actor_critic(DISCRETE, MLP, KEY)
-    head = RNG.normal(size=(6, 4)).astype(np.float32) * 3
+    head = rng.normal(size=(6, 4)).astype(np.float32) * 3
     action = np.array([0, 1, 2, 3, 0, 1])
     probabilities = np.exp(head) / np.exp(head).sum(1, keepdims=True)
     expected = np.log(probabilities[np.arange(6), action])
@@ -155,12 +162,9 @@ def test_samples_follow_the_distribution() -> None:
     for dimension, std in enumerate([0.1, 1.0, 3.0]):
         sample = np.asarray(decision.action)[:, dimension].astype(float)
         assert stats.kstest(sample, stats.norm(head[dimension], std).cdf).pvalue > 1e-4
-    np.testing.assert_allclose(
-        decision.log_prob,
-        stats.norm(head, [0.1, 1.0, 3.0]).logpdf(np.asarray(decision.action)).sum(1),
-        rtol=1e-3,
-        atol=1e-4,
-    )
+    truth: Any = stats.norm(head, [0.1, 1.0, 3.0])
+    expected = truth.logpdf(np.asarray(decision.action)).sum(1)
+    np.testing.assert_allclose(np.asarray(decision.log_prob), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_greedy_takes_the_mode() -> None:

@@ -14,11 +14,12 @@ from sparring.attacks.adversarial_policy import AttackConfig, attack_setup
 from sparring.checkpoint import flatten, unflatten
 from sparring.defences.self_play import SelfPlayConfig, self_play_setup
 from sparring.errors import InputError
+from sparring.games.gymnasium import make as make_task
 from sparring.games.markov import SampledMarkovGame, random_game
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
 from sparring.games.robosumo.model import SumoSettings
 from sparring.games.robosumo.sumo import RoboSumo
-from sparring.learners.ppo import PPOConfig
+from sparring.learners.ppo import PPOConfig, ppo
 from sparring.nets import NetworkConfig
 from sparring.policy import RandomPolicy, TabularPolicy
 from sparring.rollout import RolloutState
@@ -91,14 +92,16 @@ LSTM = replace(PPO, minibatch=2 * STEPS, network=NetworkConfig("lstm", (8,)))
 )
 def test_resumed_training_is_the_uninterrupted_one(make: Any, method: Any, changes: dict[str, Any]) -> None:
     game = make()
-    uninterrupted = [numbers(s) for s in islice(train(game, *method(game, **changes), 7, STEPS), 4)]
+    sides, play = method(game, **changes)
+    uninterrupted = [numbers(s) for s in islice(train(game, sides, play, 7, STEPS), 4)]
     learned = [name for name in uninterrupted[3] if "learners" in name and "actor" in name and "weight" in name]
     assert learned
     assert not any(np.array_equal(uninterrupted[2][name], uninterrupted[3][name]) for name in learned)
     game = make()
-    *_, saved = islice(train(game, *method(game, **changes), 7, STEPS), 2)
+    *_, saved = islice(train(game, sides, play, 7, STEPS), 2)
     fresh = make()
-    for expected, state in zip(uninterrupted[2:], resumed(fresh, *method(fresh, **changes), saved), strict=False):
+    sides, play = method(fresh, **changes)
+    for expected, state in zip(uninterrupted[2:], resumed(fresh, sides, play, saved), strict=False):
         got = numbers(state)
         assert got.keys() == expected.keys()
         for name, array in expected.items():
@@ -242,3 +245,12 @@ def test_the_first_state_takes_no_step() -> None:
     state = initial_state(game, sides, play, 0)
     assert (state.round, state.steps, state.trajectory) == (0, 0, None)
     assert state.rollout.first.all()
+
+
+def test_a_game_that_cannot_be_saved_can_be_trained_in() -> None:
+    game = make_task("CartPole-v1", 2, 0, {})
+    side = Side(ppo(PPOConfig(epochs=1, minibatch=8)), Reward("victim", scale=-1.0), victim="player")
+    state = next(train(game, {"player": side}, lambda opponents, rng: opponents.current, seed=0, steps_per_round=8))
+    assert state.game is None and state.steps == 16
+    with pytest.raises(InputError, match="cannot be saved"):
+        saved_part(state)

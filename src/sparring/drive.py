@@ -81,7 +81,9 @@ def outcome_counts(trajectory: Trajectory, agent: int) -> dict[str, int]:
 
 
 def save(run: Run, state: TrainState, name: str) -> None:
-    """Write the run's checkpoint: the whole state of training."""
+    """Write the run's checkpoint: the whole state of training. A game that cannot be saved leaves none."""
+    if state.game is None:
+        return
     snapshots = {agent: len(policies) for agent, policies in state.snapshots.items()}
     run.save(checkpoint.flatten(saved_part(state)), {"training": name, "snapshots": snapshots})
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 from collections.abc import Iterable
+from types import ModuleType
 
 
 class InputError(ValueError):
@@ -21,9 +23,17 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     return InputError(f"unknown {kind} {name!r}: {hint}")
 
 
-def missing_extra(extra: str, module: str) -> InputError:
-    """The error for a `module` that an optional `extra` brings and that is not installed."""
-    return InputError(f'{module} is not installed: pip install "sparring[{extra}]"')
+def require(module: str, extra: str) -> ModuleType:
+    """Import a module that an optional extra of this package brings.
+
+    Raises:
+      InputError: it is not installed; the message is the command that installs it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        # What is missing may also be something that the module itself needs.
+        raise InputError(f'{error.name} is not installed: pip install "sparring[{extra}]"') from error
 
 
 class NoPicture(RuntimeError):

@@ -72,7 +72,7 @@ class TrainState(NamedTuple):
     learners: Mapping[AgentID, LearnerState]
     snapshots: Mapping[AgentID, tuple[Policy, ...]]  # immutable networks: they cannot follow the live weights
     rollout: RolloutState
-    game: Mapping[str, np.ndarray]  # a vector game's own state
+    game: Mapping[str, np.ndarray] | None  # a vector game's own state; None if it cannot be saved
     round: int
     steps: int
     metrics: Mapping[AgentID, Metrics]
@@ -122,8 +122,7 @@ def train(
                     (*snapshots[agent], side.learner.policy(learners[agent])), side.max_snapshots
                 )
         round_ += 1
-        matches = game.get_state() if isinstance(game, VectorGame) else {}
-        yield TrainState(dict(learners), dict(snapshots), played, matches, round_, steps, metrics, trajectory)
+        yield TrainState(dict(learners), dict(snapshots), played, _matches(game), round_, steps, metrics, trajectory)
 
 
 def initial_state(game: Game, sides: Mapping[AgentID, Side], play: Play, seed: int) -> TrainState:
@@ -133,8 +132,7 @@ def initial_state(game: Game, sides: Mapping[AgentID, Side], play: Play, seed: i
     snapshots: dict[AgentID, tuple[Policy, ...]] = {agent: () for agent in sides}
     policies = play(_opponents(sides, learners, snapshots, 0), _round_rng(seed, 0))
     played = start(game, policies, rng)
-    matches = game.get_state() if isinstance(game, VectorGame) else {}
-    return TrainState(learners, snapshots, played, matches, 0, 0, {}, None)
+    return TrainState(learners, snapshots, played, _matches(game), 0, 0, {}, None)
 
 
 def reward_of(trajectory: Trajectory, game: Game, agent: AgentID, side: Side, steps: int) -> Array:
@@ -157,7 +155,13 @@ def reward_of(trajectory: Trajectory, game: Game, agent: AgentID, side: Side, st
 
 
 def saved_part(state: TrainState) -> Any:
-    """The pytree of arrays to be checkpointed; `with_saved` is its inverse."""
+    """The pytree of arrays to be checkpointed; `with_saved` is its inverse.
+
+    Raises:
+      InputError: the game cannot be saved.
+    """
+    if state.game is None:
+        raise InputError("checkpoint: this game's matches cannot be saved, so its training cannot be resumed")
     return {
         "learners": dict(state.learners),
         "snapshots": dict(state.snapshots),
@@ -198,11 +202,22 @@ def _opponents(
 
 def _restored(game: Game, state: TrainState) -> TrainState:
     if isinstance(game, VectorGame):
+        if state.game is None:
+            raise InputError(f"{game.id}: its matches were not saved, so training cannot go on from this state")
         observation = game.set_state(state.game)
         for agent, seen in observation.items():
             if not np.array_equal(seen, np.asarray(state.rollout.observation[agent]), equal_nan=True):
                 raise InputError(f"checkpoint: {agent}'s observation differs from the saved one; was it another game?")
     return state
+
+
+def _matches(game: Game) -> dict[str, np.ndarray] | None:
+    if not isinstance(game, VectorGame):
+        return {}
+    try:
+        return game.get_state()
+    except InputError:
+        return None  # such games can be trained in all the same
 
 
 def _round_rng(seed: int, round_: int) -> np.random.Generator:

@@ -98,7 +98,11 @@ class VectorGame(Protocol):
         ...
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """Everything that decides how the matches go on, as named arrays (copies)."""
+        """Everything that decides how the matches go on, as named arrays (copies).
+
+        Raises:
+          InputError: this game cannot be saved; what is trained in it cannot be resumed.
+        """
         ...
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> Mapping[AgentID, Array]:

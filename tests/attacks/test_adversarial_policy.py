@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from sparring import checkpoint
 from sparring.attacks.adversarial_policy import AttackConfig, adversarial_policy, attack_learner, attack_setup
 from sparring.errors import InputError
 from sparring.exact import markov as exact_markov
@@ -173,6 +174,6 @@ def test_start_from_the_benign_weights() -> None:
     key = np.array([1, 2], np.uint32)
     same = attack_learner(AttackConfig(start="benign"), benign).init(spaces, key).network
     fresh = attack_learner(AttackConfig(ppo=PPOConfig(network=SMALL)), benign).init(spaces, key).network
-    weight = [np.asarray(n.actor.mlp.layers[0].weight) for n in (benign, same, fresh)]
+    weight = [checkpoint.flatten(n.actor)["mlp/layers/0/weight"] for n in (benign, same, fresh)]
     np.testing.assert_array_equal(weight[0], weight[1])
     assert not np.array_equal(weight[0], weight[2])

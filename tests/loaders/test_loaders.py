@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -101,7 +100,7 @@ def test_a_users_factory(module: str) -> None:
     ("sizes", "message"),
     [((7, 3), "observations of size 7, but row of matrix/custom has 1"), ((1, 5), "5 actions, but row.* has 3")],
 )
-def test_both_sizes_are_shown(sizes: Any, message: str) -> None:
+def test_both_sizes_are_shown(sizes: tuple[int, int], message: str) -> None:
     with pytest.raises(InputError, match=message):
         check_spaces(*sizes, RPS, "row", "native:x")
     check_spaces(1, 3, RPS, "row", "native:x")

@@ -9,6 +9,7 @@ each pairing (n = 300 for the recurrent mirrors' lengths), adjusted heights -0.5
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,11 +50,11 @@ def test_a_published_agent(body: str, kind: str) -> None:
     assert float(policy.normalizer.count) > 1e6
     assert float(policy.normalizer.var.min()) >= 0 and float(policy.normalizer.var.max()) < 1e5
     assert 0.4 < float(policy.normalizer.mean[2]) < 0.8
-    std = np.exp(policy.log_std)
+    std = np.exp(np.asarray(policy.log_std))
     assert std.min() > 0.01 and std.max() < 2
     observation = game.reset(0)[game.agents[0]]
     decision = act(policy, KEY, observation, policy.initial_state(1))
-    assert np.abs(decision.action).max() < 20 and np.isfinite(decision.value).all()
+    assert np.abs(np.asarray(decision.action)).max() < 20 and np.isfinite(np.asarray(decision.value)).all()
     assert len({np.asarray(x).tobytes() for x in jax.tree.leaves(policy.actor) if hasattr(x, "shape")}) > 3
 
 
@@ -95,7 +96,7 @@ def check(cell: Cell, matches: int, length_tolerance: float) -> None:
     }
     heights: list[np.ndarray] = []
 
-    def look(observation: dict[str, Array], counting: np.ndarray) -> None:
+    def look(observation: Mapping[str, Array], counting: np.ndarray) -> None:
         heights.append(observation[game.agents[0]][counting, 2])
 
     out = evaluate(game, policies, matches, np.random.default_rng(0), on_step=look)
@@ -199,13 +200,13 @@ def test_the_layout_of_a_file(tmp_path: Path) -> None:
     np.save(tmp_path / "agent.npy", vector)
     network = load(f"robosumo-zoo:{tmp_path / 'agent.npy'}", RoboSumo(("ant", "ant")), "ant0")
     assert isinstance(network, ActorCritic)
-    state, own = network.initial_state(1), [(np.zeros(h), np.zeros(h)) for _ in range(2)]
+    state, of_actor, of_value = network.initial_state(1), [np.zeros(h)] * 2, [np.zeros(h)] * 2
     for _ in range(3):
         observation = rng.normal(size=d).astype(np.float32) * 4
         x = np.clip((observation - mean) / np.maximum(deviation, 0.1), -5, 5)
         head, values, state = network.forward(network.normalizer(observation[None]), state)
-        expected, *own[0] = forward(actor, x, *own[0])
-        expected_value, *own[1] = forward(value, x, *own[1])
+        expected, *of_actor = forward(actor, x, *of_actor)
+        expected_value, *of_value = forward(value, x, *of_value)
         np.testing.assert_allclose(head[0], expected, rtol=1e-3, atol=1e-4)
         np.testing.assert_allclose(values, expected_value, rtol=1e-3, atol=1e-4)
     np.testing.assert_array_equal(network.log_std, log_std)

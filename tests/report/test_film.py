@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from sparring.errors import NoPicture
 from sparring.games import make
 from sparring.games.hosted import hosted
