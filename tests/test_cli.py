@@ -126,6 +126,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
         ("return lambda o, rng: np.full((len(o), 8), 1e6)", "out of range"),
         ("return lambda o, rng: np.zeros((len(o), 7))", "actions of size 8"),
         ("return lambda o, rng: np.zeros((1, 8))", "matches"),
+        ("return lambda o, rng: [[0.0] * 8, [0.0]]", "no array"),
         ("return 3", "expected a Policy or a function"),
     ],
 )
@@ -136,7 +137,9 @@ def test_a_victim_that_misbehaves(body: str, expected: str, capsys: pytest.Captu
     line = refused(capsys, "evaluate", GAME, *words)
     assert expected in line
     if body != "return 3":
-        assert "ant0" in line and "step 0" in line
+        assert "ant0" in line
+    if "np." in body:
+        assert "step 0" in line
 
 
 def test_a_damaged_policy_file_is_named(capsys: pytest.CaptureFixture[str], in_tmp: Path) -> None:

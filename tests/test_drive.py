@@ -30,14 +30,31 @@ PPO = PPOConfig(epochs=1, minibatch=8, network=NetworkConfig("mlp", (4, 4)))
 PER_ROUND, ROUNDS = 12, 6  # 3 steps of 4 matches
 
 
-def go(run: Run, *, seed: int = 1, name: str = "", save_every: float = 60.0, rounds: int = ROUNDS) -> TrainState:
+def go(
+    run: Run,
+    *,
+    seed: int = 1,
+    name: str = "",
+    save_every: float = 60.0,
+    rounds: int = ROUNDS,
+    settings: dict[str, Any] | None = None,
+) -> TrainState:
     benign = RandomPolicy(Discrete(3))
     threat = ThreatModel("row", ("col",), {"col": benign}, 0.5)
     sides, play = attack_setup(GAME, threat, benign, AttackConfig(reward=Reward("victim"), ppo=PPO), {})
     return drive.drive(
-        run, GAME, sides, play, seed=seed, steps_per_round=3, steps=rounds * PER_ROUND, label="test", name=name,
+        run,
+        GAME,
+        sides,
+        play,
+        seed=seed,
+        steps_per_round=3,
+        steps=rounds * PER_ROUND,
+        label="test",
+        settings={"epochs": 1} if settings is None else settings,
+        name=name,
         save_every=save_every,
-    )  # fmt: skip
+    )
 
 
 def new(folder: Path) -> Run:
@@ -196,3 +213,10 @@ def test_a_signal_and_resume(tmp_path: Path, number: signal.Signals) -> None:
     assert ours.keys() == theirs.keys()
     for name, array in ours.items():
         np.testing.assert_array_equal(array, theirs[name], err_msg=name)
+
+
+def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
+    with new(tmp_path / "run") as run:
+        go(run, rounds=2)
+    with Run.open(tmp_path / "run") as run, pytest.raises(InputError, match="epochs was 1, but is 2 now"):
+        go(run, settings={"epochs": 2})

@@ -10,7 +10,8 @@ import numpy as np
 
 from sparring import checkpoint
 from sparring.console import Stopped, interruptible, progress
-from sparring.runs import Run
+from sparring.errors import InputError
+from sparring.runs import Run, plain
 from sparring.training import Play, Side, TrainState, initial_state, saved_part, train, with_saved
 from sparring.types import NO_WINNER, AgentID, Game, Trajectory
 
@@ -25,6 +26,7 @@ def drive(
     steps_per_round: int,
     steps: int,
     label: str,
+    settings: Mapping[str, Any],
     save_every: float = 60.0,
     name: str = "",
 ) -> TrainState:
@@ -38,6 +40,7 @@ def drive(
       game, sides, play, seed, steps_per_round: as for `train`.
       steps: of all matches together.
       label: for the progress bar.
+      settings: what the training was set up with, as JSON; a checkpoint made with others is refused.
       save_every: seconds between checkpoints; when it is written does not change what is computed.
       name: marks this training's checkpoint and events within a run that trains several.
 
@@ -45,8 +48,11 @@ def drive(
       Stopped: Ctrl-C or SIGTERM; a checkpoint has been written.
       InputError: as for `train`, or the checkpoint is of other settings.
     """
-    saved = run.load()
-    begun = resumed(saved, game, sides, play, seed) if saved and saved[1].get("training") == name else None
+    settings = plain(settings)
+    saved, begun = run.load(), None
+    if saved is not None and saved[1].get("training") == name:
+        _check_settings(saved[1]["settings"], settings)
+        begun = resumed(saved, game, sides, play, seed)
     agent = next(iter(sides))
     saved_at = time.monotonic()
     with progress(steps, label) as advance, interruptible() as stop:
@@ -61,7 +67,7 @@ def drive(
             advance(state.steps, note=_note(record))
             done = state.steps >= steps
             if done or stop() or time.monotonic() - saved_at > save_every:
-                save(run, state, name)
+                save(run, state, name, settings)
                 run.progress(state.steps, steps)
                 saved_at = time.monotonic()
             if done:
@@ -80,12 +86,12 @@ def outcome_counts(trajectory: Trajectory, agent: int) -> dict[str, int]:
     return {**counts, "invalid": int(np.asarray(trajectory.invalid).sum())}
 
 
-def save(run: Run, state: TrainState, name: str) -> None:
+def save(run: Run, state: TrainState, name: str, settings: Mapping[str, Any]) -> None:
     """Write the run's checkpoint: the whole state of training. A game that cannot be saved leaves none."""
     if state.game is None:
         return
     snapshots = {agent: len(policies) for agent, policies in state.snapshots.items()}
-    run.save(checkpoint.flatten(saved_part(state)), {"training": name, "snapshots": snapshots})
+    run.save(checkpoint.flatten(saved_part(state)), {"training": name, "snapshots": snapshots, "settings": settings})
 
 
 def resumed(
@@ -103,6 +109,16 @@ def resumed(
     arrays, meta = saved
     template = initial_state(game, sides, play, seed)
     return with_saved(template, sides, meta["snapshots"], lambda tree: checkpoint.unflatten(tree, arrays))
+
+
+def _check_settings(saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Unset options take the defaults of the version that runs, and those may have changed since."""
+    for name in sorted(saved.keys() | now.keys()):
+        if saved.get(name) != now.get(name):
+            raise InputError(
+                f"checkpoint: {name} was {saved.get(name)}, but is {now.get(name)} now; go on with the version that "
+                "began the run, or start a new one"
+            )
 
 
 def _plain(metrics: Mapping[AgentID, Mapping[str, Any]]) -> dict[str, dict[str, float]]:

@@ -115,7 +115,11 @@ class CallablePolicy:
 
     def act(self, key: Key, observation: Array, state: Any) -> Decision:
         rng = np.random.default_rng(np.asarray(key))
-        return Decision(np.asarray(self.function(np.asarray(observation), rng)), state)
+        action = self.function(np.asarray(observation), rng)
+        try:
+            return Decision(np.asarray(action), state)
+        except ValueError as error:
+            raise InputError(f"the policy's function returned something that is no array: {error}") from error
 
 
 class MixedState(NamedTuple):

@@ -215,7 +215,10 @@ def _decide(
             state.policy[agent],
         )
         own = np.random.SeedSequence(np.asarray(key).tolist(), spawn_key=(game.agents.index(agent),))
-        decisions[agent] = policy.act(own.generate_state(2), np.asarray(state.observation[agent]), carried)
+        try:
+            decisions[agent] = policy.act(own.generate_state(2), np.asarray(state.observation[agent]), carried)
+        except InputError as error:
+            raise InputError(f"agent {agent}: {error}") from error
     return decisions, {agent: d.state for agent, d in decisions.items()}
 
 

@@ -156,6 +156,7 @@ def train_attacker(
         steps_per_round=config.steps_per_round,
         steps=config.steps,
         label=f"attack, budget {budget:g}",
+        settings={**asdict(config), "game": game.id, "budget": budget},
         name=name,
     )
     network = sides[attacker].learner.policy(state.learners[attacker])

@@ -74,7 +74,15 @@ def train_victim(out: Path, steps: int, seed: int, threads: int) -> None:
     run = Run.open(out) if exists else Run.create(out, game.id, "self-play", seed, asdict(config), command.split())
     with run:
         state = drive(
-            run, game, sides, play, seed=seed, steps_per_round=config.steps_per_round, steps=steps, label="self-play"
+            run,
+            game,
+            sides,
+            play,
+            seed=seed,
+            steps_per_round=config.steps_per_round,
+            steps=steps,
+            label="self-play",
+            settings=asdict(config),
         )
         made = {"command": command, "game": game.id, "seed": seed, "steps": state.steps, "settings": asdict(config)}
         native.save(next(iter(state.learners.values())).network, out / "policy.safetensors", plain(made))
