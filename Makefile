@@ -5,6 +5,9 @@ PYTHON ?= $(shell for p in python3.11 python3 python; do \
   "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$p" && break; done)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
+# By file, so that what a file's tests compile is compiled once.
+PARALLEL := --numprocesses auto --dist loadfile
+
 .PHONY: audit test test-all bench clean
 
 audit: .venv/installed ## attack a trained ant and write a report
@@ -15,10 +18,10 @@ test: .venv/installed-dev ## what a change must pass
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
 	$(BIN)/pyright
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q $(PARALLEL)
 
 test-all: test ## the slow tests too
-	$(BIN)/pytest -q -m slow
+	$(BIN)/pytest -q -m slow $(PARALLEL)
 
 bench: .venv/installed-bench ## measure, and compare with the limits that the benchmarks name (minutes)
 	@set -e; for name in startup speed; do echo "$$name"; $(BIN)/python "benchmarks/$$name.py"; done
