@@ -4,6 +4,8 @@ Writes learning curves, final returns with intervals, and a page that says what 
 Needs the extra `bench`: pip install 'sparring[bench]'.
 """
 
+# Stable-Baselines3 comes with an extra that the checks do without.
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import argparse

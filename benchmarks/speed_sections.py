@@ -1,7 +1,7 @@
 """The sections of `speed.py`: each sets itself up and then yields the seconds of one turn after the other."""
 
-# MuJoCo is a compiled module without type stubs.
-# pyright: reportAttributeAccessIssue=false
+# MuJoCo is a compiled module without type stubs, and Stable-Baselines3 comes with an extra that the checks do without.
+# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 from __future__ import annotations
 
 import os
