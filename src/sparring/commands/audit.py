@@ -47,6 +47,7 @@ from sparring.types import Continuous, check_budget
 
 STATES = 4_000  # of the victim's observations kept per evaluation
 EVALUATIONS = "evaluations.json"
+SHIPPED_EPISODES = 96  # where nothing is trained: the whole audit then takes two or three minutes on two cores
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Settings(Training):
     seeds: OptionalInt = None
     """Attackers trained per budget; the strongest on separate matches is reported. By default the preset's."""
     episodes: OptionalInt = None
-    """Complete matches per evaluation; by default the preset's. Each baseline gets half as many."""
+    """Complete matches per evaluation; by default the preset's, or 96 with the shipped attackers. Baselines get half."""
     clip: bool = True
     """Put a short film of a match that the attacker wins into the report."""
     victim_seat: int = 0
@@ -98,6 +99,7 @@ def audit(game: str, **settings: Any) -> dict[str, Any]:
 class Prepared(NamedTuple):
     pairing: Matchup
     victim: str
+    episodes: int
     shipped: Mapping[float, str]  # the attackers that come with the package, by budget; empty: train
 
 
@@ -110,21 +112,21 @@ def prepare(settings: Settings) -> Prepared:
         raise InputError("budgets: the same one was given twice")
     if _seeds(settings) < 1:
         raise InputError(f"seeds: expected at least 1, got {settings.seeds}")
-    game = host_game(settings.game, slots(_episodes(settings)), settings.threads)
+    game = host_game(settings.game, 1, settings.threads)  # an unknown game is told before a missing victim
     victim = default_victim(settings.game, settings.victim_seat) if settings.victim is None else settings.victim
+    shipped = _shipped(settings, victim)
+    episodes = settings.episodes
+    if episodes is None:
+        episodes = SHIPPED_EPISODES if shipped else PRESETS[settings.preset].episodes
+    game = host_game(settings.game, slots(episodes), settings.threads)
     pairing = matchup(game, victim, settings.benign, settings.victim_seat)
     check_training(settings, pairing)
-    shipped = {}
-    if settings.victim is None and settings.benign is None and settings.steps is None:
-        shipped = _shipped(victim)
-        if any(budget not in shipped for budget in settings.budgets):
-            shipped = {}
-    return Prepared(pairing, describe(victim), shipped)
+    return Prepared(pairing, describe(victim), episodes, shipped)
 
 
 def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
     trained = 0 if prepared.shipped else training_steps(settings) * _seeds(settings) * len(settings.budgets)
-    evaluated = 100 * _episodes(settings) * (2 + 2 * len(settings.budgets))
+    evaluated = 100 * prepared.episodes * (2 + 2 * len(settings.budgets))
     seconds = evaluated / steps_per_second(prepared.pairing)
     if trained:
         seconds += trained / training_speed(settings, prepared.pairing)
@@ -138,7 +140,7 @@ def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
 
 def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
     begun = time.monotonic()
-    pairing, episodes = prepared.pairing, _episodes(settings)
+    pairing, episodes = prepared.pairing, prepared.episodes
     root = np.random.SeedSequence(settings.seed)
     evaluations = _Evaluations(run, pairing, settings, root)
     few = max(slots(episodes), episodes // 2)
@@ -221,7 +223,7 @@ def _attacker(
         wins = 0.0
         if _seeds(settings) > 1:
             label = f"choose, budget {budget:g}, seed {k}"
-            wins = evaluations.run(label, network, budget, _episodes(settings), (5, index, k))["result"]["win"]
+            wins = evaluations.run(label, network, budget, prepared.episodes, (5, index, k))["result"]["win"]
         tried.append((wins, -k, network, path))
     _, _, network, path = max(tried, key=lambda entry: entry[:2])
     return _Attacker(network, path.name, training_steps(settings), curves)
@@ -260,23 +262,20 @@ def _shift(reference: np.ndarray, states: np.ndarray) -> float:
     return wasserstein2(reference, states)
 
 
-def _shipped(victim: PolicyLike) -> dict[float, str]:
-    """The attackers that come with a victim that comes with the package, by budget."""
+def _shipped(settings: Settings, victim: PolicyLike) -> dict[float, str]:
+    """The attackers that come with the package's own victim, by budget; none if the user asks for anything else."""
     from sparring.loaders.builtin import names
 
-    if not isinstance(victim, str) or not victim.startswith("builtin:"):
+    if (settings.victim, settings.benign, settings.steps) != (None, None, None):
         return {}
     prefix = f"{victim.removeprefix('builtin:')}-attack-"
-    return {float(n.removeprefix(prefix)): f"builtin:{n}" for n in names() if n.startswith(prefix)}
+    found = {float(n.removeprefix(prefix)): f"builtin:{n}" for n in names() if n.startswith(prefix)}
+    return found if all(budget in found for budget in settings.budgets) else {}
 
 
 def _baselines(pairing: Matchup) -> tuple[str, ...]:
     action = pairing.game.spaces[pairing.attacker_agent].action
     return ("zero" if isinstance(action, Continuous) else "first", "random")
-
-
-def _episodes(settings: Settings) -> int:
-    return PRESETS[settings.preset].episodes if settings.episodes is None else settings.episodes
 
 
 def _seeds(settings: Settings) -> int:

@@ -35,7 +35,7 @@ OptionalInt = Annotated[int | None, tyro.conf.arg(metavar="N")]
 OptionalFloat = Annotated[float | None, tyro.conf.arg(metavar="X")]
 GameArgument = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="GAME")]
 _JSON = (str, int, float, bool, tuple, type(None))
-SLOTS = 32  # matches side by side in an evaluation: enough for two cores, few enough to waste little at the end
+SLOTS = 16  # matches side by side in an evaluation: enough for two cores, few enough to waste little at the end
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,7 +33,7 @@ class Preset(NamedTuple):
 
 PRESETS: Mapping[str, Preset] = {
     "smoke": Preset(20_000, 1, 40),
-    "standard": Preset(2_000_000, 1, 200),
+    "standard": Preset(2_000_000, 1, 400),
     "paper": Preset(20_000_000, 5, 1000),
 }
 

@@ -11,16 +11,19 @@ _CONSTANT = 1e-6  # a feature whose standard deviation is below this is constant
 
 
 def wasserstein2(reference: Array, other: Array) -> float:
-    """Root mean square over features of the 1-D Wasserstein-2 distances, in standard deviations of `reference`.
+    """Root mean square over features of the 1-D Wasserstein-2 distances, each in units of that feature's spread.
+
+    The unit is the standard deviation of the even mixture of both samples, so that every feature counts for 0 to 2 and
+    one that hardly ever moves in one sample (a contact force, say) cannot drown the others.
 
     Each feature's distance is exact, W2^2 = integral of (F^-1(q) - G^-1(q))^2 over q in [0, 1], by its sorted values.
-    Times sqrt(D) the result is a lower bound on W2 of the joint distributions: what changes only in how features go
-    together is not seen. Finite samples of one distribution are a positive distance apart, so compare with the distance
+    Changes only in how features go together are
+    not seen. Finite samples of one distribution are a positive distance apart, so compare with the distance
     between two samples of the benign opponent (DECISIONS 21).
 
     Args:
-      reference: float [n, D], states under the benign opponent; their standard deviation per feature is the unit. A
-        feature that is constant there is measured in its own unit.
+      reference: float [n, D], states under the benign opponent. A feature that is constant in both samples keeps its
+        own unit.
       other: float [m, D], states under the attack.
 
     Raises:
@@ -38,7 +41,8 @@ def wasserstein2(reference: Array, other: Array) -> float:
         )
     if not (np.isfinite(reference).all() and np.isfinite(other).all()):
         raise InputError("the states to be compared contain NaN or infinity: leave invalid matches out")
-    deviation = reference.std(axis=0)
+    apart = reference.mean(axis=0) - other.mean(axis=0)
+    deviation = np.sqrt((reference.var(axis=0) + other.var(axis=0)) / 2 + apart**2 / 4)
     scale = np.where(deviation < _CONSTANT, 1.0, deviation)
     n, m = len(reference), len(other)
     # Both quantile functions are constant between consecutive multiples of 1/n and 1/m; in units of 1/(n m) these are
