@@ -71,7 +71,7 @@ class Settings(Training):
     seeds: OptionalInt = None
     """Attackers trained per budget; the strongest on separate matches is reported. By default the preset's."""
     episodes: OptionalInt = None
-    """Complete matches per evaluation; by default the preset's, or 96 with the shipped attackers. Baselines get half."""
+    """Complete matches per evaluation; by default the preset's, or 96 with shipped attackers. Baselines get half."""
     clip: bool = True
     """Put a short film of a match that the attacker wins into the report."""
     victim_seat: int = 0
