@@ -124,8 +124,8 @@ def networks() -> tuple[Any, Any, Any]:
     from sparring.nets import NetworkConfig, actor_critic
 
     spaces = make(GAME, num_games=1, threads=1).spaces["ant0"]
-    first, second, third = (np.array([0, i], np.uint32) for i in range(3))
-    return tuple(actor_critic(spaces, NetworkConfig(), key) for key in (first, second, third))  # type: ignore[return-value]
+    victim, benign, adversarial = (actor_critic(spaces, NetworkConfig(), np.array([0, i], np.uint32)) for i in range(3))
+    return victim, benign, adversarial
 
 
 def play(scale: Scale) -> Turns:

@@ -24,7 +24,10 @@ def test_an_example_by_hand() -> None:
 
     Whoever chose the action at t = 2, the step counts like any other: it only has no part in the policy's loss.
     """
-    column = lambda *x: jnp.asarray(x, jnp.float32)[:, None]  # noqa: E731
+
+    def column(*x: float) -> jnp.ndarray:
+        return jnp.asarray(x, jnp.float32)[:, None]
+
     advantage = gae(
         reward=column(1, 1, 0, 2, 3),
         value=column(2, 4, 6, 8, 1),

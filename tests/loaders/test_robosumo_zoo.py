@@ -180,7 +180,10 @@ def test_the_layout_of_a_file(tmp_path: Path) -> None:
     """A network written by hand in the published order gives what the formulas of its architecture give."""
     d, u, h = 120, 8, 64
     rng = np.random.default_rng(0)
-    take = lambda *shape: (0.1 * rng.normal(size=shape)).astype(np.float32)  # noqa: E731
+
+    def take(*shape: int) -> np.ndarray:
+        return (0.1 * rng.normal(size=shape)).astype(np.float32)
+
     count, mean, deviation = 100.0, take(d), 0.5 + rng.random(d)
     value = [take(d, h), take(h), take(2 * h, 4 * h), take(4 * h), take(h, 1), take(1)]
     actor = [take(d, h), take(h), take(2 * h, 4 * h), take(4 * h), take(h, u), take(u)]

@@ -98,7 +98,8 @@ class _GameEnv(ParallelEnv[AgentID, np.ndarray, Any]):
 
     def render(self) -> np.ndarray | None:
         """The match now; after its end, the first moment of the next one."""
-        return self._game.frame(0) if self.render_mode == "rgb_array" else None  # type: ignore[attr-defined]
+        frame = getattr(self._game, "frame", None)  # not every vector game can draw
+        return frame(0) if frame is not None and self.render_mode == "rgb_array" else None
 
     def close(self) -> None:
         self._game.close()
