@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 class BestResponse(NamedTuple):
-    alpha: np.ndarray  # float64 [S, B], the adversarial policy, deterministic
-    value: float  # J_eps(nu, alpha), the victim's
+    policy: np.ndarray  # float64 [S, B] of the attacker or [S, A] of the victim, deterministic
+    value: float  # the victim's
 
 
 def value(game: MarkovGame, nu: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -117,19 +117,22 @@ def best_response(game: MarkovGame, nu: np.ndarray, benign: np.ndarray, eps: flo
     reward, transition = _attacker_view(game, nu)
     reward = (1 - eps) * np.einsum("sb,sb->s", benign, reward)[:, None] + eps * reward
     transition = (1 - eps) * np.einsum("sb,sbt->st", benign, transition)[:, None] + eps * transition
-    deterministic = np.eye(benign.shape[1])
-    states = np.arange(len(nu))
-    chosen = np.zeros(len(nu), int)
-    while True:
-        values = _solve(game, reward, transition, deterministic[chosen])
-        costs = reward + game.gamma * transition @ values
-        # The linear solve is off by about this much: a smaller gain is none, and accepting it could go on for ever.
-        tolerance = 64 * np.finfo(np.float64).eps * np.abs(costs).max() / (1 - game.gamma)
-        better = costs.min(axis=1) < costs[states, chosen] - tolerance
-        if not better.any():
-            alpha = deterministic[lowest_minimiser(costs, tolerance)]
-            return BestResponse(alpha, float(game.rho @ values))
-        chosen = np.where(better, costs.argmin(axis=1), chosen)
+    return _minimiser(game, reward, transition)
+
+
+def victim_response(game: MarkovGame, alpha: np.ndarray) -> BestResponse:
+    """The victim's policy that does best against `alpha` [S, B], what the attacker's agent plays in the end.
+
+    Returns:
+      The policy [S, A], deterministic, ties to the lowest index (DECISIONS 7), and its value.
+
+    Raises:
+      InputError: a policy that does not fit the game.
+    """
+    alpha = _attacker(game, alpha)
+    reward, transition = np.einsum("sab,sb->sa", game.r, alpha), np.einsum("sabt,sb->sat", game.P, alpha)
+    policy, value = _minimiser(game, -reward, transition)
+    return BestResponse(policy, -value)
 
 
 def exploitability(game: MarkovGame, nu: np.ndarray, benign: np.ndarray, eps: float) -> float:
@@ -150,6 +153,22 @@ def _solve(game: MarkovGame, reward: np.ndarray, transition: np.ndarray, alpha: 
     """The value [S] of `alpha` [S, B] in the decision process reward [S, B], transition [S, B, S]."""
     chain = np.einsum("sb,sbt->st", alpha, transition)
     return np.linalg.solve(np.eye(len(chain)) - game.gamma * chain, np.einsum("sb,sb->s", alpha, reward))
+
+
+def _minimiser(game: MarkovGame, reward: np.ndarray, transition: np.ndarray) -> BestResponse:
+    """The policy of least value in the decision process reward [S, B], transition [S, B, S], by policy iteration."""
+    deterministic = np.eye(reward.shape[1])
+    states = np.arange(len(reward))
+    chosen = np.zeros(len(reward), int)
+    while True:
+        values = _solve(game, reward, transition, deterministic[chosen])
+        costs = reward + game.gamma * transition @ values
+        # The linear solve is off by about this much: a smaller gain is none, and accepting it could go on for ever.
+        tolerance = 64 * np.finfo(np.float64).eps * np.abs(costs).max() / (1 - game.gamma)
+        better = costs.min(axis=1) < costs[states, chosen] - tolerance
+        if not better.any():
+            return BestResponse(deterministic[lowest_minimiser(costs, tolerance)], float(game.rho @ values))
+        chosen = np.where(better, costs.argmin(axis=1), chosen)
 
 
 def _victim(game: MarkovGame, nu: np.ndarray) -> np.ndarray:

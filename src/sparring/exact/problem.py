@@ -1,0 +1,154 @@
+"""J_eps (Def. 5.1): what a finite game becomes once a benign policy and a budget are given; one face for every kind.
+
+Dynamics, robust policies, certificates and commands see only this. Policies are tables float64 [rows, actions], one row
+per decision point (state, information set; one row in a matrix game); columns beyond a row's legal actions are 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+
+from sparring.errors import InputError
+from sparring.exact import markov
+from sparring.exact.simplex import distributions
+from sparring.types import check_budget
+
+if TYPE_CHECKING:
+    from sparring.games.markov import MarkovGame
+
+
+class Response(NamedTuple):
+    """A best response and the value of J_eps that it reaches."""
+
+    policy: np.ndarray  # float64 [rows, actions], deterministic
+    value: float  # the victim's
+
+
+class Problem(Protocol):
+    """The victim maximises J_eps(nu, alpha), the attacker minimises it. Policies are not checked: see `checked`."""
+
+    @property
+    def budget(self) -> float: ...
+    @property
+    def benign(self) -> np.ndarray:
+        """The attacker's agent's own policy, float64 [T, B]."""
+        ...
+
+    @property
+    def victim_actions(self) -> np.ndarray:
+        """Number of legal actions in each row of the victim's policy, int64 [S]."""
+        ...
+
+    @property
+    def attacker_actions(self) -> np.ndarray:
+        """Number of legal actions in each row of the attacker's policy, int64 [T]."""
+        ...
+
+    def value(self, nu: np.ndarray, alpha: np.ndarray) -> float:
+        """J_eps(nu, alpha): the attacker's agent plays (1 - eps) benign + eps alpha (Eq. 3.2)."""
+        ...
+
+    def best_response(self, nu: np.ndarray) -> Response:
+        """The alpha that minimises J_eps(nu, .); ties go to the lowest index (DECISIONS 7)."""
+        ...
+
+    def victim_response(self, alpha: np.ndarray) -> Response:
+        """The nu that maximises J_eps(., alpha); ties go to the lowest index."""
+        ...
+
+    def gradient(self, nu: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Gradients of J_eps in nu and in alpha, the latter with the factor eps (Lemma D.1, DECISIONS 13)."""
+        ...
+
+    def average(self, policies: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
+        """The victim's policy that plays each of `policies` with a probability proportional to its weight.
+
+        In trees exact (realisation plans are averaged, DECISIONS 4); in Markov games the average row by row.
+        """
+        ...
+
+
+def exploitability(problem: Problem, nu: np.ndarray) -> float:
+    """Def. 4.1: minus the worst-case value of `nu` under the budget (one-sided, not NashConv: DECISIONS 4)."""
+    return -problem.best_response(nu).value
+
+
+def checked(problem: Problem, nu: np.ndarray) -> np.ndarray:
+    """A victim's policy, if it fits the problem.
+
+    Raises:
+      InputError: wrong shape, rows that are no distributions, or probability on an illegal action.
+    """
+    return fitting(nu, problem.victim_actions, "victim's policy")
+
+
+def fitting(policy: np.ndarray, actions: np.ndarray, what: str) -> np.ndarray:
+    """`policy` as float64, if it is a table of distributions over the legal actions, int64 [S], of each row.
+
+    Raises:
+      InputError: it is not; `what` is named.
+    """
+    policy = distributions(policy, (len(actions), int(actions.max(initial=1))), what)
+    if (bad := policy[~legal(actions)]).any():
+        row = np.argwhere((policy > 0) & ~legal(actions))[0].tolist()
+        raise InputError(f"{what}{row}: expected no probability on illegal actions, got {bad.max():g}")
+    return policy
+
+
+def uniform(actions: np.ndarray) -> np.ndarray:
+    """The policy that plays each of a row's legal actions alike; `actions` int64 [S] are their numbers."""
+    return legal(actions) / actions[:, None]
+
+
+def legal(actions: np.ndarray) -> np.ndarray:
+    """bool [S, A]: which columns are legal actions."""
+    return np.arange(actions.max(initial=1))[None] < actions[:, None]
+
+
+@dataclass(frozen=True, eq=False)
+class MarkovProblem:
+    """A discounted Markov game (section 2), the victim in the first seat; a matrix game is one of gamma 0.
+
+    Raises:
+      InputError: a benign policy that does not fit, or a budget outside [0, 1].
+    """
+
+    game: MarkovGame
+    benign: np.ndarray
+    budget: float
+
+    def __post_init__(self) -> None:
+        check_budget(self.budget)
+        states, _, actions = self.game.r.shape
+        object.__setattr__(self, "benign", distributions(self.benign, (states, actions), "benign policy"))
+
+    @property
+    def victim_actions(self) -> np.ndarray:
+        return np.full(self.game.r.shape[0], self.game.r.shape[1])
+
+    @property
+    def attacker_actions(self) -> np.ndarray:
+        return np.full(self.game.r.shape[0], self.game.r.shape[2])
+
+    def played(self, alpha: np.ndarray) -> np.ndarray:
+        """Eq. 3.2: what the attacker's agent plays in the end."""
+        return (1 - self.budget) * self.benign + self.budget * alpha
+
+    def value(self, nu: np.ndarray, alpha: np.ndarray) -> float:
+        return markov.expected_value(self.game, nu, self.played(alpha))
+
+    def best_response(self, nu: np.ndarray) -> Response:
+        return Response(*markov.best_response(self.game, nu, self.benign, self.budget))
+
+    def victim_response(self, alpha: np.ndarray) -> Response:
+        return Response(*markov.victim_response(self.game, self.played(alpha)))
+
+    def gradient(self, nu: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return markov.gradient(self.game, nu, alpha, self.benign, self.budget)
+
+    def average(self, policies: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
+        return np.average(policies, axis=0, weights=weights)

@@ -1,0 +1,229 @@
+"""OpenSpiel's games as trees: `openspiel/NAME`, OpenSpiel's own parameters as options after commas.
+
+Every finite game of perfect recall that is small enough to be enumerated. Players who move at once are asked one after
+the other, without seeing each other's choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from sparring.errors import InputError, unknown
+from sparring.games.tree import CHANCE, TERMINAL, Infosets, SampledTree, Tree, check
+
+MAX_NODES = 2_000_000
+
+
+def names() -> tuple[str, ...]:
+    """Small games, each compiled within seconds; any other game of OpenSpiel can be given as well."""
+    return (
+        "kuhn_poker",
+        "kuhn_poker,players=3",
+        "leduc_poker",
+        "liars_dice,dice_sides=4",
+        "liars_dice,dice_sides=5",
+        "liars_dice",
+        "goofspiel,imp_info=True,num_cards=3",
+        "goofspiel,imp_info=True,num_cards=4",
+        "tiny_bridge_2p",
+    )
+
+
+def make(name: str, num_games: int, threads: int, options: Mapping[str, str]) -> SampledTree:
+    """The game `openspiel/<name>`, to be played or, by its `tree`, solved.
+
+    Options are the parameters of OpenSpiel's game, and `max_nodes` (see `compile_tree`).
+
+    Raises:
+      InputError: an unknown name or parameter, a bad value, or a game that cannot be compiled.
+    """
+    del threads
+    options = dict(options)
+    limit = options.pop("max_nodes", None)
+    if limit is None:
+        return SampledTree(compile_tree(_load(name, options)), num_games)
+    if not limit.isdecimal():
+        raise InputError(f"openspiel/{name}: expected max_nodes=N, a whole number, got {limit!r}")
+    tree = compile_tree(_load(name, options), int(limit))
+    # The limit is a part of the id, so that a game compiled under a raised one can be made again by its id.
+    return SampledTree(tree, num_games, f"{tree.id},max_nodes={int(limit)}")
+
+
+def compile_tree(game: Any, max_nodes: int = MAX_NODES) -> Tree:
+    """Traverse a game once, breadth first, into arrays.
+
+    Args:
+      game: a `pyspiel.Game`, or OpenSpiel's own string for one, such as `liars_dice(numdice=1,dice_sides=5)`.
+      max_nodes: give up when the tree has more. A million nodes take about 12 seconds and half a gigabyte.
+
+    Raises:
+      InputError: an unknown game or parameter; a game that cannot be enumerated (sampled chance, mean field, no
+        information states), is too large, or whose players forget what they did.
+    """
+    import pyspiel
+
+    if isinstance(game, str):
+        name, _, parameters = game.removesuffix(")").partition("(")
+        pairs = [part.partition("=") for part in parameters.split(",") if part]
+        game = _load(name, {key: value for key, _, value in pairs})
+    kind = game.get_type()
+    id = _id(kind, game.get_parameters())
+    if kind.chance_mode == pyspiel.GameType.ChanceMode.SAMPLED_STOCHASTIC:
+        raise InputError(f"{id}: chance can only be sampled here, its outcomes cannot be enumerated")
+    if kind.dynamics == pyspiel.GameType.Dynamics.MEAN_FIELD:
+        raise InputError(f"{id}: a mean-field game has no tree: choose a sequential or simultaneous game")
+    if not kind.provides_information_state_string:
+        raise InputError(f"{id}: OpenSpiel does not say what its players know (no information state strings)")
+    try:
+        if kind.dynamics == pyspiel.GameType.Dynamics.SIMULTANEOUS:
+            game = pyspiel.convert_to_turn_based(game)
+        return check(_traverse(game, id, max_nodes))
+    except pyspiel.SpielError as error:
+        raise InputError(f"{id}: OpenSpiel fails: {_one_line(error)}") from error
+
+
+class _Rows:
+    """The information sets of one player, as they are met."""
+
+    def __init__(self, id: str, player: int) -> None:
+        self.who = f"{id}: player {player}"
+        self.player = player
+        self.number: dict[str, int] = {}
+        self.actions: list[list[int]] = []
+        self.names: list[tuple[str, ...]] = []
+
+    def row(self, state: Any, actions: list[int]) -> int:
+        key = state.information_state_string()
+        row = self.number.setdefault(key, len(self.actions))
+        if row == len(self.actions):
+            self.actions.append(actions)
+            self.names.append(tuple(state.action_to_string(self.player, action) for action in actions))
+        elif actions != self.actions[row]:
+            raise InputError(
+                f"{self.who} may do {actions} at one and {self.actions[row]} at another history of the information "
+                f"state {key!r}: expected the same"
+            )
+        return row
+
+    def infosets(self) -> Infosets:
+        count = np.array([len(actions) for actions in self.actions], np.int64)
+        if not len(count):
+            raise InputError(f"{self.who} never has a choice: expected a game in which every player decides something")
+        actions = np.full((len(count), count.max()), -1, np.int64)
+        actions[np.arange(count.max()) < count[:, None]] = np.concatenate(self.actions)
+        return Infosets(tuple(self.number), count, actions, tuple(self.names))
+
+
+def _traverse(game: Any, id: str, max_nodes: int) -> Tree:
+    players = [_Rows(id, player) for player in range(game.num_players())]
+    actor: list[int] = []
+    count: list[int] = []
+    infoset: list[int] = []
+    chance = [1.0]
+    ends: list[int] = []
+    returns: list[list[float]] = []
+    level = [0]
+
+    def visit(state: Any) -> list[int]:
+        """Record the next node; its actions."""
+        actions: list[int] = []
+        row, mover = -1, TERMINAL
+        if state.is_terminal():
+            ends.append(len(actor))
+            returns.append(state.returns())
+        elif state.is_chance_node():
+            mover, actions = CHANCE, [outcome for outcome, _ in state.chance_outcomes()]
+        else:
+            mover, actions = state.current_player(), state.legal_actions()
+            row = players[mover].row(state, actions)
+        actor.append(mover)
+        count.append(len(actions))
+        infoset.append(row)
+        return actions
+
+    root = game.new_initial_state()
+    # Only the states of the level that is being left and of the one that is being entered are alive.
+    frontier = [(root, visit(root))]
+    while frontier:
+        level.append(len(actor))
+        reached = len(actor) + sum(len(actions) for _, actions in frontier)
+        if reached > max_nodes:
+            raise InputError(
+                f"{id}: the tree has at least {reached:,} nodes, expected at most {max_nodes:,}: choose a smaller game "
+                f"or raise the limit with max_nodes={2 * reached} (about 12 seconds and half a gigabyte per million)"
+            )
+        below = []
+        for state, actions in frontier:
+            if state.is_chance_node():
+                chance.extend(probability for _, probability in state.chance_outcomes())
+            else:
+                chance.extend([1.0] * len(actions))
+            for action in actions:
+                child = state.child(action)
+                if further := visit(child):
+                    below.append((child, further))
+        frontier = below
+
+    counts = np.array(count, np.int64)
+    payoffs = np.zeros((len(actor), len(players)))
+    payoffs[ends] = returns
+    return Tree(
+        id=id,
+        actor=np.array(actor, np.int8),
+        parent=np.concatenate([[-1], np.repeat(np.arange(len(actor)), counts)]),
+        first_child=1 + np.cumsum(counts) - counts,
+        count=counts,
+        infoset=np.array(infoset, np.int64),
+        chance=np.array(chance),
+        level=np.array([*level, len(actor)], np.int64),
+        returns=payoffs,
+        infosets=tuple(rows.infosets() for rows in players),
+    )
+
+
+def _load(name: str, parameters: Mapping[str, str]) -> Any:
+    """OpenSpiel's game, its parameters given as words."""
+    import pyspiel
+
+    # OpenSpiel would refuse these as well, but print its whole list.
+    if name not in pyspiel.registered_names():
+        raise unknown("OpenSpiel game", name, pyspiel.registered_names())
+    (kind,) = (kind for kind in pyspiel.registered_games() if kind.short_name == name)
+    values = {}
+    for key, word in parameters.items():
+        if key not in kind.parameter_specification:
+            raise unknown(f"option of openspiel/{name}", key, [*kind.parameter_specification, "max_nodes"])
+        values[key] = _value(f"openspiel/{name}: {key}", word, kind.parameter_specification[key])
+    try:
+        return pyspiel.load_game(name, values)
+    except (pyspiel.SpielError, RuntimeError) as error:
+        raise InputError(f"openspiel/{name}: OpenSpiel refuses the parameters: {_one_line(error)}") from error
+
+
+def _value(what: str, word: str, default: Any) -> Any:
+    """A parameter's value, of the type of its default."""
+    if isinstance(default, bool):
+        if word.lower() not in ("true", "false"):
+            raise InputError(f"{what}: expected True or False, got {word!r}")
+        return word.lower() == "true"
+    if isinstance(default, (int, float)):
+        try:
+            return type(default)(word)
+        except ValueError:
+            kind = "a whole number" if isinstance(default, int) else "a number"
+            raise InputError(f"{what}: expected {kind}, got {word!r}") from None
+    if isinstance(default, str):
+        return word
+    raise InputError(f"{what}: a game within a game cannot be given by name; compile a pyspiel.Game instead")
+
+
+def _id(kind: Any, parameters: Mapping[str, Any]) -> str:
+    own = {key: value for key, value in parameters.items() if value != kind.parameter_specification.get(key)}
+    return ",".join([f"openspiel/{kind.short_name}", *(f"{key}={value}" for key, value in sorted(own.items()))])
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
