@@ -103,7 +103,7 @@ def split_of(minibatch: int, scale: Scale) -> dict[str, float]:
 
     with (
         patch.object(RoboSumo, "_advance", clocked("physics", RoboSumo._advance)),
-        patch.object(rollout, "_decide", clocked("inference", rollout._decide)),
+        patch.object(rollout, "decide", clocked("inference", rollout.decide)),
     ):
         turns = attack(minibatch, scale, partial(clocked, "update"))
         next(turns)

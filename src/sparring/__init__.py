@@ -11,8 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sparring.commands.attack import attack
     from sparring.commands.audit import audit
+    from sparring.commands.certify import certify
+    from sparring.commands.defend import defend
     from sparring.commands.evaluate import evaluate
+    from sparring.commands.solve import best_response, exploitability, robust_policy
+    from sparring.commands.study import study
     from sparring.errors import InputError
+    from sparring.exact.certificate import verify
     from sparring.games import make as make_game
     from sparring.games.pettingzoo import make_parallel_env
     from sparring.loaders import load as load_policy
@@ -26,14 +31,21 @@ __all__ = [
     "ThreatModel",
     "attack",
     "audit",
+    "best_response",
+    "certify",
     "check_game",
     "check_policy",
+    "defend",
     "evaluate",
+    "exploitability",
     "load_policy",
     "make_game",
     "make_parallel_env",
     "mix",
+    "robust_policy",
     "save_policy",
+    "study",
+    "verify",
 ]
 
 # Public name -> module:name.
@@ -42,14 +54,21 @@ _WHERE = {
     "ThreatModel": "sparring.types:ThreatModel",
     "attack": "sparring.commands.attack:attack",
     "audit": "sparring.commands.audit:audit",
+    "best_response": "sparring.commands.solve:best_response",
+    "certify": "sparring.commands.certify:certify",
     "check_game": "sparring.testing:check_game",
     "check_policy": "sparring.testing:check_policy",
+    "defend": "sparring.commands.defend:defend",
     "evaluate": "sparring.commands.evaluate:evaluate",
+    "exploitability": "sparring.commands.solve:exploitability",
     "load_policy": "sparring.loaders:load",
     "make_game": "sparring.games:make",
     "make_parallel_env": "sparring.games.pettingzoo:make_parallel_env",
     "mix": "sparring.policy:mix",
+    "robust_policy": "sparring.commands.solve:robust_policy",
     "save_policy": "sparring.loaders.native:save",
+    "study": "sparring.commands.study:study",
+    "verify": "sparring.exact.certificate:verify",
 }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from sparring.errors import InputError
 
-VERBS = ("audit", "attack", "evaluate")
+VERBS = ("audit", "attack", "defend", "evaluate", "certify", "study")
 DONE, FINDING, BAD_INPUT, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 130
 
 HELP = """\
@@ -23,15 +23,20 @@ How badly can another agent make your trained agent fail, and how visible would 
 
 commands:
   audit GAME [--victim POLICY]       attacks at several budgets, their damage and visibility; one report
-  attack GAME --victim POLICY        train one adversarial policy under a budget
+  attack GAME --victim POLICY        one adversarial policy under a budget, computed or trained
+  defend GAME --method M             harden a victim by adversarial training (exact games)
   evaluate GAME --victim P --attacker P
-                                     win, draw and loss of an attacker, with intervals
-  list                               games, policies, and how strong the shipped ones are
-  report DIR                         make a run's report again
+                                     win, draw and loss of an attacker, exact or with intervals
+  certify GAME --victim POLICY       exploitability, the most robust victim and its certificate (exact games)
+  study NAME                         make a figure and its table again
+  list                               games, policies, studies, and how strong the shipped agents are
+  report DIR                         make an audit's report again
   resume DIR                         go on with an interrupted run
 
 start here:
   sparring audit robosumo/ant-vs-ant            audits the ant that comes with the package
+  sparring audit openspiel/kuhn_poker --victim uniform
+                                                solves a game that can be enumerated
   sparring COMMAND --help                       explains every argument
   sparring COMMAND ... --dry-run                shows what would be done, and how long it would take
 

@@ -6,8 +6,10 @@ also registers the plain policies of `sparring.policy` as pytrees, so that they 
 
 from __future__ import annotations
 
+import importlib
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import equinox as eqx
@@ -16,11 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from sparring import policy as policies
-from sparring.errors import unknown
+from sparring.errors import InputError, unknown
 from sparring.policy import Decision, Policy
 from sparring.types import Array, Continuous, Discrete, Key, Spaces
 
 Architecture = Literal["mlp", "lstm"]
+SYMMETRIES = {"robosumo-ant": "sparring.games.robosumo.symmetry"}  # modules like that one
 
 
 def _register(cls: type, data: tuple[str, ...], meta: tuple[str, ...]) -> None:
@@ -118,6 +121,7 @@ class ActorCritic(eqx.Module):
     """A stochastic policy and a critic with separate networks, the normaliser stored beside the weights.
 
     Gaussian actions are `mean(observation) + exp(log_std) * noise` and are not clamped: the game does that.
+    With a `symmetry`, the networks see and act in one description of the many equivalent ones of each situation.
     """
 
     normalizer: Normalizer
@@ -126,6 +130,7 @@ class ActorCritic(eqx.Module):
     log_std: Array  # float32 [A]; empty for discrete actions
     action: Discrete | Continuous = eqx.field(static=True)
     greedy: bool = eqx.field(static=True, default=False)
+    symmetry: str = eqx.field(static=True, default="")
 
     @property
     def traceable(self) -> bool:
@@ -140,13 +145,30 @@ class ActorCritic(eqx.Module):
 
     def act(self, key: Key, observation: Array, state: Any) -> Decision:
         """Sample (or, if `greedy`, take the mode) for observations [B, D]."""
+        observation, turned_back = self._view(observation)
         head, value, state = self.forward(self.normalizer(observation), state)
         if isinstance(self.action, Discrete):
             action = jnp.argmax(head, -1) if self.greedy else jax.random.categorical(key, head)
         else:
             noise = 0.0 if self.greedy else jnp.exp(self.log_std) * jax.random.normal(key, head.shape)
             action = head + noise
-        return Decision(action, state, self.log_prob(head, action), value)
+        return Decision(turned_back(action), state, self.log_prob(head, action), value)
+
+    def turned(self, observation: Array, action: Array) -> tuple[Array, Array]:
+        """Observations [..., D] and the actions taken there [..., A], as the networks see them."""
+        if not self.symmetry:
+            return observation, action
+        module = importlib.import_module(SYMMETRIES[self.symmetry])
+        view = module.view(observation)
+        return module.turned(view, observation), module.turned_joints(view, action)
+
+    def _view(self, observation: Array) -> tuple[Array, Callable[[Array], Array]]:
+        """The observations [B, D] as the networks see them, and what turns their actions back."""
+        if not self.symmetry:
+            return observation, lambda action: action
+        module = importlib.import_module(SYMMETRIES[self.symmetry])
+        view = module.view(observation)
+        return module.turned(view, observation), lambda action: module.turned_back(view, action)
 
     def forward(self, normalized: Array, state: Any) -> tuple[Array, Array, Any]:
         """For normalised observations [B, D]: the head (means or logits) [B, A], values [B], the next state."""
@@ -194,14 +216,17 @@ class NetworkConfig:
     initial_std: float = 1.0
     variance_floor: float = 1e-2
     observation_clip: float = 5.0
+    symmetry: str = ""  # one of `SYMMETRIES`
 
 
 def actor_critic(spaces: Spaces, config: NetworkConfig, key: Key) -> ActorCritic:
     """A new actor-critic: orthogonal weights (gain sqrt 2; 0.01 for the policy's head, 1 for the value's), no bias.
 
     Raises:
-      InputError: an unknown architecture, or hidden layers of unequal width.
+      InputError: an unknown architecture or symmetry, hidden layers of unequal width, or a symmetry with an LSTM.
     """
+    if config.symmetry:
+        _check_symmetry(config.symmetry, config.architecture, spaces.observation)
     size = spaces.action.n if isinstance(spaces.action, Discrete) else spaces.action.size
     keys = jax.random.split(jnp.asarray(key), 2)
     actor = _network(spaces.observation, size, config, keys[0], gain=0.01)
@@ -209,7 +234,17 @@ def actor_critic(spaces: Spaces, config: NetworkConfig, key: Key) -> ActorCritic
     width = 0 if isinstance(spaces.action, Discrete) else size
     log_std = jnp.full(width, math.log(config.initial_std), jnp.float32)
     norm = normalizer(spaces.observation, config.variance_floor, config.observation_clip)
-    return ActorCritic(norm, actor, critic, log_std, spaces.action)
+    return ActorCritic(norm, actor, critic, log_std, spaces.action, symmetry=config.symmetry)
+
+
+def _check_symmetry(name: str, architecture: str, size: int) -> None:
+    if name not in SYMMETRIES:
+        raise unknown("symmetry", name, SYMMETRIES)
+    if architecture != "mlp":
+        raise InputError(f"symmetry {name}: expected an MLP; an LSTM would remember what it saw from other sides")
+    expected = importlib.import_module(SYMMETRIES[name]).OBSERVATION
+    if size != expected:
+        raise InputError(f"symmetry {name}: expected observations of size {expected}, got {size}")
 
 
 def _network(size_in: int, size_out: int, config: NetworkConfig, key: Key, gain: float) -> Feedforward | Recurrent:
@@ -244,10 +279,56 @@ def set_std(network: ActorCritic, std: float) -> ActorCritic:
     return eqx.tree_at(lambda n: n.log_std, network, jnp.full_like(network.log_std, math.log(std)))
 
 
+def in_view(network: ActorCritic, symmetry: str, choice: int) -> ActorCritic:
+    """The network, made to act in the view of a symmetry everywhere as it now acts in one of the situations there.
+
+    A description changes observations and actions by a signed permutation each, so the result has the same weights in
+    another order and with other signs.
+
+    Args:
+      network: an MLP.
+      symmetry: one of `SYMMETRIES`.
+      choice: which situations, 0 .. `CHOICES` - 1 of the symmetry's module; 0 are those of the view itself.
+
+    Raises:
+      InputError: the symmetry does not fit, the network has one already, or there is no such choice.
+    """
+    _check_symmetry(symmetry, "lstm" if network.recurrent else "mlp", network.normalizer.mean.size)
+    module = importlib.import_module(SYMMETRIES[symmetry])
+    if network.symmetry or not 0 <= choice < module.CHOICES:
+        raise InputError(
+            f"symmetry {symmetry}: expected a network without one and a choice from 0 to {module.CHOICES - 1}, "
+            f"got a network {'with' if network.symmetry else 'without'} one and choice {choice}"
+        )
+    view = module.choice(choice)
+    # Quaternions are given a sign besides, for which an orientation near none is needed to be linear: ones are.
+    sees = jax.jacobian(lambda o: module.turned(view, o))(jnp.ones(network.normalizer.mean.size))
+    back = jax.jacobian(lambda a: module.turned_back(view, a))(jnp.ones(network.log_std.size))
+    norm = network.normalizer
+
+    def first(net: Any) -> Any:
+        return eqx.tree_at(lambda n: n.mlp.layers[0].weight, net, net.mlp.layers[0].weight @ sees)
+
+    last = network.actor.mlp.layers[-1]
+    actor = eqx.tree_at(
+        lambda n: (n.mlp.layers[-1].weight, n.mlp.layers[-1].bias),
+        first(network.actor),
+        (back @ last.weight, back @ last.bias),
+    )
+    return replace(
+        network,
+        normalizer=replace(norm, mean=norm.mean @ sees, var=norm.var @ jnp.abs(sees)),
+        actor=actor,
+        critic=first(network.critic),
+        log_std=jnp.abs(back) @ network.log_std,
+        symmetry=symmetry,
+    )
+
+
 def config_of(network: ActorCritic) -> NetworkConfig:
     """The architecture from which a network of the same shape can be made again."""
     floor, clip = float(network.normalizer.floor), float(network.normalizer.clip)
     if isinstance(network.actor, Recurrent):
         return NetworkConfig("lstm", (network.actor.cell.hidden_size,), 1.0, floor, clip)
     widths = tuple(int(np.shape(layer.weight)[0]) for layer in network.actor.mlp.layers[:-1])
-    return NetworkConfig("mlp", widths, 1.0, floor, clip)
+    return NetworkConfig("mlp", widths, 1.0, floor, clip, network.symmetry)

@@ -7,7 +7,6 @@ A `VectorGame` is stepped on the host, with all traceable policies decided in on
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -15,12 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sparring.decisions import Policies, act_all, checked_actions, decide, prepare
 from sparring.errors import InputError
-from sparring.nets import reset_state
-from sparring.policy import Decision, MixedState, Policy, check_action
+from sparring.policy import Decision, MixedState
 from sparring.types import AgentID, Array, Experience, FunctionalGame, Game, Key, Outcomes, Trajectory, VectorGame
-
-Policies = Mapping[AgentID, Policy]
 
 
 class RolloutState(NamedTuple):
@@ -124,13 +121,13 @@ def evaluate(
         {agent: np.zeros(episodes) for agent in game.agents},
     )
     state = start(game, policies, rng)
-    groups = _groups(game, policies, ())
+    prepared = prepare(game, policies, ())
     step_count = 0
     while (played < quota).any():
         if on_step is not None:
             on_step(state.observation, played < quota)
-        decisions, policy_state = _decide(game, groups, _key(rng), state)
-        step = game.step(_actions(game, decisions, step_count))
+        decisions = decide(prepared, _key(rng), state.observation, state.policy, state.first)
+        step = game.step(checked_actions(game, decisions, step_count))
         step_count += 1
         steps += 1
         for agent, total in running.items():
@@ -147,111 +144,10 @@ def evaluate(
             total[ended] = 0.0
         first = np.zeros(slots, bool)
         first[ended] = True
-        state = RolloutState((), step.observation, policy_state, first)
+        state = RolloutState((), step.observation, _states(decisions), first)
         if on_progress is not None and len(ended):
             on_progress(int(played.sum()))
     return out
-
-
-class _Groups(NamedTuple):
-    """Policies split into those decided within one compiled call, and the others."""
-
-    decide: Callable[..., dict[AgentID, Decision]]
-    numbers: list[Any]  # leaves of the traceable policies, all that `decide` needs of them
-    traceable: tuple[AgentID, ...]
-    host: dict[AgentID, Policy]
-
-
-def _groups(game: Game, policies: Policies, record: tuple[AgentID, ...]) -> _Groups:
-    # Flattening networks takes longer than evaluating them: it is done here, once, and not at every step.
-    traceable = {agent: p for agent, p in policies.items() if p.traceable}
-    leaves, tree = jax.tree.flatten(traceable)
-    static = tuple(None if _is_number(leaf) else leaf for leaf in leaves)
-    numbers = [leaf for leaf in leaves if _is_number(leaf)]
-    host = {agent: p for agent, p in policies.items() if not p.traceable}
-    return _Groups(_decider(tree, static, game.agents, record), numbers, tuple(traceable), host)
-
-
-def _is_number(leaf: Any) -> bool:
-    # Floats are numbers too: a budget that is annealed must not recompile.
-    return isinstance(leaf, (jax.Array, np.ndarray, np.generic, float))
-
-
-@lru_cache
-def _decider(
-    tree: Any, static: tuple[Any, ...], agents: tuple[AgentID, ...], record: tuple[AgentID, ...]
-) -> Callable[..., dict[AgentID, Decision]]:
-    """`_act_all`, compiled for policies of one structure; in `static`, None stands for a number."""
-
-    @jax.jit
-    def decide(
-        numbers: list[Any],
-        key: Key,
-        observation: Mapping[AgentID, Array],
-        policy_state: Mapping[AgentID, Any],
-        first: Array,
-    ) -> dict[AgentID, Decision]:
-        left = iter(numbers)
-        leaves = [next(left) if leaf is None else leaf for leaf in static]
-        return _act_all(jax.tree.unflatten(tree, leaves), agents, record, key, observation, policy_state, first)
-
-    return decide
-
-
-def _decide(
-    game: Game, groups: _Groups, key: Key, state: RolloutState
-) -> tuple[dict[AgentID, Decision], dict[AgentID, Any]]:
-    """Every agent's decision, and their policies' states after it."""
-    decisions: dict[AgentID, Decision] = {}
-    if groups.traceable:
-        seen = {agent: state.observation[agent] for agent in groups.traceable}
-        carried = {agent: state.policy[agent] for agent in groups.traceable}
-        decisions.update(groups.decide(groups.numbers, key, seen, carried, state.first))
-    for agent, policy in groups.host.items():
-        initial = policy.initial_state(game.num_games)
-        carried = jax.tree.map(
-            lambda i, s: np.where(state.first.reshape((-1,) + (1,) * (np.ndim(s) - 1)), i, s),
-            initial,
-            state.policy[agent],
-        )
-        own = np.random.SeedSequence(np.asarray(key).tolist(), spawn_key=(game.agents.index(agent),))
-        try:
-            decisions[agent] = policy.act(own.generate_state(2), np.asarray(state.observation[agent]), carried)
-        except InputError as error:
-            raise InputError(f"agent {agent}: {error}") from error
-    return decisions, {agent: d.state for agent, d in decisions.items()}
-
-
-def _act_all(
-    policies: Policies,
-    agents: tuple[AgentID, ...],
-    record: tuple[AgentID, ...],
-    key: Key,
-    observation: Mapping[AgentID, Array],
-    policy_state: Mapping[AgentID, Any],
-    first: Array,
-) -> dict[AgentID, Decision]:
-    out = {}
-    for agent, policy in policies.items():
-        initial = policy.initial_state(observation[agent].shape[0])
-        carried = reset_state(first, initial, policy_state[agent])
-        decision = policy.act(jax.random.fold_in(key, agents.index(agent)), observation[agent], carried)
-        # What nobody records need not be computed: XLA drops what is not returned.
-        out[agent] = decision if agent in record else Decision(decision.action, decision.state)
-    return out
-
-
-def _actions(game: Game, decisions: Mapping[AgentID, Decision], step: int) -> dict[AgentID, np.ndarray]:
-    actions = {}
-    for agent in game.agents:
-        actions[agent] = np.asarray(decisions[agent].action)
-        who = f"agent {agent}, step {step}"
-        check_action(actions[agent], game.spaces[agent].action, who)
-        if len(actions[agent]) != game.num_games:
-            raise InputError(
-                f"{who}: expected one action for each of {game.num_games} matches, got {len(actions[agent])}"
-            )
-    return actions
 
 
 def _rollout_host(
@@ -262,19 +158,18 @@ def _rollout_host(
     state: RolloutState,
     record: tuple[AgentID, ...],
 ) -> tuple[Trajectory, RolloutState]:
-    groups = _groups(game, policies, record)
-    recorded = _groups(game, {agent: policies[agent] for agent in record}, record)
+    everybody = prepare(game, policies, record)
+    recorded = prepare(game, {agent: policies[agent] for agent in record}, record)
     begun = state
     rows: dict[AgentID, list[Any]] = {agent: [] for agent in record}
     steps, firsts = [], []
     for t in range(num_steps):
-        decisions, policy_state = _decide(game, groups, _key(rng), state)
-        step = game.step(_actions(game, decisions, t))
+        decisions = decide(everybody, _key(rng), state.observation, state.policy, state.first)
+        step = game.step(checked_actions(game, decisions, t))
         cut = step.truncated | step.invalid
         final: dict[AgentID, Decision] = {}
         if record and cut.any():
-            after = RolloutState((), step.final_observation, policy_state, np.zeros_like(state.first))
-            final, _ = _decide(game, recorded, _key(rng), after)
+            final = decide(recorded, _key(rng), step.final_observation, _states(decisions), np.zeros_like(cut))
         for agent in record:
             decision = decisions[agent]
             value = np.zeros(len(cut), np.float32) if decision.value is None else np.asarray(decision.value)
@@ -287,8 +182,8 @@ def _rollout_host(
         steps.append(step)
         firsts.append(state.first)
         ended = step.terminated | cut
-        state = RolloutState((), step.observation, policy_state, ended)
-    last = _decide(game, recorded, _key(rng), state)[0] if record else {}
+        state = RolloutState((), step.observation, _states(decisions), ended)
+    last = decide(recorded, _key(rng), state.observation, state.policy, state.first) if record else {}
     return _trajectory(game, steps, np.stack(firsts), rows, last, begun), state
 
 
@@ -338,17 +233,17 @@ def _rollout_scan(
     begun = state
     zeros = jnp.zeros(game.num_games, jnp.float32)
 
-    def decide(key: Key, s: RolloutState) -> dict[AgentID, Decision]:
-        return _act_all(policies, game.agents, record, key, s.observation, s.policy, s.first)
+    def act(key: Key, s: RolloutState) -> dict[AgentID, Decision]:
+        return act_all(policies, game.agents, record, key, s.observation, s.policy, s.first)
 
     def body(s: RolloutState, key: Array) -> tuple[RolloutState, Any]:
         act_key, game_key, final_key = jax.random.split(key, 3)
-        decisions = decide(act_key, s)
+        decisions = act(act_key, s)
         game_state, step = game.step(s.game, {a: d.action for a, d in decisions.items()}, game_key)
-        policy_state = {a: d.state for a, d in decisions.items()}
+        policy_state = _states(decisions)
         ended = step.terminated | step.truncated | step.invalid
         after = RolloutState(game_state, step.final_observation, policy_state, jnp.zeros_like(ended))
-        final = decide(final_key, after) if record else {}
+        final = act(final_key, after) if record else {}
         reward = {agent: jnp.where(step.invalid, 0.0, step.reward[agent]) for agent in game.agents}
         seen = {}
         for agent in record:
@@ -377,7 +272,7 @@ def _rollout_scan(
     # The carry must keep its types: policies' initial states may be NumPy arrays.
     state = jax.tree.map(jnp.asarray, state)
     state, (seen, *rest) = jax.lax.scan(body, state, jnp.asarray(keys[:num_steps]))
-    last = decide(jnp.asarray(keys[-1]), state) if record else {}
+    last = act(jnp.asarray(keys[-1]), state) if record else {}
     agents = {
         agent: e._replace(
             last_value=zeros if last[agent].value is None else last[agent].value,
@@ -386,6 +281,11 @@ def _rollout_scan(
         for agent, e in seen.items()
     }
     return Trajectory(agents, *rest), state
+
+
+def _states(decisions: Mapping[AgentID, Decision]) -> dict[AgentID, Any]:
+    """The policies' states after their decisions."""
+    return {agent: d.state for agent, d in decisions.items()}
 
 
 def _learned_action(decision: Decision) -> Array:

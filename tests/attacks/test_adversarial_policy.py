@@ -14,10 +14,10 @@ from sparring import checkpoint
 from sparring.attacks.adversarial_policy import AttackConfig, adversarial_policy, attack_learner, attack_setup
 from sparring.errors import InputError
 from sparring.exact import markov as exact_markov
-from sparring.exact import matrix as exact_matrix
+from sparring.exact.problem import MarkovProblem
 from sparring.exact.simplex import mixed
 from sparring.games.markov import SampledMarkovGame, random_game
-from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
+from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame, as_markov
 from sparring.learners.ppo import PPOConfig
 from sparring.nets import ActorCritic, NetworkConfig, actor_critic
 from sparring.policy import ConstantPolicy, MixedPolicy, RandomPolicy, TabularPolicy, mix
@@ -50,10 +50,9 @@ def test_a_learned_attack_on_rock_paper_scissors_is_nearly_a_best_response(budge
     threat = ThreatModel("row", ("col",), {"col": TabularPolicy(benign)}, budget)
     ppo = PPOConfig(learning_rate=1e-2, minibatch=1024, epochs=4, normalize_observations=False, network=SMALL)
     config = AttackConfig(num_games=256, steps_per_round=8, reward=Reward("victim"), ppo=ppo)
-    alpha = learned(RPS, threat, nu, config, 25)[0]
-    best = exact_matrix.best_response(ROCK_PAPER_SCISSORS, nu[0], benign[0], budget).value
-    reached = exact_matrix.value(ROCK_PAPER_SCISSORS, nu[0], mixed(benign[0], alpha, budget))
-    before = exact_matrix.value(ROCK_PAPER_SCISSORS, nu[0], benign[0])
+    alpha = learned(RPS, threat, nu, config, 25)
+    problem = MarkovProblem(as_markov(ROCK_PAPER_SCISSORS), benign, budget)
+    best, reached, before = problem.best_response(nu).value, problem.value(nu, alpha), problem.value(nu, benign)
     assert best - 1e-9 <= reached <= best + 0.05
     assert reached < before - 0.5 * (before - best)  # .05 alone would be met by doing nothing at a small budget
 

@@ -1,13 +1,23 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sparring.errors import InputError
-from sparring.games.matrix import MATCHING_PENNIES, ROCK_PAPER_SCISSORS, MatrixGame, make, names
+from sparring.exact.markov import expected_value
+from sparring.exact.problem import MarkovProblem, exploitability
+from sparring.games.matrix import MATCHING_PENNIES, ROCK_PAPER_SCISSORS, MatrixGame, as_markov, load, make, names
 from sparring.testing import check_game
 from sparring.types import Discrete, FunctionalGame, Spaces
+
+# The start x0 of Rock-Paper-Scissors; its exploitability is from an independent implementation.
+X0 = np.array([[0.5123456789, 0.2987654321, 0.188888889]])
+UNIFORM = np.full((1, 3), 1 / 3)
 
 
 def test_every_pair_of_actions_of_rock_paper_scissors() -> None:
@@ -63,3 +73,105 @@ def test_refuses_names_options_and_numbers() -> None:
         make("rps", 1, 0, {"rounds": "3"})
     with pytest.raises(InputError, match="at least 1 match"):
         make("rps", 0, 0, {})
+
+
+@pytest.mark.parametrize("seat", [0, 1])
+def test_as_markov_is_worth_the_expected_payoff(seat: int) -> None:
+    payoffs = np.array([[1.0, -2.0, 3.0], [0.5, 4.0, -1.0]])
+    game = as_markov(payoffs, seat)
+    row, column = np.array([0.25, 0.75]), np.array([0.5, 0.2, 0.3])
+    # (0.5 1 - 0.2 2 + 0.3 3) / 4 + 3 (0.5 0.5 + 0.2 4 - 0.3 1) / 4 = 0.25 + 0.5625
+    victim, attacker = ((row, column), (column, row))[seat]
+    assert game.r.shape == (1, len(victim), len(attacker))
+    assert expected_value(game, victim[None], attacker[None]) == pytest.approx((0.8125, -0.8125)[seat], abs=1e-15)
+
+
+def test_rock_paper_scissors() -> None:
+    # x0' P = (-0.2987.. + 0.1888.., 0.5123.. - 0.1888.., -0.5123.. + 0.2987..): the last is the minimum.
+    problem = MarkovProblem(as_markov(ROCK_PAPER_SCISSORS), UNIFORM, 1.0)
+    assert problem.best_response(X0).policy.tolist() == [[0, 0, 1]]
+    assert exploitability(problem, X0) == pytest.approx(0.2135802468, abs=1e-12)
+    assert exploitability(problem, UNIFORM) == pytest.approx(0, abs=1e-15)
+
+
+def test_matching_pennies_under_a_budget() -> None:
+    # Heads with probability p against heads with q is worth (2p - 1)(2q - 1); the adversary plays tails: -(2p - 1).
+    p, q, eps = 0.8, 0.9, 0.25
+    expected = (1 - eps) * (2 * p - 1) * (2 * q - 1) - eps * (2 * p - 1)
+    problem = MarkovProblem(as_markov(MATCHING_PENNIES), np.array([[q, 1 - q]]), eps)
+    policy, value = problem.best_response(np.array([[p, 1 - p]]))
+    assert policy.tolist() == [[0, 1]]
+    assert value == pytest.approx(expected, abs=1e-15)
+
+
+@pytest.mark.parametrize(("nu", "eps"), [(UNIFORM, 1.0), (X0, 0.0)])
+def test_ties_go_to_the_lowest_action(nu: np.ndarray, eps: float) -> None:
+    problem = MarkovProblem(as_markov(ROCK_PAPER_SCISSORS), UNIFORM, eps)
+    assert problem.best_response(nu).policy.tolist() == [[1, 0, 0]]
+
+
+@given(st.integers(0, 2**32), st.floats(0, 1))
+def test_quantities_of_a_matrix_game_are_plain_products(seed: int, eps: float) -> None:
+    rng = np.random.default_rng(seed)
+    rows, columns = rng.integers(1, 5, 2)
+    payoffs = rng.normal(size=(rows, columns))
+    nu, alpha, benign = (rng.dirichlet(np.ones(n)) for n in (rows, columns, columns))
+    played = (1 - eps) * benign + eps * alpha
+    problem = MarkovProblem(as_markov(payoffs), benign[None], eps)
+    assert problem.value(nu[None], alpha[None]) == pytest.approx(nu @ payoffs @ played, abs=1e-12)
+    of_nu, of_alpha = problem.gradient(nu[None], alpha[None])
+    np.testing.assert_allclose(of_nu[0], payoffs @ played, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(of_alpha[0], eps * (nu @ payoffs), rtol=0, atol=1e-12)
+    worst = min(nu @ payoffs @ ((1 - eps) * benign + eps * action) for action in np.eye(columns))
+    assert exploitability(problem, nu[None]) == pytest.approx(-worst, abs=1e-12)
+    assert problem.victim_response(alpha[None]).value == pytest.approx((payoffs @ played).max(), abs=1e-12)
+
+
+def test_as_markov_refuses() -> None:
+    with pytest.raises(InputError, match=r"victim seat: expected 0 \(row\) or 1 \(col\) in a matrix game, got 2"):
+        as_markov(ROCK_PAPER_SCISSORS, 2)
+    with pytest.raises(InputError, match="payoffs: expected finite payoffs"):
+        as_markov(np.array([[np.nan]]))
+
+
+def test_payoffs_from_a_file(tmp_path: Path) -> None:
+    payoffs = np.array([[0.1, -2.0, 3e-7], [1e6, 0.0, 1 / 3]])
+    np.save(tmp_path / "game.npy", payoffs)
+    (tmp_path / "game.csv").write_text("\n".join(", ".join(map(str, row)) for row in payoffs.tolist()) + "\n\n")
+    for name in ("game.npy", "game.csv"):
+        game = make(str(tmp_path / name), 3, 0, {})
+        np.testing.assert_array_equal(game.payoffs, payoffs)
+        assert game.id == f"matrix/{tmp_path / name}"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("words.csv", b"rock,paper\n1,2\n", "cannot be read as a matrix of numbers: could not convert string"),
+        ("ragged.csv", b"1,2\n3\n", "cannot be read as a matrix of numbers"),
+        ("nan.csv", b"1,nan\n", "expected finite payoffs"),
+        ("empty.csv", b"", "expected finite payoffs"),
+        ("text.csv", b"\xff\xfe1,2", "cannot be read as a matrix of numbers"),
+        ("short.npy", b"\x93NUMPY", "cannot be read as a matrix of numbers"),
+        ("zip.npy", b"PK\x03\x04 and so on", "cannot be read as a matrix of numbers"),
+    ],
+)
+def test_refuses_files(tmp_path: Path, name: str, data: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(InputError, match=message) as caught:
+        load(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+def test_refuses_arrays_and_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save(tmp_path / "complex.npy", np.ones((2, 2), complex))
+    with pytest.raises(InputError, match="expected real numbers"):
+        load(tmp_path / "complex.npy")
+    np.save(tmp_path / "objects.npy", np.array([[{}]]), allow_pickle=True)
+    with pytest.raises(InputError, match="cannot be read as a matrix of numbers"):
+        load(tmp_path / "objects.npy")
+    monkeypatch.setattr("sparring.games.matrix.MAX_BYTES", 100)
+    with pytest.raises(InputError, match="expected at most 100"):
+        load(tmp_path / "complex.npy")
+    with pytest.raises(InputError, match="cannot read"):
+        load(tmp_path / "absent.csv")

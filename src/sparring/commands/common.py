@@ -56,6 +56,23 @@ class Common:
     """Print one JSON object on standard output and nothing else there."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Seats(Common):
+    """Arguments of the verbs in which a victim meets attackers."""
+
+    game: GameArgument
+    """A game's id; `sparring list` shows what there is."""
+    benign: OptionalPolicy = None
+    """What the attacker's agent does when not controlled. By default uniform in exact games, and elsewhere the victim's
+    own policy, where the seats are alike."""
+    victim_seat: int = 0
+    """Which of the game's agents the victim is."""
+    attackers: tuple[int, ...] = ()
+    """Seats of the attacker's agents (several are a team); by default all but the victim's. Exact games only."""
+    others: PolicyLike = "uniform"
+    """What the remaining agents play. Exact games only."""
+
+
 class Matchup(NamedTuple):
     """A game of two, its seats and who sits in them."""
 
@@ -92,7 +109,8 @@ def perform(verb: str, settings: Any, command: Sequence[str] = (), resume: Path 
         run = Run.open(resume)
     else:
         out = None if settings.out is None else Path(settings.out)
-        run = Run.create(out, settings.game, verb, settings.seed, as_config(settings), command)
+        subject = settings.name if verb == "study" else settings.game
+        run = Run.create(out, subject, verb, settings.seed, as_config(settings), command)
     with run:
         try:
             result = module.execute(settings, prepared, run)
@@ -143,17 +161,22 @@ def matchup(game: VectorGame, victim: PolicyLike, benign: PolicyLike | None, vic
     Args:
       game: of two agents.
       victim: as given by the user.
-      benign: the same; None means the victim's own policy, if both seats have the same observations and actions.
+      benign: the same; None means uniform in a game that can be enumerated, and else the victim's own policy, if both
+        seats have the same observations and actions.
       victim_seat: 0 or 1.
 
     Raises:
       InputError: not a game of two, a seat that does not exist, or a policy that cannot be loaded or does not fit.
     """
+    from sparring.games.finite import finite
+
     if len(game.agents) != 2:
         raise InputError(f"{game.id}: expected a game of two agents, got {len(game.agents)}")
     if victim_seat not in (0, 1):
         raise InputError(f"victim-seat: expected 0 or 1 ({' or '.join(game.agents)}), got {victim_seat}")
     victim_agent, attacker_agent = game.agents[victim_seat], game.agents[1 - victim_seat]
+    if benign is None and finite(game) is not None:
+        benign = "uniform"
     if benign is None and game.spaces[victim_agent] != game.spaces[attacker_agent]:
         raise InputError(
             f"{game.id}: give --benign: {attacker_agent} differs from {victim_agent}, so the victim cannot play both"

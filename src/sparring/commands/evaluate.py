@@ -1,18 +1,16 @@
-"""`sparring evaluate`: who wins, with intervals."""
+"""`sparring evaluate`: who wins, by enumeration or by matches with intervals."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from sparring.commands.common import (
-    Common,
-    GameArgument,
     Matchup,
-    OptionalPolicy,
     PolicyLike,
+    Seats,
     duration,
     host_game,
     matchup,
@@ -24,34 +22,42 @@ from sparring.commands.common import (
     slots,
     steps_per_second,
 )
+from sparring.commands.exact import (
+    EXACT_ESTIMATE,
+    Contest,
+    adversarial_table,
+    chances,
+    check_exact_control,
+    contest,
+    rates,
+    seats_of,
+    solvable,
+    table,
+)
 from sparring.policy import Policy
 from sparring.runs import Run, write_json
 from sparring.types import Control, check_budget
 
 
 @dataclass(frozen=True)
-class Settings(Common):
-    """Win, draw and loss of an attacker against a victim under a budget, each with its 95% interval.
+class Settings(Seats):
+    """Win, draw and loss of an attacker against a victim under a budget: exact, or each with its 95% interval.
 
     Example: sparring evaluate robosumo/ant-vs-ant --victim builtin:ant --attacker zero --budget 0.3
     """
 
-    game: GameArgument
-    """A game's id; `sparring list` shows what there is."""
     victim: PolicyLike
     """The policy that is attacked: zero, random, builtin:NAME, native:FILE, robosumo-zoo:FILE.npy, run:DIR, ..."""
     attacker: PolicyLike
     """What the attacker's agent does when it is controlled."""
-    benign: OptionalPolicy = None
-    """What it does otherwise; by default the victim's own policy, where the seats are alike."""
     budget: float = 1.0
     """Attack budget epsilon in [0, 1]: the probability of control (Eq. 3.2)."""
+    oracle: Literal["exact", "sampled"] | None = None
+    """exact: probabilities by enumeration, the default in exact games. sampled: rates over matches."""
     control: Control = "step"
-    """How control is drawn: at every step (the paper), once per episode, or not at all but blended."""
+    """How control is drawn: at every step (the paper), once per episode, or not at all but blended. Sampled only."""
     episodes: int = 400
-    """Complete matches."""
-    victim_seat: int = 0
-    """Which of the game's agents the victim is."""
+    """Complete matches, where they are sampled."""
 
 
 def evaluate(game: str, **settings: Any) -> dict[str, Any]:
@@ -71,19 +77,31 @@ def evaluate(game: str, **settings: Any) -> dict[str, Any]:
     return perform("evaluate", Settings(game=game, **settings))
 
 
-class Prepared(NamedTuple):
+class Sampled(NamedTuple):
     pairing: Matchup
     adversarial: Policy
 
 
-def prepare(settings: Settings) -> Prepared:
+class Exact(NamedTuple):
+    arena: Contest
+    nu: np.ndarray
+    alpha: np.ndarray
+
+
+def prepare(settings: Settings) -> Sampled | Exact:
     check_budget(settings.budget)
+    if (finite := solvable(settings.game, settings.oracle)) is not None:
+        check_exact_control(settings.control)
+        arena = contest(finite, settings, settings.budget)
+        return Exact(arena, table(settings.victim, finite, arena.victim), adversarial_table(settings.attacker, arena))
     game = host_game(settings.game, slots(settings.episodes), settings.threads)
     pairing = matchup(game, settings.victim, settings.benign, settings.victim_seat)
-    return Prepared(pairing, policy(settings.attacker, game, pairing.attacker_agent))
+    return Sampled(pairing, policy(settings.attacker, game, pairing.attacker_agent))
 
 
-def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
+def plan(settings: Settings, prepared: Sampled | Exact) -> dict[str, Any]:
+    if isinstance(prepared, Exact):
+        return {"oracle": "exact", "estimate": EXACT_ESTIMATE}
     rate = steps_per_second(prepared.pairing)
     return {
         "steps_per_second": rate,
@@ -91,20 +109,28 @@ def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
-    pairing, adversarial = prepared
-    seed = np.random.SeedSequence(settings.seed)
-    played = play(pairing, adversarial, settings.budget, settings.episodes, seed, "evaluate", settings.control)
-    result = {"game": pairing.game.id, **result_of(pairing, played.outcomes, settings.budget, seed)}
+def execute(settings: Settings, prepared: Sampled | Exact, run: Run) -> dict[str, Any]:
+    if isinstance(prepared, Exact):
+        arena, nu, alpha = prepared
+        result = {**seats_of(settings, arena), **rates(arena, nu, alpha), "oracle": "exact"}
+    else:
+        pairing, adversarial = prepared
+        seed = np.random.SeedSequence(settings.seed)
+        played = play(pairing, adversarial, settings.budget, settings.episodes, seed, "evaluate", settings.control)
+        found = result_of(pairing, played.outcomes, settings.budget, seed)
+        result = {"game": pairing.game.id, **found, "oracle": "sampled"}
     write_json(run.folder / "evaluate.json", result)
     return result
 
 
 def text(result: dict[str, Any]) -> str:
-    rates = ", ".join(f"{key} {percent(result, key)}" for key in ("win", "draw", "loss"))
+    if result["oracle"] == "exact":
+        returns = f"the victim's return {result['victim_return']:.6f}, the attacker's {result['attacker_return']:.6f}"
+        return f"attacker at budget {result['budget']:g}, exact: {chances(result)}\n{returns}\n{result['run']}"
+    shares = ", ".join(f"{key} {percent(result, key)}" for key in ("win", "draw", "loss"))
     invalid = f"; {result['invalid']} invalid matches left out" if result["invalid"] else ""
     return (
-        f"attacker at budget {result['budget']:g}: {rates}\n"
+        f"attacker at budget {result['budget']:g}: {shares}\n"
         f"{result['episodes']} matches of {result['mean_length']:.0f} steps on average{invalid}\n"
         f"{result['run']}"
     )

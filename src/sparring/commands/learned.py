@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
 import numpy as np
 import tyro
 
-from sparring.commands.common import Common, Matchup, OptionalFloat, OptionalInt, steps_per_second
+from sparring.commands.common import Matchup, OptionalFloat, OptionalInt, Seats, steps_per_second
 from sparring.errors import InputError, unknown
 from sparring.policy import Policy
 from sparring.runs import Run
@@ -39,9 +39,11 @@ PRESETS: Mapping[str, Preset] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training(Common):
-    """Arguments of the verbs that train."""
+class Training(Seats):
+    """Arguments of the verbs that look for an attack; most of them are about training one."""
 
+    oracle: Literal["exact", "learned"] | None = None
+    """exact: best responses by enumeration, the default in exact games. learned: attackers are trained."""
     preset: PresetName = "standard"
     """How much is done: smoke (20 thousand steps per attacker: does everything fit?), standard (2 million) or paper (20
     million and, in an audit, 5 seeds). --dry-run measures how long it takes here: on two cores roughly half a minute,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+EXACT = ("matrix/", "markov/", "openspiel/")  # families of games that can be enumerated
+
 
 def listing() -> dict[str, Any]:
-    """Games, plain policies, policy formats, and the shipped policies with their measured rates, as plain JSON."""
+    """Games, policies, studies, and the shipped policies with their measured rates, as plain JSON."""
+    from sparring.commands.study import names as studies
     from sparring.games import names as games
     from sparring.loaders import PLAIN, builtin, formats, native
 
@@ -14,15 +17,26 @@ def listing() -> dict[str, Any]:
     for name in builtin.names():
         made = native.read(builtin.path(name))[1]["provenance"]
         shipped[f"builtin:{name}"] = {key: made[key] for key in ("game", "steps", "measured") if key in made}
-    return {"games": list(games()), "plain": list(PLAIN), "formats": list(formats()), "builtin": shipped}
+    return {
+        "games": list(games()),
+        "exact": [name for name in games() if name.startswith(EXACT)],
+        "plain": list(PLAIN),
+        "formats": list(formats()),
+        "studies": list(studies()),
+        "builtin": shipped,
+    }
 
 
 def text(found: dict[str, Any]) -> str:
     lines = ["games (options follow after commas, as in robosumo/ant-vs-ant,integrator=euler)"]
-    lines += [f"  {name}" for name in found["games"]]
+    lines += [f"  {name}{' (exact)' if name in found['exact'] else ''}" for name in found["games"]]
+    lines += ["  matrix/FILE, markov/FILE.npz (exact), package.module:factory"]
     lines += ["", "policies", f"  plain: {', '.join(found['plain'])}"]
     lines += [
         f"  formats: {', '.join(f'{name}:...' for name in found['formats'])}, package.module:factory",
+        "",
+        "studies",
+        *(f"  {name}" for name in found["studies"]),
         "",
         "shipped",
     ]

@@ -3,18 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sparring.checkpoint import check_file
 from sparring.errors import InputError, unknown
+from sparring.games.markov import MarkovGame
 from sparring.types import NO_WINNER, AgentID, Array, Discrete, Key, Spaces, Step
 
 # The row player's payoffs [A, B]; the paper's Appendix C plays the first.
 ROCK_PAPER_SCISSORS = np.array([[0.0, 1.0, -1.0], [-1.0, 0.0, 1.0], [1.0, -1.0, 0.0]])
 MATCHING_PENNIES = np.array([[1.0, -1.0], [-1.0, 1.0]])
 
+MAX_BYTES = 16 * 2**20
+
 _GAMES = {"rps": ROCK_PAPER_SCISSORS, "matching-pennies": MATCHING_PENNIES}
+
+
+def as_markov(payoffs: np.ndarray, victim_seat: int = 0) -> MarkovGame:
+    """The Markov game of one state and discount 0 that the row player's payoffs [A, B] are: exact solvers read it.
+
+    Args:
+      payoffs: the row player's, float [A, B].
+      victim_seat: 0 if the victim is the row player, 1 if it is the column player (its payoffs are then -payoffs.T).
+
+    Raises:
+      InputError: payoffs that are no finite matrix, or another seat.
+    """
+    payoffs = _finite(payoffs, "payoffs")
+    if victim_seat not in (0, 1):
+        raise InputError(f"victim seat: expected 0 (row) or 1 (col) in a matrix game, got {victim_seat}")
+    mine = payoffs if victim_seat == 0 else -payoffs.T
+    return MarkovGame(np.ones((1, *mine.shape, 1)), mine[None], np.ones(1), 0.0)
+
+
+def load(path: Path | str) -> np.ndarray:
+    """The row player's payoffs, float64 [A, B], from a file: an array `.npy`, or rows of numbers `.csv`.
+
+    Raises:
+      InputError: missing, too large, damaged, not real numbers, or no finite matrix.
+    """
+    path = Path(path)
+    check_file(path, MAX_BYTES)
+    try:
+        if path.suffix == ".csv":
+            payoffs = np.array([[float(cell) for cell in line.split(",")] for line in _lines(path)])
+        else:
+            with open(path, "rb") as file:
+                payoffs = np.lib.format.read_array(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError, MemoryError) as error:
+        raise InputError(f"{path}: cannot be read as a matrix of numbers: {error}") from error
+    if payoffs.dtype.kind not in "iuf":
+        raise InputError(f"{path}: expected real numbers [A, B], got an array of {payoffs.dtype}")
+    return _finite(payoffs, str(path))
 
 
 class MatrixGame:
@@ -29,11 +72,7 @@ class MatrixGame:
     agents: tuple[AgentID, ...] = ("row", "col")
 
     def __init__(self, payoffs: Array, num_games: int = 1, id: str = "matrix/custom") -> None:
-        payoffs = np.array(payoffs, np.float64)
-        if payoffs.ndim != 2 or not payoffs.size or not np.isfinite(payoffs).all():
-            raise InputError(
-                f"{id}: expected finite payoffs [A, B], got shape {list(payoffs.shape)} or a NaN/infinity in it"
-            )
+        payoffs = _finite(payoffs, id)
         if num_games < 1:
             raise InputError(f"{id}: expected at least 1 match side by side, got {num_games}")
         self.id, self.num_games, self.payoffs = id, num_games, payoffs
@@ -79,14 +118,27 @@ def names() -> tuple[str, ...]:
 
 
 def make(name: str, num_games: int, threads: int, options: Mapping[str, str]) -> MatrixGame:
-    """The game `matrix/<name>`.
+    """The game `matrix/<name>`, or `matrix/FILE.npy` and `matrix/FILE.csv` (see `load`).
 
     Raises:
-      InputError: an unknown name, or an option (there are none).
+      InputError: an unknown name, a file that holds no payoffs, or an option (there are none).
     """
     del threads
-    if name not in _GAMES:
-        raise unknown("matrix game", name, _GAMES)
     if options:
         raise InputError(f"matrix/{name}: unknown option {next(iter(options))!r}: matrix games have no options")
-    return MatrixGame(_GAMES[name], num_games, f"matrix/{name}")
+    if name not in _GAMES and not name.endswith((".npy", ".csv")):
+        raise unknown("matrix game", name, [*_GAMES, "FILE.npy", "FILE.csv"])
+    return MatrixGame(_GAMES[name] if name in _GAMES else load(name), num_games, f"matrix/{name}")
+
+
+def _lines(path: Path) -> list[str]:
+    return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def _finite(payoffs: Array, what: str) -> np.ndarray:
+    payoffs = np.array(payoffs, np.float64)
+    if payoffs.ndim != 2 or not payoffs.size or not np.isfinite(payoffs).all():
+        raise InputError(
+            f"{what}: expected finite payoffs [A, B], got shape {list(payoffs.shape)} or a NaN/infinity in it"
+        )
+    return payoffs

@@ -57,7 +57,7 @@ def compile_tree(game: Any, max_nodes: int = MAX_NODES) -> Tree:
 
     Args:
       game: a `pyspiel.Game`, or OpenSpiel's own string for one, such as `liars_dice(numdice=1,dice_sides=5)`.
-      max_nodes: give up when the tree has more. A million nodes take about 12 seconds and half a gigabyte.
+      max_nodes: give up when the tree has more. A million nodes take about 10 seconds and half a gigabyte.
 
     Raises:
       InputError: an unknown game or parameter; a game that cannot be enumerated (sampled chance, mean field, no
@@ -81,7 +81,9 @@ def compile_tree(game: Any, max_nodes: int = MAX_NODES) -> Tree:
         if kind.dynamics == pyspiel.GameType.Dynamics.SIMULTANEOUS:
             game = pyspiel.convert_to_turn_based(game)
         return check(_traverse(game, id, max_nodes))
-    except pyspiel.SpielError as error:
+    except InputError:
+        raise
+    except (RuntimeError, ValueError, IndexError, MemoryError) as error:  # what C++ throws becomes one of these
         raise InputError(f"{id}: OpenSpiel fails: {_one_line(error)}") from error
 
 
@@ -153,7 +155,7 @@ def _traverse(game: Any, id: str, max_nodes: int) -> Tree:
         if reached > max_nodes:
             raise InputError(
                 f"{id}: the tree has at least {reached:,} nodes, expected at most {max_nodes:,}: choose a smaller game "
-                f"or raise the limit with max_nodes={2 * reached} (about 12 seconds and half a gigabyte per million)"
+                f"or raise the limit with max_nodes={2 * reached}"
             )
         below = []
         for state, actions in frontier:
@@ -199,7 +201,7 @@ def _load(name: str, parameters: Mapping[str, str]) -> Any:
         values[key] = _value(f"openspiel/{name}: {key}", word, kind.parameter_specification[key])
     try:
         return pyspiel.load_game(name, values)
-    except (pyspiel.SpielError, RuntimeError) as error:
+    except RuntimeError as error:  # pyspiel.SpielError is one
         raise InputError(f"openspiel/{name}: OpenSpiel refuses the parameters: {_one_line(error)}") from error
 
 
@@ -221,9 +223,10 @@ def _value(what: str, word: str, default: Any) -> Any:
 
 
 def _id(kind: Any, parameters: Mapping[str, Any]) -> str:
-    own = {key: value for key, value in parameters.items() if value != kind.parameter_specification.get(key)}
+    defaults = kind.parameter_specification
+    own = {key: value for key, value in parameters.items() if key in defaults and value != defaults[key]}
     return ",".join([f"openspiel/{kind.short_name}", *(f"{key}={value}" for key, value in sorted(own.items()))])
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return " ".join(str(error).split())[:300]

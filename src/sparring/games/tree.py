@@ -95,7 +95,8 @@ class SampledTree:
     One step is one decision; chance is drawn until the next one. The agent that is to move sees its information set,
     one-hot float32 [B, I]; whose observation is all zero does not move at this step. Actions are columns of its
     information set; one beyond the legal actions means the last legal one. At the end every agent is paid its return,
-    and the one with the highest return wins if it is positive and nobody else has as much.
+    and the one with the highest return wins if it is positive and nobody else has as much. Where chance alone has ended
+    a match before anybody could decide, one step passes at which nobody moves.
 
     Raises:
       InputError: fewer than one match.
@@ -139,6 +140,7 @@ class SampledTree:
             action = jnp.where(actor == player, actions[agent], action)
         action = jnp.clip(action, 0, jnp.asarray(self._last)[state])
         reached = self._drawn(move, jnp.asarray(self._first_child)[state] + action, self._rounds[1])
+        reached = jnp.where(actor == TERMINAL, state, reached)
         over = jnp.asarray(self.tree.actor)[reached] == TERMINAL
         beginning = self._drawn(restart, jnp.zeros_like(reached), self._rounds[0])
         following = jnp.where(over, beginning, reached)
@@ -206,7 +208,9 @@ def _outcomes(tree: Tree) -> _Outcomes:
     size = np.searchsorted(first[outcome], nodes, "right") - begin
     total = np.concatenate([[0.0], probability[outcome].cumsum()])
     cumulative = total[1:] - total[begin[first[outcome]]]
-    return _Outcomes(*(a.astype(np.int32) for a in (begin, size, outcome)), cumulative.astype(np.float32))
+    return _Outcomes(
+        begin.astype(np.int32), size.astype(np.int32), outcome.astype(np.int32), cumulative.astype(np.float32)
+    )
 
 
 def _last_choice(tree: Tree, player: int) -> np.ndarray:

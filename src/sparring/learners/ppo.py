@@ -100,6 +100,8 @@ def _update(config: PPOConfig, state: PPOState, experience: Experience, key: Key
     """A module's function, not `ppo`'s own, so that learners with the same settings share what is compiled."""
     optimizer = _optimizer(config)
     network = state.network
+    observation, action = network.turned(experience.observation, experience.action)
+    experience = experience._replace(observation=observation, action=action)
     if config.normalize_observations:
         flat = experience.observation.reshape(-1, experience.observation.shape[-1])
         network = eqx.tree_at(lambda n: n.normalizer, network, network.normalizer.update(flat))

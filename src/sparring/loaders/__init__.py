@@ -8,10 +8,13 @@ import pkgutil
 from typing import Any
 
 from sparring.errors import InputError, unknown
-from sparring.policy import CallablePolicy, Policy, simple_policy
+from sparring.games.finite import finite, infosets, nash
+from sparring.games.tree import SampledTree
+from sparring.loaders import tabular
+from sparring.policy import CallablePolicy, Policy, TabularPolicy, simple_policy
 from sparring.types import AgentID, Game
 
-PLAIN = ("random", "uniform", "zero", "first")
+PLAIN = ("random", "uniform", "zero", "first", "nash")
 
 
 def formats() -> tuple[str, ...]:
@@ -23,8 +26,9 @@ def load(spec: str, game: Game, agent: AgentID) -> Policy:
     """The policy called `spec`, for one agent of a game.
 
     Args:
-      spec: `random`, `uniform`, `zero`, `first`, `FORMAT:ARGUMENT` (see `formats`), or `package.module:factory`, where
-        `factory(spaces)` returns a `Policy` or a function `(observation [B, D], rng) -> action [B, ...]`.
+      spec: `random`, `uniform`, `zero`, `first` (legal action), `nash`, `FORMAT:ARGUMENT` (see `formats`), or
+        `package.module:factory`, where `factory(spaces)` returns a `Policy` or a function
+        `(observation [B, D], rng) -> action [B, ...]`.
       game: the game that it is to play.
       agent: whom it is to play.
 
@@ -34,9 +38,8 @@ def load(spec: str, game: Game, agent: AgentID) -> Policy:
     """
     if agent not in game.spaces:
         raise unknown("agent", agent, game.agents)
-    spaces = game.spaces[agent]
-    if (plain := simple_policy(spec, spaces)) is not None:
-        return plain
+    if (policy := _plain(spec, game, agent)) is not None:
+        return policy
     prefix, colon, argument = spec.partition(":")
     if not colon:
         raise unknown("policy", spec, [*PLAIN, *(f"{name}:..." for name in formats()), *_builtins()])
@@ -63,6 +66,17 @@ def check_spaces(policy_observation: int, policy_action: int, game: Game, agent:
         )
     if policy_action != size:
         raise InputError(f"{source}: it has {policy_action} actions, but {agent} of {game.id} has {size}")
+
+
+def _plain(name: str, game: Game, agent: AgentID) -> Policy | None:
+    solvable = finite(game)
+    if name == "nash":
+        if solvable is None:
+            raise InputError(f"policy nash: {game.id} can only be simulated; expected a game that can be solved")
+        return TabularPolicy(nash(solvable, agent))
+    # In a tree, which actions are legal depends on the information set.
+    own = tabular.plain(name, infosets(solvable, agent)) if isinstance(solvable, SampledTree) else None
+    return own or simple_policy(name, game.spaces[agent])
 
 
 def _builtins() -> list[str]:

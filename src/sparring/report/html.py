@@ -11,8 +11,8 @@ from typing import Any
 from sparring.checkpoint import check_file, write_atomic
 from sparring.errors import InputError
 from sparring.report import plots
-from sparring.report.schema import BENIGN, Audit, check
-from sparring.report.verdict import damage, points, verdict, worst
+from sparring.report.schema import BENIGN, Audit, ExactAudit, check, check_exact, is_exact
+from sparring.report.verdict import ROUNDING, damage, exact_verdict, exact_worst, lost, points, verdict, worst
 from sparring.runs import plain, read_json, write_json
 
 AUDIT, REPORT = "audit.json", "report.html"
@@ -24,18 +24,17 @@ def write_report(audit: Mapping[str, Any], folder: Path) -> Path:
     """Write `audit.json`, `report.html` and its figures (`damage.svg`, ...) into `folder`; returns the report's path.
 
     Args:
-      audit: what `report.schema.Audit` describes; NumPy numbers are welcome.
+      audit: what `report.schema.Audit` or `ExactAudit` describes; NumPy numbers are welcome.
       folder: the run's folder, in which the clip lies if there is one.
 
     Raises:
       InputError: the audit is incomplete, the clip cannot be read, or the files cannot be written.
     """
     folder = Path(folder)
-    checked = check(plain(audit))
-    page = render(checked, folder)
+    page, figures = _page(plain(audit), folder)
     write_json(folder / AUDIT, audit)
     write_atomic(folder / REPORT, page.encode())
-    for name, svg in _figures(checked).items():
+    for name, svg in figures.items():
         write_atomic(folder / f"{name}.svg", svg.encode())
     return folder / REPORT
 
@@ -47,16 +46,50 @@ def rewrite_report(folder: Path) -> Path:
       InputError: the folder holds no audit, or as `write_report`.
     """
     folder = Path(folder)
-    write_atomic(folder / REPORT, render(check(read_json(folder / AUDIT)), folder).encode())
+    write_atomic(folder / REPORT, _page(read_json(folder / AUDIT), folder)[0].encode())
     return folder / REPORT
 
 
-def render(audit: Audit, folder: Path) -> str:
-    """The report as HTML; the same audit gives the same text.
+def _page(audit: Mapping[str, Any], folder: Path) -> tuple[str, dict[str, str]]:
+    """The report as HTML and its figures as SVG; the same audit gives the same text."""
+    if is_exact(audit):
+        checked = check_exact(audit)
+        figures = {"exploitability": plots.exploitability_figure(checked), "shift": plots.exact_shift_figure(checked)}
+        result = exact_worst(checked)
+        values = {
+            "worst": result,
+            "found": lost(result) > ROUNDING,
+            "verdict": exact_verdict(checked),
+            "number": lambda value: f"{value:.4g}",
+            "percent": lambda chance: "none" if chance is None else f"{100 * chance:.1f}%",
+        }
+        return _render("exact.html.j2", checked, figures, values), figures
+    checked = check(audit)
+    drawn = {
+        "damage": plots.damage_figure(checked),
+        "curves": plots.curves_figure(checked),
+        "shift": plots.shift_figure(checked),
+    }
+    figures = {name: svg for name, svg in drawn.items() if svg}
+    clip, clip_type = _clip(checked, folder)
+    result = worst(checked)
+    values = {
+        "worst": result,
+        "benign": result["baselines"][BENIGN],
+        "verdict": verdict(checked),
+        "damage": damage(result),
+        "damage_of": damage,
+        "points": points,
+        "percent": lambda rate: f"{100 * rate:.0f}%",
+        "interval": lambda ends: f"[{100 * ends[0]:.0f}, {100 * ends[1]:.0f}]",
+        "no_clip": checked.get("no_clip"),
+        "clip": clip,
+        "clip_type": clip_type,
+    }
+    return _render("learned.html.j2", checked, figures, values), figures
 
-    Raises:
-      InputError: the clip is not in `folder`, too large, or of an unknown type.
-    """
+
+def _render(template: str, audit: Audit | ExactAudit, figures: Mapping[str, str], values: Mapping[str, Any]) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -67,36 +100,14 @@ def render(audit: Audit, folder: Path) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-
-    clip, clip_type = _clip(audit, folder)
-    result = worst(audit)
-    return environment.get_template("template.html.j2").render(
-        audit={"no_clip": None, **audit},
+    return environment.get_template(template).render(
+        audit=audit,
         budgets=sorted(audit["budgets"], key=lambda entry: entry["budget"]),
-        worst=result,
-        benign=result["baselines"][BENIGN],
-        verdict=verdict(audit),
-        damage=damage(result),
-        damage_of=damage,
-        points=points,
-        percent=lambda rate: f"{100 * rate:.0f}%",
-        interval=lambda ends: f"[{100 * ends[0]:.0f}, {100 * ends[1]:.0f}]",
         duration=_duration(audit["wall_time_s"]),
         settings=list(_flat(audit["settings"])),
-        clip=clip,
-        clip_type=clip_type,
-        figures={name: Markup(plots.on_page(svg)) for name, svg in _figures(audit).items()},
+        figures={name: Markup(plots.on_page(svg)) for name, svg in figures.items()},
+        **values,
     )
-
-
-def _figures(audit: Audit) -> dict[str, str]:
-    """The figures that the audit has data for, as SVG."""
-    drawn = {
-        "damage": plots.damage_figure(audit),
-        "curves": plots.curves_figure(audit),
-        "shift": plots.shift_figure(audit),
-    }
-    return {name: svg for name, svg in drawn.items() if svg}
 
 
 def _clip(audit: Audit, folder: Path) -> tuple[str | None, str]:

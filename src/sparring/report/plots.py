@@ -9,7 +9,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sparring.report.schema import BENIGN, Audit
+from sparring.report.schema import BENIGN, Audit, ExactAudit
 from sparring.report.verdict import damage
 
 if TYPE_CHECKING:
@@ -143,6 +143,62 @@ def shift_figure(audit: Audit) -> str | None:
     return _svg("shift", "Visibility", "how far the attack moves the states", 900, 190 + 36 * len(results), draw)
 
 
+def exploitability_figure(audit: ExactAudit) -> str:
+    """Expl of the victim and of the most robust one by budget, with the plain opponents: 900 x 420 pixels."""
+    results = sorted(audit["budgets"], key=lambda result: result["budget"])
+    budgets = [result["budget"] for result in results]
+    names = sorted({name for result in results for name in result["baselines"]} - {BENIGN})
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        expl, least = [r["expl"] for r in results], [r["robust_expl"] for r in results]
+        axes.fill_between(budgets, least, expl, color=ATTACKER, alpha=0.1, lw=0, label="gap")
+        axes.plot(budgets, expl, color=ATTACKER, lw=2.2, marker="o", ms=7, label="victim", zorder=4)
+        axes.plot(budgets, least, color=BASELINE, lw=2.2, marker="s", ms=6, label="most robust victim", zorder=3)
+        for name, colour, marker in zip(names, _OTHERS, _MARKERS[1:], strict=False):
+            found = [(r["budget"], -r["baselines"][name]["victim_return"]) for r in results if name in r["baselines"]]
+            style = {"color": colour, "lw": 1.2, "ls": "--", "marker": marker, "ms": 5}
+            axes.plot(*zip(*found, strict=True), label=f"{name} opponent", **style)
+        axes.set_ylabel("minus the victim's value")
+        _budget_axis(axes, budgets)
+
+    caption = f"{audit['game']}, victim {audit['victim']} in seat {audit['victim_seat']}; exact"
+    return _svg("exploitability", "Exploitability by attack budget", caption, 900, 420, draw)
+
+
+def exact_shift_figure(audit: ExactAudit) -> str:
+    """The shift of the victim's decision points by budget: 900 x 300 pixels."""
+    results = sorted(audit["budgets"], key=lambda result: result["budget"])
+    budgets = [result["budget"] for result in results]
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        moved = [result["shift"] for result in results]
+        axes.plot(budgets, moved, color=ATTACKER, lw=2.2, marker="o", ms=7, label="best response")
+        axes.set_ylim(bottom=0)
+        axes.set_ylabel("total variation")
+        _budget_axis(axes, budgets)
+
+    return _svg("shift", "Visibility", "how far the attack moves where the victim decides", 900, 300, draw)
+
+
+def defence_figure(curves: Mapping[str, Sequence[Sequence[float]]], optimum: float, title: str, caption: str) -> str:
+    """Expl of a victim while it is hardened, [updates, Expl] per point, over the optimum: 900 x 420 pixels."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        for (name, points), colour in zip(curves.items(), (ATTACKER, *_OTHERS), strict=False):
+            axes.plot(*zip(*points, strict=True), color=colour, lw=2, label=name)
+        axes.axhline(optimum, color=BASELINE, lw=2, ls="--", label="most robust victim")
+        axes.set_xscale("symlog", linthresh=1)  # the start has a place of its own, at 0
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.set_xlim(left=0)
+        axes.set_xlabel("updates")
+        axes.set_ylabel("exploitability")
+
+    return _svg("curve", title, caption, 900, 420, draw)
+
+
 def on_page(svg: str) -> str:
     """A figure for the inside of a page: without the XML header, in the page's own ink and on its paper."""
     return svg[svg.index("<svg") :].replace(INK, "currentColor").replace(PAPER, "none")
@@ -168,6 +224,11 @@ def _band(axes: Axes, points: Sequence[Sequence[float]], colour: Any, label: str
     steps, rate, low, high = ([float(x) for x in column] for column in zip(*points, strict=True))
     axes.fill_between(steps, [100 * x for x in low], [100 * x for x in high], color=colour, alpha=0.18, lw=0)
     axes.plot(steps, [100 * x for x in rate], color=colour, lw=2, label=label)
+
+
+def _budget_axis(axes: Axes, budgets: list[float]) -> None:
+    axes.set_xticks(budgets, [f"{budget:g}" for budget in budgets])
+    axes.set_xlabel("attack budget: probability of control at every decision")
 
 
 def _steps(axes: Axes) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from sparring.metrics.outcome import newcombe
-from sparring.report.schema import BENIGN, EXACT, Audit, BudgetResult, Rates
+from sparring.report.schema import BENIGN, Audit, BudgetResult, ExactAudit, ExactResult, Rates
+
+ROUNDING = 1e-9  # a difference of exact values that is no more than this is none
 
 
 class Damage(NamedTuple):
@@ -44,7 +46,6 @@ def verdict(audit: Audit) -> str:
         f"At budget {result['budget']:g} the attacker wins {rate(result)} of {result['episodes']} matches; "
         f"left alone the benign opponent wins {rate(benign)} of {benign['episodes']}."
     )
-    exact = all(entry["oracle"] == EXACT for entry in audit["budgets"])
     if found.beyond_noise:
         sentences = [rates, f"The damage, {points(found)}, is beyond the noise."]
         smallest = min(entry["budget"] for entry in audit["budgets"] if damage(entry).beyond_noise)
@@ -54,18 +55,47 @@ def verdict(audit: Audit) -> str:
         best = max(plain, key=lambda name: plain[name]["win"], default=None)
         if best is not None and plain[best]["win"] >= result["win"]:
             sentences.append(f"But the {best} baseline wins {rate(plain[best])}: the attack's training added nothing.")
-        if not exact:
-            sentences.append("A learned attack is a lower bound: a stronger one may exist.")
+        sentences.append("A learned attack is a lower bound: a stronger one may exist.")
     else:
         sentences = ["No tested attack does better than the benign opponent beyond the noise.", rates]
         sentences.append(f"The difference is {points(found)}.")
-        if exact:
-            sentences.append("The attacks are exact best responses: none does better at these budgets.")
-        else:
-            sentences.append("This proves nothing about other attacks (a learned attack is a lower bound).")
+        sentences.append("This proves nothing about other attacks (a learned attack is a lower bound).")
     if invalid := sum(entry["invalid"] for entry in audit["budgets"]):
         sentences.append(f"Matches cut off for broken physics, which count for nobody: {invalid}.")
     return " ".join(sentences)
+
+
+def exact_worst(audit: ExactAudit) -> ExactResult:
+    """The budget that the verdict speaks of: the one of most exploitability; of equals, the smallest."""
+    return max(audit["budgets"], key=lambda result: (result["expl"], -result["budget"]))
+
+
+def exact_verdict(audit: ExactAudit) -> str:
+    """The finding of an exact audit in a few sentences; there is no noise to allow for."""
+    result = exact_worst(audit)
+    alone = result["baselines"][BENIGN]["victim_return"]
+    if lost(result) <= ROUNDING:
+        return (
+            f"No attack at the tested budgets costs the victim anything: its value stays {alone:.4g}, that against the "
+            "benign opponent. The attacks are exact best responses, so this is proved."
+        )
+    sentences = [
+        f"At budget {result['budget']:g} the attacker brings the victim's value from {alone:.4g} down to "
+        f"{-result['expl']:.4g}, and no attacker can do more: this is exact.",
+        f"The most robust victim would still have {-result['robust_expl']:.4g}; "
+        f"the gap of {max(result['gap'], 0.0):.4g} is what hardening can win back.",
+    ]
+    smallest = min(entry["budget"] for entry in audit["budgets"] if lost(entry) > ROUNDING)
+    if smallest < result["budget"]:
+        sentences.append(f"The smallest tested budget that costs the victim anything is {smallest:g}.")
+    if unproved := [entry["budget"] for entry in audit["budgets"] if not entry["verified"]]:
+        sentences.append(f"The most robust value could not be verified at budget {unproved[0]:g}.")
+    return " ".join(sentences)
+
+
+def lost(result: ExactResult) -> float:
+    """The value that the best response costs the victim, compared with the benign opponent left alone."""
+    return result["baselines"][BENIGN]["victim_return"] + result["expl"]
 
 
 def rate(rates: Rates, key: str = "win") -> str:

@@ -110,8 +110,9 @@ class RoboSumo:
                 (before[me], before[other]), (after[me], after[other]), (lost[me], lost[other]), late, taken[me]
             )
             reward[agent] = np.where(invalid, 0, terms.reward).astype(np.float32)
-            for name, values in terms._asdict().items():
-                info[name][agent] = np.where(invalid, 0, values).astype(np.float32)
+            sound = np.where(invalid, 0, terms).astype(np.float32)
+            for name, values in zip(terms._fields, sound, strict=True):
+                info[name][agent] = values
         winner = np.full(self.num_games, NO_WINNER, np.int8)
         winner[lost[1] & ~lost[0]] = 0
         winner[lost[0] & ~lost[1]] = 1
@@ -217,20 +218,25 @@ class RoboSumo:
         self.batch.warning[ids, :, 1] = _QUIET
         self._episode[ids] += 1
         self._steps[ids] = 0
-        for b in ids:
+        angle = np.empty(len(ids))
+        noise = np.empty((len(ids), self.model.nq))
+        velocity = np.empty((len(ids), self.model.nv))
+        for row, b in enumerate(ids):
             sequence = np.random.SeedSequence(self._seed, spawn_key=(int(b), int(self._episode[b])))
             rng = np.random.default_rng(sequence)
-            angle = rng.uniform(0, 2 * np.pi)
-            qpos = self._qpos[b]
-            for where, side in zip(self._slices, (1, -1), strict=True):
-                x = side * START_RADIUS * np.cos(angle)
-                y = side * START_RADIUS * np.sin(angle)
-                qpos[where.qpos.start : where.qpos.start + 3] = x, y, START_HEIGHT
-            qpos += rng.uniform(-START_NOISE, START_NOISE, qpos.size)
-            self._qvel[b] = START_NOISE * rng.standard_normal(self.model.nv)
-            for where in self._slices:
-                quaternion = qpos[where.qpos.start + 3 : where.qpos.start + 7]
-                quaternion /= np.linalg.norm(quaternion)
+            angle[row] = rng.uniform(0, 2 * np.pi)
+            noise[row] = rng.uniform(-START_NOISE, START_NOISE, self.model.nq)
+            velocity[row] = START_NOISE * rng.standard_normal(self.model.nv)
+        qpos = self._qpos[ids]
+        x, y = START_RADIUS * np.cos(angle), START_RADIUS * np.sin(angle)
+        for where, side in zip(self._slices, (1, -1), strict=True):
+            torso = where.qpos.start
+            qpos[:, torso : torso + 3] = np.stack([side * x, side * y, np.full(len(ids), START_HEIGHT)], axis=1)
+        qpos += noise
+        for where in self._slices:
+            quaternion = qpos[:, where.qpos.start + 3 : where.qpos.start + 7]
+            quaternion /= np.linalg.norm(quaternion, axis=1, keepdims=True)
+        self._qpos[ids], self._qvel[ids] = qpos, velocity
         self.batch.forward(ids)
 
     def _positions(self) -> tuple[np.ndarray, np.ndarray]:

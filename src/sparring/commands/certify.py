@@ -1,0 +1,133 @@
+"""`sparring certify`: how exploitable a victim is, how robust any victim could be, and a proof of both."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from sparring.commands.common import PolicyLike, Seats, describe, perform
+from sparring.commands.exact import Contest, contest, finite_game, save_attacker, save_victim, seats_of, table
+from sparring.runs import Run, versions, write_json
+
+if TYPE_CHECKING:
+    from sparring.exact.bounds import Bound
+
+
+@dataclass(frozen=True)
+class Settings(Seats):
+    """Exploitability of a victim, the most robust victim with its certificate, and the paper's bounds. Exact games.
+
+    Example: sparring certify openspiel/kuhn_poker --victim uniform --benign uniform --budget 0.7
+    """
+
+    victim: PolicyLike
+    """The policy that is certified: uniform, first, nash, tabular:FILE.json, native:FILE, package.module:factory."""
+    budget: float = 1.0
+    """Attack budget epsilon in [0, 1]: the probability of control (Eq. 3.2)."""
+    exact: bool = False
+    """Verify in rational arithmetic (slow: for small games), so that no rounding is trusted."""
+
+
+def certify(game: str, **settings: Any) -> dict[str, Any]:
+    """Certify a victim: `sparring certify` as a function.
+
+    Args:
+      game: a game's id.
+      **settings: the fields of `Settings`; policies may also be a `Policy` or an array [I, A] of probabilities.
+
+    Returns:
+      The JSON result: `expl` (Def. 4.1), `robust_expl` (the least that any victim reaches), `gap` between them, `lower`
+      and `upper` (the value of the most robust victim lies in between), `verified`, `bounds`, and the written files.
+
+    Raises:
+      InputError: bad input.
+    """
+    return perform("certify", Settings(game=game, **settings))
+
+
+class Prepared(NamedTuple):
+    arena: Contest
+    nu: np.ndarray
+
+
+def prepare(settings: Settings) -> Prepared:
+    game = finite_game(settings.game, "certify")
+    arena = contest(game, settings, settings.budget)
+    return Prepared(arena, table(settings.victim, game, arena.victim))
+
+
+def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
+    problem = prepared.arena.problem
+    return {
+        "victim_rows": len(problem.victim_actions),
+        "attacker_rows": len(problem.attacker_actions),
+        "estimate": "seconds for thousands of rows, minutes for ten thousands; under 10 MB of disk",
+    }
+
+
+def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
+    from sparring.exact.bounds import bounds
+    from sparring.exact.certificate import verify
+    from sparring.exact.robust import robust
+
+    arena, nu = prepared
+    problem = arena.problem
+    best = problem.best_response(nu)
+    certificate = robust(problem)
+    found = verify(certificate, settings.exact)
+    # The given victim's worst case is a claim of the same kind, with the same attacker above it.
+    own = verify(replace(certificate, victim=nu, lower=best.value), settings.exact)
+    seats = seats_of(settings, arena)
+    values = {
+        "budget": problem.budget,
+        "lower": float(found.lower),
+        "upper": float(found.upper),
+        "verified": found.verified and own.verified,
+        "exact": found.exact,
+    }
+    folder = run.folder
+    victim = save_victim(folder / "robust-victim.json", arena, certificate.victim)
+    attacker = save_attacker(folder / "robust-attacker.json", arena, certificate.attacker)
+    record = {**seats, **values, "victim": victim.name, "attacker": attacker.name, "versions": versions()}
+    write_json(folder / "certificate.json", record)
+    result = {
+        **seats,
+        "victim": describe(settings.victim),
+        "expl": -best.value,
+        "robust_expl": -certificate.lower,
+        "gap": certificate.lower - best.value,
+        **values,
+        "oracle": "exact",
+        "bounds": [_record(bound) for bound in bounds(problem, nu, best.policy)],
+        "attack": str(save_attacker(folder / "attacker.json", arena, best.policy)),
+        "robust_victim": str(victim),
+        "robust_attacker": str(attacker),
+        "certificate": str(folder / "certificate.json"),
+    }
+    write_json(folder / "certify.json", result)
+    return result
+
+
+def _record(bound: Bound) -> dict[str, Any]:
+    return {**asdict(bound), "slack": bound.slack, "vacuous": bound.vacuous}
+
+
+def text(result: dict[str, Any]) -> str:
+    how = "in rationals" if result["exact"] else "by another route"
+    verdict = f"verified {how}" if result["verified"] else f"NOT verified {how}: trust neither number"
+    lines = [
+        f"budget {result['budget']:g}: the victim's exploitability is {result['expl']:.6f} "
+        f"(its value falls to {-result['expl']:.6f})",
+        f"the most robust victim's is {result['robust_expl']:.6f}: the gap is {result['gap']:.6f}",
+        f"the best value that any victim can be sure of lies in [{result['lower']:.9f}, {result['upper']:.9f}]",
+        f"both exploitabilities and this interval: {verdict}",
+        "",
+        "bounds on what an attack can change: true, sharp, as in the paper",
+    ]
+    for bound in result["bounds"]:
+        vacuous = " (vacuous)" if bound["vacuous"] else ""
+        numbers = ", ".join("none" if bound[key] is None else f"{bound[key]:.4g}" for key in ("true", "sharp", "paper"))
+        lines.append(f"  {bound['name']}: {numbers}{vacuous}")
+    return "\n".join([*lines, "", result["run"]])

@@ -1,0 +1,142 @@
+"""What all agents decide at one step: every traceable policy within one compiled call, the others one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from sparring.errors import InputError
+from sparring.nets import reset_state
+from sparring.policy import Decision, Policy, check_action
+from sparring.types import AgentID, Array, Game, Key
+
+Policies = Mapping[AgentID, Policy]
+
+
+class Prepared(NamedTuple):
+    """Policies taken apart, once for many steps: flattening networks takes longer than evaluating them."""
+
+    agents: tuple[AgentID, ...]  # all of the game's: an agent's place among them is part of its seed
+    compiled: Callable[..., dict[AgentID, Decision]]  # decides for the traceable policies
+    numbers: list[Any]  # their leaves, all that `compiled` needs of them
+    traceable: tuple[AgentID, ...]
+    host: Mapping[AgentID, Policy]  # the other policies
+
+
+def prepare(game: Game, policies: Policies, record: tuple[AgentID, ...]) -> Prepared:
+    """Some or all of the game's policies, made ready for `decide`; `record` as for `act_all`."""
+    traceable = {agent: p for agent, p in policies.items() if p.traceable}
+    leaves, tree = jax.tree.flatten(traceable)
+    static = tuple(None if _is_number(leaf) else leaf for leaf in leaves)
+    numbers = [leaf for leaf in leaves if _is_number(leaf)]
+    host = {agent: p for agent, p in policies.items() if not p.traceable}
+    return Prepared(game.agents, _compiled(tree, static, game.agents, record), numbers, tuple(traceable), host)
+
+
+def decide(
+    prepared: Prepared,
+    key: Key,
+    observation: Mapping[AgentID, Array],
+    policy_state: Mapping[AgentID, Any],
+    first: Array,
+) -> dict[AgentID, Decision]:
+    """The decision of every prepared policy; the arguments are those of `act_all`.
+
+    Raises:
+      InputError: a policy refuses; the agent is named.
+    """
+    decisions: dict[AgentID, Decision] = {}
+    if prepared.traceable:
+        seen = {agent: observation[agent] for agent in prepared.traceable}
+        carried = {agent: policy_state[agent] for agent in prepared.traceable}
+        decisions.update(prepared.compiled(prepared.numbers, key, seen, carried, first))
+    for agent, policy in prepared.host.items():
+        carried = jax.tree.map(
+            lambda i, s: np.where(first.reshape((-1,) + (1,) * (np.ndim(s) - 1)), i, s),
+            policy.initial_state(len(first)),
+            policy_state[agent],
+        )
+        own = np.random.SeedSequence(np.asarray(key).tolist(), spawn_key=(prepared.agents.index(agent),))
+        try:
+            decisions[agent] = policy.act(own.generate_state(2), np.asarray(observation[agent]), carried)
+        except InputError as error:
+            raise InputError(f"agent {agent}: {error}") from error
+    return decisions
+
+
+def act_all(
+    policies: Policies,
+    agents: tuple[AgentID, ...],
+    record: tuple[AgentID, ...],
+    key: Key,
+    observation: Mapping[AgentID, Array],
+    policy_state: Mapping[AgentID, Any],
+    first: Array,
+) -> dict[AgentID, Decision]:
+    """The decisions of traceable policies, within JAX.
+
+    Args:
+      policies: those that decide.
+      agents: all of the game's.
+      record: the agents of whom more than the action and the state is wanted.
+      key: each agent's is derived from it.
+      observation: [B, D] of each agent.
+      policy_state: after the step before.
+      first: bool [B], the matches that begin: there the state is the initial one.
+    """
+    out = {}
+    for agent, policy in policies.items():
+        initial = policy.initial_state(observation[agent].shape[0])
+        carried = reset_state(first, initial, policy_state[agent])
+        decision = policy.act(jax.random.fold_in(key, agents.index(agent)), observation[agent], carried)
+        # What nobody records need not be computed: XLA drops what is not returned.
+        out[agent] = decision if agent in record else Decision(decision.action, decision.state)
+    return out
+
+
+def checked_actions(game: Game, decisions: Mapping[AgentID, Decision], step: int) -> dict[AgentID, np.ndarray]:
+    """Every agent's actions as NumPy arrays.
+
+    Raises:
+      InputError: they are not B actions that a policy can mean; agent and step are named.
+    """
+    actions = {}
+    for agent in game.agents:
+        actions[agent] = np.asarray(decisions[agent].action)
+        who = f"agent {agent}, step {step}"
+        check_action(actions[agent], game.spaces[agent].action, who)
+        if len(actions[agent]) != game.num_games:
+            raise InputError(
+                f"{who}: expected one action for each of {game.num_games} matches, got {len(actions[agent])}"
+            )
+    return actions
+
+
+@lru_cache
+def _compiled(
+    tree: Any, static: tuple[Any, ...], agents: tuple[AgentID, ...], record: tuple[AgentID, ...]
+) -> Callable[..., dict[AgentID, Decision]]:
+    """`act_all`, compiled for policies of one structure; in `static`, None stands for a number."""
+
+    @jax.jit
+    def act(
+        numbers: list[Any],
+        key: Key,
+        observation: Mapping[AgentID, Array],
+        policy_state: Mapping[AgentID, Any],
+        first: Array,
+    ) -> dict[AgentID, Decision]:
+        left = iter(numbers)
+        leaves = [next(left) if leaf is None else leaf for leaf in static]
+        return act_all(jax.tree.unflatten(tree, leaves), agents, record, key, observation, policy_state, first)
+
+    return act
+
+
+def _is_number(leaf: Any) -> bool:
+    # Floats are numbers too: a budget that is annealed must not recompile.
+    return isinstance(leaf, (jax.Array, np.ndarray, np.generic, float))

@@ -1,0 +1,142 @@
+"""Advantage actor-critic (Mnih et al. 2016) over whole matches, as a pair of pure functions; the update is one jit.
+
+A batch is B matches: of each slot, the first match that begins in the round counts, and nothing else. Its length does
+not decide whether it counts, so short matches are not favoured, and a round of 2 L - 1 steps is sure to hold it whole
+where no match takes more than L. What is summed over a match's steps is averaged over matches, so that the expected
+update is the gradient of the expected return itself, for an attacker with the factor epsilon (Lemma D.1, DECISIONS 13).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+
+from sparring.errors import InputError
+from sparring.learners.gae import gae
+from sparring.nets import ActorCritic, NetworkConfig, actor_critic
+from sparring.types import Array, Discrete, Experience, Key, Learner, Metrics, Spaces
+
+M = TypeVar("M", bound=eqx.Module)
+
+
+@dataclass(frozen=True)
+class A2CConfig:
+    """Section E.3 prints SGD and one hidden layer of 128; the entropy bonus is DECISIONS 10, the rates are ours.
+
+    Raises:
+      InputError: a rate or coefficient that is negative or NaN, or a discount outside [0, 1].
+    """
+
+    learning_rate: float = 0.01  # of the policy: eta of the paper's algorithms
+    critic_rate: float = 0.1
+    gamma: float = 1.0
+    entropy_coef: float = 0.1
+    hidden: tuple[int, ...] = (128,)
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "critic_rate", "entropy_coef"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"{name}: expected a number of at least 0, got {getattr(self, name)}")
+        if not 0 <= self.gamma <= 1:
+            raise InputError(f"gamma: expected a number in [0, 1], got {self.gamma}")
+
+
+class Matches(NamedTuple):
+    """The steps of a round, one after the other [N, ...]; a sum weighted by `weight` is a mean over matches."""
+
+    observation: Array  # [N, D]
+    action: Array  # int [N]
+    returns: Array  # [N], discounted, from the step to the end of its match
+    advantage: Array  # [N], returns minus the critic
+    weight: Array  # [N], 0 outside of the matches that count
+    controlled: Array  # [N], `weight` where the learning policy chose, else 0 (DECISIONS 15)
+
+
+def a2c(config: A2CConfig) -> Learner:
+    """A2C's `init`, `policy` and `update`; the learner's state is its network.
+
+    Raises:
+      InputError: from `init`, actions that are not discrete.
+    """
+
+    def init(spaces: Spaces, key: Key) -> ActorCritic:
+        return new_network(spaces, config, key)
+
+    def update(network: ActorCritic, experience: Experience, key: Key) -> tuple[ActorCritic, Metrics]:
+        del key
+        return _update(config, network, experience)
+
+    return Learner(init, lambda network: network, update)
+
+
+def new_network(spaces: Spaces, config: A2CConfig, key: Key) -> ActorCritic:
+    """A new policy and critic.
+
+    Raises:
+      InputError: actions that are not discrete.
+    """
+    if not isinstance(spaces.action, Discrete):
+        raise InputError(f"A2C and RPG learn discrete actions, got {spaces.action}; use PPO")
+    return actor_critic(spaces, NetworkConfig(hidden=config.hidden), key)
+
+
+@eqx.filter_jit
+def _update(config: A2CConfig, network: ActorCritic, experience: Experience) -> tuple[ActorCritic, Metrics]:
+    matches = whole_matches(experience, config.gamma)
+    gradient, metrics = eqx.filter_grad(a2c_loss, has_aux=True)(network, matches, config.entropy_coef)
+    return descend(network, gradient, config), {**metrics, "grad_norm": optax.tree.norm(gradient.actor)}
+
+
+def whole_matches(experience: Experience, gamma: float) -> Matches:
+    """What counts of a round (see the module), with Monte Carlo returns.
+
+    A match that ends at a time limit, or with the round, is bootstrapped from the critic (DECISIONS 16). Agents that
+    take turns need whole matches: of the other agent's turn the critic sees nothing.
+    """
+    e = experience
+    # With a trace of 1, the critic cancels out of the return but for these two.
+    advantage = gae(e.reward, e.value, e.bootstrap, e.terminated, e.truncated, e.last_value, gamma, 1.0)
+    counts = jnp.cumsum(e.first, axis=0) == 1
+    weight = counts / jnp.maximum((e.first & counts).sum(), 1)
+    rows = (e.observation, e.action, advantage + e.value, advantage, weight, jnp.where(e.controlled, weight, 0.0))
+    return Matches(*(x.reshape(-1, *x.shape[2:]) for x in rows))
+
+
+def a2c_loss(network: ActorCritic, matches: Matches, entropy_coef: float) -> tuple[Array, Metrics]:
+    """Policy gradient - entropy_coef * entropy + half the critic's squared error, each a mean over matches.
+
+    Policy and critic share no weight, so each descends its own part at its own rate.
+    """
+    logits, value, _ = network.forward(network.normalizer(matches.observation), ((), ()))
+    policy_loss = policy_gradient_loss(logits, matches.action, matches.advantage, matches.controlled)
+    entropy = (matches.controlled * network.entropy(logits)).sum()
+    value_loss = 0.5 * (matches.weight * (value - matches.returns) ** 2).sum()
+    metrics = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy}
+    return policy_loss - entropy_coef * entropy + value_loss, metrics
+
+
+def policy_gradient_loss(logits: Array, action: Array, advantage: Array, weight: Array) -> Array:
+    """- sum_t weight_t advantage_t log pi(a_t) (Williams 1992).
+
+    This and the regret loss are those of rlax, which is compared with in the tests but not imported here: it brings
+    TensorFlow Probability, takes two seconds, and relies on parts of JAX that are about to be removed.
+    """
+    chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), action[:, None], axis=1)[:, 0]
+    return -(weight * advantage * chosen).sum()
+
+
+def descend(network: ActorCritic, gradient: ActorCritic, config: A2CConfig) -> ActorCritic:
+    """One step of SGD, the policy and the critic each at its rate; the normaliser stays the identity."""
+    actor = stepped(network.actor, gradient.actor, config.learning_rate)
+    critic = stepped(network.critic, gradient.critic, config.critic_rate)
+    return eqx.tree_at(lambda n: (n.actor, n.critic), network, (actor, critic))
+
+
+def stepped(module: M, gradient: M, rate: float) -> M:
+    """module - rate * gradient."""
+    return eqx.apply_updates(module, jax.tree.map(lambda g: -rate * g, gradient))

@@ -1,0 +1,271 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from sparring.errors import InputError
+from sparring.games.openspiel import compile_tree
+from sparring.games.tree import CHANCE, TERMINAL, SampledTree, Tree, check
+from sparring.policy import Policy, TabularPolicy
+from sparring.rollout import rollout, start
+from sparring.testing import check_game
+from sparring.types import Discrete, FunctionalGame, Spaces
+
+MATCHES = 20_000
+GAMES = (
+    "kuhn_poker",
+    "kuhn_poker(players=3)",
+    "leduc_poker",
+    "goofspiel(num_cards=3,imp_info=True)",  # chance moves within the match as well
+    "goofspiel(num_cards=3,imp_info=True,points_order=descending)",  # chance never moves
+)
+
+
+@pytest.fixture(scope="module", params=GAMES)
+def tree(request: pytest.FixtureRequest) -> Tree:
+    return compile_tree(request.param)
+
+
+@pytest.fixture(scope="module")
+def kuhn() -> Tree:
+    return compile_tree("kuhn_poker")
+
+
+def random_policies(tree: Tree, rng: np.random.Generator) -> list[np.ndarray]:
+    """Interior policies, one table [I, A] for each player."""
+    tables = []
+    for own in tree.infosets:
+        weight = rng.exponential(size=own.actions.shape) * (own.actions >= 0)
+        tables.append(weight / weight.sum(axis=1, keepdims=True))
+    return tables
+
+
+def reached(tree: Tree, tables: list[np.ndarray]) -> np.ndarray:
+    """Probability of passing through each node: one multiplication after the other, from the root down."""
+    reach = np.ones(len(tree.actor))
+    for node in range(1, len(reach)):
+        parent = tree.parent[node]
+        actor, column = tree.actor[parent], node - tree.first_child[parent]
+        step = tree.chance[node] if actor == CHANCE else tables[actor][tree.infoset[parent], column]
+        reach[node] = reach[parent] * step
+    return reach
+
+
+@pytest.mark.parametrize("uniform", [True, False])
+def test_nodes_are_visited_as_often_as_they_should_be(tree: Tree, uniform: bool) -> None:
+    """First matches of all slots, node by node; what is paid at the end, and where the next match begins."""
+    rng = np.random.default_rng(1)
+    tables = random_policies(tree, rng)
+    if uniform:
+        tables = [(table > 0) / own.count[:, None] for table, own in zip(tables, tree.infosets, strict=True)]
+    game = SampledTree(tree, MATCHES)
+    step_once = jax.jit(game.step)
+    state, _ = game.init(jax.random.key(0))
+    visits, restarts, paid = np.zeros((2, len(tree.actor))), np.zeros(len(tree.actor)), []
+    visits = np.bincount(np.asarray(state), minlength=len(tree.actor)).astype(float)
+    running = np.ones(MATCHES, bool)
+    for t in range(len(tree.level)):
+        if not running.any():
+            break
+        at = np.asarray(state)
+        actions = {}
+        for player, (agent, table) in enumerate(zip(game.agents, tables, strict=True)):
+            cumulative = table[np.where(tree.actor[at] == player, tree.infoset[at], 0)].cumsum(axis=1)
+            actions[agent] = (rng.random((MATCHES, 1)) > cumulative[:, :-1]).sum(axis=1)
+        state, step = step_once(state, actions, jax.random.fold_in(jax.random.key(1), t))
+        over = np.asarray(step.terminated)
+        rewards = np.stack([step.reward[agent] for agent in game.agents], axis=1)
+        assert not rewards[~over].any()
+        paid.append(rewards[over & running])
+        restarts += np.bincount(np.asarray(state)[over], minlength=len(tree.actor))
+        running &= ~over
+        visits += np.bincount(np.asarray(state)[running], minlength=len(tree.actor))
+    assert not running.any()
+
+    reach = reached(tree, tables)
+    decides = tree.actor >= 0
+    # Five standard errors of a binomial, and the one count that a rare event may be off by.
+    spread = 5 * np.sqrt(MATCHES * reach * (1 - reach)) + 1
+    assert (np.abs(visits - MATCHES * reach)[decides] < spread[decides]).all()
+    ends = tree.actor == TERMINAL
+    paid = np.concatenate(paid)
+    error = np.abs(paid.mean(axis=0) - reach[ends] @ tree.returns[ends])
+    assert (error < 5 * paid.std(axis=0) / np.sqrt(MATCHES)).all()
+    first = reach * decides
+    for node in np.flatnonzero(decides & (tree.parent >= 0)):
+        if (tree.actor[_ancestors(tree, node)] >= 0).any():
+            first[node] = 0
+    begun = restarts.sum()
+    assert begun >= MATCHES
+    assert (np.abs(restarts - begun * first) < 5 * np.sqrt(begun * first * (1 - first)) + 1).all()
+
+
+def _ancestors(tree: Tree, node: int) -> list[int]:
+    found = []
+    while (node := int(tree.parent[node])) >= 0:
+        found.append(node)
+    return found
+
+
+def test_rollout_pays_the_exact_value(tree: Tree) -> None:
+    """First matches of all slots, played by `TabularPolicy` within the compiled scan."""
+    tables = random_policies(tree, np.random.default_rng(2))
+    game = SampledTree(tree, 4096)
+    policies: dict[str, Policy] = {
+        agent: TabularPolicy(table) for agent, table in zip(game.agents, tables, strict=True)
+    }
+    played, _ = rollout(game, policies, len(tree.level), np.random.default_rng(3))
+    over = np.asarray(played.terminated)
+    first = over & (over.cumsum(axis=0) == 1)
+    assert first.any(axis=0).all()
+    reach = reached(tree, tables)
+    for player, agent in enumerate(game.agents):
+        paid = np.asarray(played.reward[agent])[first]
+        exact = reach[tree.actor == TERMINAL] @ tree.returns[tree.actor == TERMINAL, player]
+        assert abs(paid.mean() - exact) < 5 * paid.std() / np.sqrt(len(paid))
+
+
+def test_keeps_the_promises_of_a_game(tree: Tree) -> None:
+    check_game(lambda num_games: SampledTree(tree, num_games))
+
+
+def test_who_is_to_move_sees_its_information_set(tree: Tree) -> None:
+    game = SampledTree(tree, 64)
+    assert isinstance(game, FunctionalGame)
+    rng = np.random.default_rng(0)
+    state, observation = game.init(jax.random.key(0))
+    for t in range(30):
+        at = np.asarray(state)
+        for player, (agent, own) in enumerate(zip(game.agents, tree.infosets, strict=True)):
+            assert game.spaces[agent] == Spaces(len(own.keys), Discrete(int(own.count.max())))
+            wanted = np.zeros((64, len(own.keys)))
+            moves = tree.actor[at] == player
+            wanted[moves, tree.infoset[at][moves]] = 1
+            np.testing.assert_array_equal(observation[agent], wanted)
+        actions = {agent: rng.integers(game.spaces[agent].action.n, size=64) for agent in game.agents}
+        state, step = game.step(state, actions, jax.random.key(t + 1))
+        observation = step.observation
+        over = np.asarray(step.terminated)
+        for agent in game.agents:
+            assert not np.asarray(step.final_observation[agent])[over].any()
+            np.testing.assert_array_equal(step.final_observation[agent][~over], step.observation[agent][~over])
+
+
+def play(game: SampledTree, state: Any, *columns: int) -> Any:
+    """Everybody offers the same column; only the one who is to move is heard."""
+    step = None
+    for column in columns:
+        offered = {agent: np.full(game.num_games, column) for agent in game.agents}
+        state, step = game.step(state, offered, jax.random.key(column))
+    return step
+
+
+def test_kuhn_by_hand(kuhn: Tree) -> None:
+    """Pass, bet, pass: player 1 wins the ante of 1. Bet, bet: the higher card wins 2."""
+    game = SampledTree(kuhn, 32)
+    state, observation = game.init(jax.random.key(0))
+    cards = np.asarray(observation["player0"]).argmax(axis=1)
+    step = play(game, state, 0, 1, 0)
+    np.testing.assert_array_equal(step.reward["player0"], -np.ones(32))
+    np.testing.assert_array_equal(step.reward["player1"], np.ones(32))
+    np.testing.assert_array_equal(step.winner, np.ones(32))
+    assert step.terminated.all()
+    step = play(game, state, 1, 1)
+    lost, won = cards == 0, cards == 2
+    assert set(cards) == {0, 1, 2}
+    np.testing.assert_array_equal(np.asarray(step.reward["player0"])[lost], -2)
+    np.testing.assert_array_equal(np.asarray(step.winner)[lost], 1)
+    np.testing.assert_array_equal(np.asarray(step.reward["player0"])[won], 2)
+    np.testing.assert_array_equal(np.asarray(step.winner)[won], 0)
+
+
+def test_a_column_beyond_the_legal_actions_means_the_last_one() -> None:
+    """Leduc's first decision has call and raise, two of three columns."""
+    tree = compile_tree("leduc_poker")
+    game = SampledTree(tree, 5)
+    state, _ = game.init(jax.random.key(0))
+    assert set(tree.count[np.asarray(state)]) == {2}
+    after = [game.step(state, dict.fromkeys(game.agents, np.full(5, c)), jax.random.key(1))[0] for c in (0, 1, 2)]
+    np.testing.assert_array_equal(after[1], after[2])
+    assert (after[0] != after[1]).all()
+
+
+def test_nobody_wins_a_draw_or_by_losing_least(kuhn: Tree) -> None:
+    ends = np.flatnonzero(kuhn.actor == TERMINAL)
+    for paid in ([0.0, 0.0], [1.0, 1.0], [-2.0, -1.0]):
+        returns = kuhn.returns.copy()
+        returns[ends] = paid
+        game = SampledTree(replace(kuhn, returns=returns), 4)
+        state, _ = game.init(jax.random.key(0))
+        step = play(game, state, 1, 1)
+        assert step.terminated.all()
+        np.testing.assert_array_equal(step.winner, -np.ones(4))
+
+
+def test_a_match_that_chance_ends_takes_one_step() -> None:
+    """Chance ends half of the matches; in the others player 0 moves, then player 1."""
+    kuhn = compile_tree("kuhn_poker")
+    tree = Tree(
+        id="half",
+        actor=np.array([CHANCE, TERMINAL, 0, 1, TERMINAL], np.int8),
+        parent=np.array([-1, 0, 0, 2, 3]),
+        first_child=np.array([1, 0, 3, 4, 0]),
+        count=np.array([2, 0, 1, 1, 0]),
+        infoset=np.array([-1, -1, 0, 0, -1]),
+        chance=np.array([1, 0.5, 0.5, 1, 1]),
+        level=np.array([0, 1, 3, 4, 5]),
+        returns=np.array([[0, 0], [3, -3], [0, 0], [0, 0], [-1.0, 1]]),
+        infosets=tuple(
+            replace(own, keys=("x",), count=np.array([1]), actions=np.array([[0]]), names=(("go",),))
+            for own in kuhn.infosets
+        ),
+    )
+    game = SampledTree(check(tree), 2000)
+    policies = {agent: TabularPolicy(np.ones((1, 1))) for agent in game.agents}
+    played, _ = rollout(game, policies, 60, np.random.default_rng(0))
+    paid, over = np.asarray(played.reward["player0"]), np.asarray(played.terminated)
+    assert set(paid[over]) == {3.0, -1.0}
+    # Two steps in one half of the matches, one in the other: in the long run 2 of 3 steps end a match.
+    assert abs(over.mean() - 2 / 3) < 0.01
+    assert abs((paid[over] == 3).mean() - 0.5) < 0.02
+
+
+def test_same_seed_same_matches(kuhn: Tree) -> None:
+    game = SampledTree(kuhn, 50)
+    policies = {agent: TabularPolicy(np.full((6, 2), 0.5)) for agent in game.agents}
+    one, two, other = (rollout(game, policies, 20, np.random.default_rng(seed))[0] for seed in (4, 4, 5))
+    np.testing.assert_array_equal(one.reward["player0"], two.reward["player0"])
+    assert not np.array_equal(one.reward["player0"], other.reward["player0"])
+    assert start(game, policies, np.random.default_rng(4)).observation["player0"].shape == (50, 6)
+
+
+def test_no_match_is_refused(kuhn: Tree) -> None:
+    with pytest.raises(InputError, match="openspiel/kuhn_poker: expected at least 1 match side by side, got 0"):
+        SampledTree(kuhn, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"actor": np.where(np.arange(58) < 4, CHANCE, TERMINAL)}, "nobody has a choice"),
+        ({"chance": np.ones(58)}, r"node 0: expected chance to have .* got \[1. 1. 1.\] \(sum 3\)"),
+        ({"chance": np.full(58, np.nan)}, "node 0: expected chance to have"),
+        ({"returns": np.full((58, 2), np.nan)}, "node 0: the return of player 0 is nan"),
+    ],
+)
+def test_check(kuhn: Tree, change: dict[str, np.ndarray], message: str) -> None:
+    assert check(kuhn) is kuhn
+    with pytest.raises(InputError, match=message):
+        check(replace(kuhn, **change))  # pyright: ignore[reportArgumentType]
+
+
+def test_check_sees_imperfect_recall(kuhn: Tree) -> None:
+    """Player 0 as if it no longer knew at its second decision that it has been asked before."""
+    infoset = kuhn.infoset.copy()
+    infoset[infoset == 3] = 0
+    with pytest.raises(InputError, match="player 0 has imperfect recall: it can be in '0'"):
+        check(replace(kuhn, infoset=np.where(kuhn.actor == 0, infoset, kuhn.infoset)))
