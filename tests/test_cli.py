@@ -19,6 +19,8 @@ from sparring.runs import Run
 
 GAME = "robosumo/ant-vs-ant,integrator=euler"
 ZERO = ["evaluate", GAME, "--victim", "zero", "--attacker", "random", "--episodes", "4"]
+KUHN = "openspiel/kuhn_poker"
+CERTIFY = ["certify", KUHN]
 
 
 @pytest.fixture(autouse=True)
@@ -107,6 +109,24 @@ def test_dry_run_writes_nothing(capsys: pytest.CaptureFixture[str], in_tmp: Path
         (["attack", GAME, "--victim", "zero", "--minibatch", "0"], "minibatch"),
         (["attack", GAME, "--victim", "random", "--start", "benign"], "start=scratch"),
         (["attack", GAME, "--victim", "zero", "--train-game", "robosumo/bug-vs-bug"], "train-game"),
+        (["audit", "matrix/rps"], "give --victim"),
+        (["audit", GAME, "--victim", "zero", "--oracle", "exact"], "oracle=learned"),
+        (["certify", GAME, "--victim", "zero"], "can only be simulated"),
+        (["certify", "openspiel/kuhn_poke", "--victim", "uniform"], "did you mean kuhn_poker"),
+        (["certify", "openspiel/leduc_poker,max_nodes=100", "--victim", "uniform"], "max_nodes"),
+        ([*CERTIFY, "--victim", "zero"], "use first"),
+        ([*CERTIFY, "--victim", "unifrom"], "did you mean uniform"),
+        ([*CERTIFY, "--victim", "tabular:missing.json"], "missing.json"),
+        ([*CERTIFY, "--victim", "uniform", "--benign", "nsh"], "did you mean nash"),
+        ([*CERTIFY, "--victim", "uniform", "--budget", "1.5"], "[0, 1]"),
+        ([*CERTIFY, "--victim", "uniform", "--victim-seat", "2"], "expected 0 to 1, got 2"),
+        ([*CERTIFY, "--victim", "uniform", "--attackers", "0"], "other than the victim's"),
+        ([*CERTIFY, "--victim", "uniform", "--attackers", "1", "1"], "each once"),
+        (["attack", KUHN, "--victim", "uniform", "--control", "episode"], "every step"),
+        (["evaluate", GAME, "--victim", "nash", "--attacker", "zero"], "can only be simulated"),
+        (["evaluate", f"{KUHN},players=3", "--victim", "nash", "--attacker", "first"], "two agents"),
+        (["defend", KUHN, "--ratio", "3"], "has no ratio"),
+        (["study", "rps-dynamic"], "did you mean rps-dynamics"),
         (["resume", "nowhere"], "no run"),
         (["report", "nowhere"], "nowhere"),
         (["list", "games"], "usage"),
@@ -241,16 +261,20 @@ def test_an_unknown_option_is_refused(capsys: pytest.CaptureFixture[str]) -> Non
 def test_list_names_games_and_shipped_policies(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["list", "--json"]) == cli.DONE
     found = json.loads(capsys.readouterr().out)
-    assert {"robosumo/ant-vs-bug", "matrix/rps"} <= set(found["games"])
+    assert {"robosumo/ant-vs-bug", "matrix/rps", KUHN} <= set(found["games"])
+    assert {"matrix/rps", KUHN} <= set(found["exact"]) and "robosumo/ant-vs-bug" not in found["exact"]
+    assert {"rps-dynamics"} <= set(found["studies"])
     assert cli.main(["list"]) == cli.DONE
     assert "robosumo/spider-vs-ant" in capsys.readouterr().out
 
 
 def test_functional_games_are_evaluated_too(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["evaluate", "matrix/rps", "--victim", "first", "--attacker", "first", "--episodes", "8", "--json"]
-    assert cli.main(words) == cli.DONE
-    result = json.loads(capsys.readouterr().out)
-    assert result["victim_return"] == 0 and result["mean_length"] == 1
+    for oracle, episodes in (("exact", 0), ("sampled", 8)):
+        assert cli.main([*words, "--oracle", oracle]) == cli.DONE
+        result = json.loads(capsys.readouterr().out)
+        assert result["victim_return"] == 0 and result["mean_length"] == 1 and result["draw"] == 1
+        assert result["oracle"] == oracle and result["episodes"] == episodes
 
 
 def test_python_m_sparring_is_the_same_program() -> None:

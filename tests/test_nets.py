@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +15,7 @@ from scipy import stats
 
 from sparring.checkpoint import flatten
 from sparring.errors import InputError
+from sparring.games.robosumo import symmetry
 from sparring.nets import (
     ActorCritic,
     NetworkConfig,
@@ -21,6 +23,7 @@ from sparring.nets import (
     Recurrent,
     actor_critic,
     config_of,
+    in_view,
     normalizer,
     reset_state,
     set_std,
@@ -244,3 +247,72 @@ def test_plain_policies_are_pytrees() -> None:
     # Static parts belong to the structure: another space or kind of control is another compiled function.
     assert structure != jax.tree.structure(replace(mixed, control="episode"))
     assert structure != jax.tree.structure(replace(mixed, adversarial=RandomPolicy(Discrete(3))))
+
+
+ANT = Spaces(120, Continuous(8))
+SYMMETRIC = NetworkConfig("mlp", (8, 8), symmetry="robosumo-ant")
+OBSERVATIONS = np.random.default_rng(2).normal(size=(40, 120)).astype(np.float32)
+
+
+def generic_ant(config: NetworkConfig) -> ActorCritic:
+    """A network of which no part is special, with statistics of observations."""
+    net = actor_critic(ANT, config, KEY)
+    rng = np.random.default_rng(3)
+    last = net.actor.mlp.layers[-1]  # pyright: ignore[reportAttributeAccessIssue]
+    net = eqx.tree_at(
+        lambda n: (n.actor.mlp.layers[-1].weight, n.actor.mlp.layers[-1].bias, n.log_std),
+        net,
+        tuple(jnp.asarray(rng.normal(size=x.shape), jnp.float32) for x in (last.weight, last.bias, net.log_std)),
+    )
+    return replace(net, normalizer=net.normalizer.update(OBSERVATIONS * np.arange(1, 121, dtype=np.float32)))
+
+
+def test_a_symmetric_network_does_the_same_from_every_side() -> None:
+    net = replace(generic_ant(SYMMETRIC), greedy=True)
+    assert config_of(net).symmetry == "robosumo-ant"
+    decision = net.act(KEY, OBSERVATIONS, net.initial_state(40))
+    for number in range(symmetry.CHOICES):
+        side = symmetry.choice(number)
+        turned = net.act(KEY, symmetry.turned(side, OBSERVATIONS), net.initial_state(40))
+        np.testing.assert_allclose(
+            turned.action, symmetry.turned_joints(side, decision.action), atol=2e-5, err_msg=str(number)
+        )
+        np.testing.assert_allclose(turned.value, decision.value, atol=2e-5)
+
+
+def test_the_density_of_a_symmetric_networks_action_is_that_of_what_it_took() -> None:
+    net = generic_ant(SYMMETRIC)
+    decision = net.act(KEY, OBSERVATIONS, net.initial_state(40))
+    observation, action = net.turned(OBSERVATIONS, decision.action)
+    head, value, _ = net.forward(net.normalizer(observation), net.initial_state(40))
+    np.testing.assert_allclose(net.log_prob(head, action), decision.log_prob, rtol=1e-5)
+    np.testing.assert_allclose(value, decision.value, rtol=1e-5)
+    without = actor_critic(ANT, MLP, KEY)
+    assert without.turned(OBSERVATIONS, action) == (OBSERVATIONS, action)
+
+
+@pytest.mark.parametrize("number", range(symmetry.CHOICES))
+def test_in_view_a_network_does_everywhere_what_it_did_in_one_view(number: int) -> None:
+    net = replace(generic_ant(MLP), greedy=True)
+    view, side = symmetry.view(jnp.asarray(OBSERVATIONS)), symmetry.choice(number)
+    seen = symmetry.turned(side, symmetry.turned(view, OBSERVATIONS))
+    expected = net.act(KEY, seen, net.initial_state(40))
+    got = in_view(net, "robosumo-ant", number).act(KEY, OBSERVATIONS, net.initial_state(40))
+    action = symmetry.turned_back(view, symmetry.turned_back(side, expected.action))
+    np.testing.assert_allclose(got.action, action, atol=2e-5)
+    np.testing.assert_allclose(got.value, expected.value, atol=2e-5)
+    np.testing.assert_allclose(got.log_prob, expected.log_prob, rtol=1e-5)
+
+
+def test_a_symmetry_that_does_not_fit_is_refused() -> None:
+    for spaces, config, message in (
+        (ANT, replace(SYMMETRIC, symmetry="robosumo-ants"), "unknown symmetry 'robosumo-ants': did you mean"),
+        (ANT, NetworkConfig("lstm", (8,), symmetry="robosumo-ant"), "expected an MLP"),
+        (CONTINUOUS, SYMMETRIC, "expected observations of size 120, got 5"),
+    ):
+        with pytest.raises(InputError, match=message):
+            actor_critic(spaces, config, KEY)
+    with pytest.raises(InputError, match="a network with one"):
+        in_view(actor_critic(ANT, SYMMETRIC, KEY), "robosumo-ant", 0)
+    with pytest.raises(InputError, match="and choice 8"):
+        in_view(actor_critic(ANT, MLP, KEY), "robosumo-ant", 8)

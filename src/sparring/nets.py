@@ -309,6 +309,7 @@ def in_view(network: ActorCritic, symmetry: str, choice: int) -> ActorCritic:
     def first(net: Any) -> Any:
         return eqx.tree_at(lambda n: n.mlp.layers[0].weight, net, net.mlp.layers[0].weight @ sees)
 
+    assert isinstance(network.actor, Feedforward)
     last = network.actor.mlp.layers[-1]
     actor = eqx.tree_at(
         lambda n: (n.mlp.layers[-1].weight, n.mlp.layers[-1].bias),

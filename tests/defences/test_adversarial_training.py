@@ -147,7 +147,8 @@ def test_how_opponents_are_drawn(name: Method, shares: list[float]) -> None:
 
 
 def test_snapshots_are_kept_where_they_are_drawn_from() -> None:
-    for name, count in (("fictitious-play", 3), ("alternating", 0)):
+    counts: dict[Method, int] = {"fictitious-play": 3, "alternating": 0}
+    for name, count in counts.items():
         *_, last = islice(rps_training(name, snapshot_every=2), 6)
         assert {agent: len(kept) for agent, kept in last.snapshots.items()} == {"row": count, "col": count}
 
@@ -253,7 +254,9 @@ def test_policies_without_a_table_are_refused(policy: Policy, message: str) -> N
 
 def test_ppo_starts_from_the_victim() -> None:
     start = actor_critic(rps().spaces["row"], NetworkConfig(), KEY)
-    config = replace(method("two-timescale", PPOConfig(learning_rate=0.0, minibatch=4)), steps_per_round=1)
+    config = replace(
+        method("two-timescale", PPOConfig(learning_rate=0.0, normalize_observations=False)), steps_per_round=1
+    )
     state = next(adversarial_training(rps(), threat(rps(), UNIFORM, 0.5), config, 0, victim=start))
     rows = infosets(rps(), "row")
     np.testing.assert_array_equal(tabulate(state.learners["row"].network, rows), tabulate(start, rows))

@@ -6,7 +6,8 @@ import pytest
 from sparring.defences.self_play import SelfPlayConfig, self_play, self_play_setup
 from sparring.errors import InputError
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
-from sparring.policy import ConstantPolicy, Policy, RandomPolicy
+from sparring.nets import NetworkConfig, actor_critic
+from sparring.policy import ConstantPolicy, MixedPolicy, Policy, RandomPolicy
 from sparring.training import Opponents
 from sparring.types import Discrete
 
@@ -46,3 +47,19 @@ def test_one_side_learns_from_the_first_seat() -> None:
 def test_unequal_seats_are_refused() -> None:
     with pytest.raises(InputError, match="two agents with the same observations and actions"):
         self_play(MatrixGame(np.ones((2, 3))), SelfPlayConfig(), seed=0)
+
+
+def test_the_opponent_of_some_matches_is_passive() -> None:
+    _, play = self_play_setup(GAME, SelfPlayConfig(past=0.0, passive=0.25))
+    faced = play(Opponents({"row": CURRENT}, {"row": []}, 0), np.random.default_rng(0))["col"]
+    assert isinstance(faced, MixedPolicy) and faced.benign is CURRENT
+    # Whole matches of it, a quarter of them.
+    assert (faced.adversarial, faced.budget, faced.control) == (ConstantPolicy(Discrete(3)), 0.25, "episode")
+
+
+def test_it_can_start_from_given_weights() -> None:
+    spaces = GAME.spaces["row"]
+    start = actor_critic(spaces, NetworkConfig(), np.array([5, 6], np.uint32))
+    sides, _ = self_play_setup(GAME, SelfPlayConfig(), start)
+    learner = sides["row"].learner
+    assert learner.policy(learner.init(spaces, np.array([7, 8], np.uint32))) is start

@@ -55,10 +55,9 @@ def test_arrays_are_one_breadth_first_numbering(compiled: tuple[Any, Tree]) -> N
     _, tree = compiled
     nodes = np.arange(len(tree.actor))
     assert tree.parent[0] == -1
-    inner = nodes[tree.count > 0]
     np.testing.assert_array_equal(tree.actor == TERMINAL, tree.count == 0)
-    for node in inner:
-        children = tree.first_child[node] + np.arange(tree.count[node])
+    for node in np.flatnonzero(tree.count).tolist():
+        children = tree.first_child[node] + np.arange(int(tree.count[node]))
         assert (tree.parent[children] == node).all()
     assert tree.count.sum() == len(nodes) - 1
     depth = np.searchsorted(tree.level, nodes, "right") - 1
@@ -77,7 +76,7 @@ def test_random_matches_are_paths_of_the_tree(compiled: tuple[Any, Tree]) -> Non
             if state.is_chance_node():
                 outcomes, probabilities = zip(*state.chance_outcomes(), strict=True)
                 assert (tree.actor[node], tree.infoset[node]) == (CHANCE, -1)
-                children = tree.first_child[node] + np.arange(tree.count[node])
+                children = tree.first_child[node] + np.arange(int(tree.count[node]))
                 np.testing.assert_array_equal(tree.chance[children], probabilities)
             else:
                 player, outcomes = state.current_player(), state.legal_actions()
@@ -91,7 +90,7 @@ def test_random_matches_are_paths_of_the_tree(compiled: tuple[Any, Tree]) -> Non
                 assert own.names[row] == tuple(state.action_to_string(player, action) for action in outcomes)
             column = int(rng.integers(len(outcomes)))
             state, node = state.child(outcomes[column]), tree.first_child[node] + column
-            if not tree.actor[tree.parent[node]] == CHANCE:
+            if tree.actor[tree.parent[node]] != CHANCE:
                 assert tree.chance[node] == 1.0
         assert (tree.actor[node], tree.infoset[node]) == (TERMINAL, -1)
         np.testing.assert_array_equal(tree.returns[node], state.returns())

@@ -55,53 +55,47 @@ def reached(tree: Tree, tables: list[np.ndarray]) -> np.ndarray:
     return reach
 
 
-@pytest.mark.parametrize("uniform", [True, False])
-def test_nodes_are_visited_as_often_as_they_should_be(tree: Tree, uniform: bool) -> None:
+def test_nodes_are_visited_as_often_as_they_should_be(tree: Tree) -> None:
     """First matches of all slots, node by node; what is paid at the end, and where the next match begins."""
     rng = np.random.default_rng(1)
-    tables = random_policies(tree, rng)
-    if uniform:
-        tables = [(table > 0) / own.count[:, None] for table, own in zip(tables, tree.infosets, strict=True)]
     game = SampledTree(tree, MATCHES)
-    step_once = jax.jit(game.step)
-    state, _ = game.init(jax.random.key(0))
-    visits, restarts, paid = np.zeros((2, len(tree.actor))), np.zeros(len(tree.actor)), []
-    visits = np.bincount(np.asarray(state), minlength=len(tree.actor)).astype(float)
-    running = np.ones(MATCHES, bool)
-    for t in range(len(tree.level)):
-        if not running.any():
-            break
-        at = np.asarray(state)
-        actions = {}
-        for player, (agent, table) in enumerate(zip(game.agents, tables, strict=True)):
-            cumulative = table[np.where(tree.actor[at] == player, tree.infoset[at], 0)].cumsum(axis=1)
-            actions[agent] = (rng.random((MATCHES, 1)) > cumulative[:, :-1]).sum(axis=1)
-        state, step = step_once(state, actions, jax.random.fold_in(jax.random.key(1), t))
-        over = np.asarray(step.terminated)
-        rewards = np.stack([step.reward[agent] for agent in game.agents], axis=1)
-        assert not rewards[~over].any()
-        paid.append(rewards[over & running])
-        restarts += np.bincount(np.asarray(state)[over], minlength=len(tree.actor))
-        running &= ~over
-        visits += np.bincount(np.asarray(state)[running], minlength=len(tree.actor))
-    assert not running.any()
+    init, step_once = jax.jit(game.init), jax.jit(game.step)
+    uniform = [(own.actions >= 0) / own.count[:, None] for own in tree.infosets]
+    decides, ends = tree.actor >= 0, tree.actor == TERMINAL
+    for tables in (uniform, random_policies(tree, rng)):
+        state, _ = init(jax.random.key(rng.integers(2**31)))
+        visits = np.bincount(np.asarray(state), minlength=len(tree.actor)).astype(float)
+        restarts, paid = np.zeros(len(tree.actor)), []
+        running = np.ones(MATCHES, bool)
+        for _ in range(len(tree.level)):
+            at = np.asarray(state)
+            actions = {}
+            for player, (agent, table) in enumerate(zip(game.agents, tables, strict=True)):
+                cumulative = table[np.where(tree.actor[at] == player, tree.infoset[at], 0)].cumsum(axis=1)
+                actions[agent] = (rng.random((MATCHES, 1)) > cumulative[:, :-1]).sum(axis=1)
+            state, step = step_once(state, actions, jax.random.key(rng.integers(2**31)))
+            over = np.asarray(step.terminated)
+            rewards = np.stack([step.reward[agent] for agent in game.agents], axis=1)
+            assert not rewards[~over].any()
+            paid.append(rewards[over & running])
+            restarts += np.bincount(np.asarray(state)[over], minlength=len(tree.actor))
+            running &= ~over
+            visits += np.bincount(np.asarray(state)[running], minlength=len(tree.actor))
+        assert not running.any()
 
-    reach = reached(tree, tables)
-    decides = tree.actor >= 0
-    # Five standard errors of a binomial, and the one count that a rare event may be off by.
-    spread = 5 * np.sqrt(MATCHES * reach * (1 - reach)) + 1
-    assert (np.abs(visits - MATCHES * reach)[decides] < spread[decides]).all()
-    ends = tree.actor == TERMINAL
-    paid = np.concatenate(paid)
-    error = np.abs(paid.mean(axis=0) - reach[ends] @ tree.returns[ends])
-    assert (error < 5 * paid.std(axis=0) / np.sqrt(MATCHES)).all()
-    first = reach * decides
-    for node in np.flatnonzero(decides & (tree.parent >= 0)):
-        if (tree.actor[_ancestors(tree, node)] >= 0).any():
-            first[node] = 0
-    begun = restarts.sum()
-    assert begun >= MATCHES
-    assert (np.abs(restarts - begun * first) < 5 * np.sqrt(begun * first * (1 - first)) + 1).all()
+        reach = reached(tree, tables)
+        # Five standard errors of a binomial, and the one count that a rare event may be off by.
+        spread = 5 * np.sqrt(MATCHES * reach * (1 - reach)) + 1
+        assert (np.abs(visits - MATCHES * reach)[decides] < spread[decides]).all()
+        paid = np.concatenate(paid)
+        error = np.abs(paid.mean(axis=0) - reach[ends] @ tree.returns[ends])
+        assert (error < 5 * paid.std(axis=0) / np.sqrt(MATCHES)).all()
+        opening = [node for node in np.flatnonzero(decides).tolist() if (tree.actor[_ancestors(tree, node)] < 0).all()]
+        first = np.zeros(len(tree.actor))
+        first[opening] = reach[opening]
+        begun = restarts.sum()
+        assert begun >= MATCHES
+        assert (np.abs(restarts - begun * first) < 5 * np.sqrt(begun * first * (1 - first)) + 1).all()
 
 
 def _ancestors(tree: Tree, node: int) -> list[int]:
@@ -111,8 +105,10 @@ def _ancestors(tree: Tree, node: int) -> list[int]:
     return found
 
 
-def test_rollout_pays_the_exact_value(tree: Tree) -> None:
+@pytest.mark.parametrize("name", ["kuhn_poker(players=3)", "leduc_poker"])
+def test_rollout_pays_the_exact_value(name: str) -> None:
     """First matches of all slots, played by `TabularPolicy` within the compiled scan."""
+    tree = compile_tree(name)
     tables = random_policies(tree, np.random.default_rng(2))
     game = SampledTree(tree, 4096)
     policies: dict[str, Policy] = {
@@ -129,15 +125,20 @@ def test_rollout_pays_the_exact_value(tree: Tree) -> None:
         assert abs(paid.mean() - exact) < 5 * paid.std() / np.sqrt(len(paid))
 
 
-def test_keeps_the_promises_of_a_game(tree: Tree) -> None:
+@pytest.mark.parametrize("name", ["kuhn_poker(players=3)", "goofspiel(num_cards=3,imp_info=True)"])
+def test_keeps_the_promises_of_a_game(name: str) -> None:
+    tree = compile_tree(name)
     check_game(lambda num_games: SampledTree(tree, num_games))
 
 
-def test_who_is_to_move_sees_its_information_set(tree: Tree) -> None:
+@pytest.mark.parametrize("name", ["kuhn_poker(players=3)", "goofspiel(num_cards=3,imp_info=True)"])
+def test_who_is_to_move_sees_its_information_set(name: str) -> None:
+    tree = compile_tree(name)
     game = SampledTree(tree, 64)
     assert isinstance(game, FunctionalGame)
     rng = np.random.default_rng(0)
-    state, observation = game.init(jax.random.key(0))
+    step_once = jax.jit(game.step)
+    state, observation = jax.jit(game.init)(jax.random.key(0))
     for t in range(30):
         at = np.asarray(state)
         for player, (agent, own) in enumerate(zip(game.agents, tree.infosets, strict=True)):
@@ -146,8 +147,10 @@ def test_who_is_to_move_sees_its_information_set(tree: Tree) -> None:
             moves = tree.actor[at] == player
             wanted[moves, tree.infoset[at][moves]] = 1
             np.testing.assert_array_equal(observation[agent], wanted)
-        actions = {agent: rng.integers(game.spaces[agent].action.n, size=64) for agent in game.agents}
-        state, step = game.step(state, actions, jax.random.key(t + 1))
+        actions = {
+            agent: rng.integers(own.count.max(), size=64) for agent, own in zip(game.agents, tree.infosets, strict=True)
+        }
+        state, step = step_once(state, actions, jax.random.key(t + 1))
         observation = step.observation
         over = np.asarray(step.terminated)
         for agent in game.agents:
@@ -158,16 +161,17 @@ def test_who_is_to_move_sees_its_information_set(tree: Tree) -> None:
 def play(game: SampledTree, state: Any, *columns: int) -> Any:
     """Everybody offers the same column; only the one who is to move is heard."""
     step = None
+    step_once = jax.jit(game.step)
     for column in columns:
         offered = {agent: np.full(game.num_games, column) for agent in game.agents}
-        state, step = game.step(state, offered, jax.random.key(column))
+        state, step = step_once(state, offered, jax.random.key(column))
     return step
 
 
 def test_kuhn_by_hand(kuhn: Tree) -> None:
     """Pass, bet, pass: player 1 wins the ante of 1. Bet, bet: the higher card wins 2."""
     game = SampledTree(kuhn, 32)
-    state, observation = game.init(jax.random.key(0))
+    state, observation = jax.jit(game.init)(jax.random.key(0))
     cards = np.asarray(observation["player0"]).argmax(axis=1)
     step = play(game, state, 0, 1, 0)
     np.testing.assert_array_equal(step.reward["player0"], -np.ones(32))
@@ -187,7 +191,7 @@ def test_a_column_beyond_the_legal_actions_means_the_last_one() -> None:
     """Leduc's first decision has call and raise, two of three columns."""
     tree = compile_tree("leduc_poker")
     game = SampledTree(tree, 5)
-    state, _ = game.init(jax.random.key(0))
+    state, _ = jax.jit(game.init)(jax.random.key(0))
     assert set(tree.count[np.asarray(state)]) == {2}
     after = [game.step(state, dict.fromkeys(game.agents, np.full(5, c)), jax.random.key(1))[0] for c in (0, 1, 2)]
     np.testing.assert_array_equal(after[1], after[2])
@@ -196,14 +200,14 @@ def test_a_column_beyond_the_legal_actions_means_the_last_one() -> None:
 
 def test_nobody_wins_a_draw_or_by_losing_least(kuhn: Tree) -> None:
     ends = np.flatnonzero(kuhn.actor == TERMINAL)
-    for paid in ([0.0, 0.0], [1.0, 1.0], [-2.0, -1.0]):
-        returns = kuhn.returns.copy()
-        returns[ends] = paid
-        game = SampledTree(replace(kuhn, returns=returns), 4)
-        state, _ = game.init(jax.random.key(0))
-        step = play(game, state, 1, 1)
-        assert step.terminated.all()
-        np.testing.assert_array_equal(step.winner, -np.ones(4))
+    returns = kuhn.returns.copy()
+    returns[ends] = np.random.default_rng(0).choice([[0.0, 0.0], [1.0, 1.0], [-2.0, -1.0]], len(ends))
+    game = SampledTree(replace(kuhn, returns=returns), 32)
+    state, _ = jax.jit(game.init)(jax.random.key(0))
+    step = play(game, state, 1, 1)
+    assert step.terminated.all()
+    assert set(np.asarray(step.reward["player0"])) == {0, 1, -2}
+    np.testing.assert_array_equal(step.winner, -np.ones(32))
 
 
 def test_a_match_that_chance_ends_takes_one_step() -> None:

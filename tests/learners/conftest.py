@@ -35,7 +35,7 @@ class Sampling(NamedTuple):
     gradients: tuple[np.ndarray, np.ndarray]  # of each agent's own expected return, in its table [I, A]
     action_values: tuple[np.ndarray, np.ndarray]  # Q(s, a), to each agent, [I, A]
     value: float  # to the first agent
-    experiences: Callable[[], Iterator[Mapping[AgentID, Experience]]]
+    experiences: list[Mapping[AgentID, Experience]]  # of each agent, round by round
 
 
 def perturbed(network: ActorCritic, seed: int) -> ActorCritic:
@@ -86,14 +86,11 @@ def _sampling(name: str) -> Sampling:
         visits = [np.ones((1, 1))] * 2
     of_nu, of_alpha = exact.gradient(nu, alpha)
 
-    def experiences() -> Iterator[Mapping[AgentID, Experience]]:
-        rng = np.random.default_rng(0)
-        policies = {first: networks[0], second: mix(TabularPolicy(benign), networks[1], BUDGET)}
-        state = None
-        for _ in range(ROUNDS):
-            trajectory, state = rollout(game, policies, steps, rng, state, game.agents)
-            yield trajectory.agents
-
+    rng, state, experiences = np.random.default_rng(0), None, []
+    policies = {first: networks[0], second: mix(TabularPolicy(benign), networks[1], BUDGET)}
+    for _ in range(ROUNDS):
+        trajectory, state = rollout(game, policies, steps, rng, state, game.agents)
+        experiences.append(trajectory.agents)
     return Sampling(
         (first, second),
         (networks[0], networks[1]),

@@ -110,7 +110,7 @@ def test_the_losses_are_those_of_rlax() -> None:
 def test_the_expected_update_is_the_exact_gradient(sampling: Any, check_direction: Any, side: int) -> None:
     """Lemma D.1, with the factor epsilon for the attacker (DECISIONS 13), whatever the critic says."""
     update, agent, start = a2c(PLAIN).update, sampling.agents[side], sampling.networks[side]
-    moved = [update(start, agents[agent], KEY)[0] for agents in sampling.experiences()]
+    moved = [update(start, agents[agent], KEY)[0] for agents in sampling.experiences]
     check_direction(start, moved, sampling.gradients[side])
     assert same(start.critic, moved[0].critic)
 
@@ -118,7 +118,7 @@ def test_the_expected_update_is_the_exact_gradient(sampling: Any, check_directio
 def test_short_matches_are_not_favoured(sampling: Any) -> None:
     """The counted matches' mean return is the exact value; and there is one whole match per slot."""
     returns = []
-    for agents in sampling.experiences():
+    for agents in sampling.experiences:
         e = agents[sampling.agents[0]]
         batch = whole_matches(e, 1.0)
         weight = batch.weight.reshape(e.reward.shape)

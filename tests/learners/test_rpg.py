@@ -20,6 +20,7 @@ SPACES = Spaces(3, Discrete(4))
 N = 12
 # One step moves the policy by the gradient itself and leaves the critics.
 PLAIN = RPGConfig(learning_rate=1.0, critic_rate=0.0, entropy_coef=0.0)
+LEARNING = RPGConfig(learning_rate=0.1, critic_rate=0.5, hidden=(16,))
 
 
 def state(dtype: Any = np.float32) -> RPGState:
@@ -108,16 +109,16 @@ def test_the_expected_update_is_the_exact_gradient(sampling: Any, check_directio
     times = (values > (policy * values).sum(1, keepdims=True)).sum(1, keepdims=True)
     assert (times == 1).all() or len(values) == 1
     start = RPGState(network, that_says(values))
-    moved = [update(start, agents[agent], KEY)[0].network for agents in sampling.experiences()]
+    moved = [update(start, agents[agent], KEY)[0].network for agents in sampling.experiences]
     check_direction(network, moved, times * sampling.gradients[side])
 
 
 def test_action_values_are_learned_from_every_step(sampling: Any) -> None:
     """Those of the attacker, too, from the steps at which its benign policy chose."""
     agent, values = sampling.agents[1], sampling.action_values[1]
-    learner = rpg(RPGConfig(learning_rate=0.0, critic_rate=0.5, hidden=(16,)))
+    learner = rpg(LEARNING)
     learned = RPGState(sampling.networks[1], learner.init(Spaces(len(values), Discrete(values.shape[1])), KEY).q)
-    rounds = [agents[agent] for agents in sampling.experiences()]
+    rounds = [agents[agent] for agents in sampling.experiences]
     for _ in range(12):
         for e in rounds:
             learned, _ = learner.update(learned, e, KEY)
@@ -127,9 +128,9 @@ def test_action_values_are_learned_from_every_step(sampling: Any) -> None:
 
 
 def test_without_control_the_policy_stays_as_it_is(sampling: Any) -> None:
-    e = next(sampling.experiences())[sampling.agents[0]]
+    e = sampling.experiences[0][sampling.agents[0]]
     e = e._replace(controlled=jnp.zeros_like(e.controlled))
-    learner = rpg(RPGConfig())
+    learner = rpg(LEARNING)
     q = learner.init(Spaces(e.observation.shape[-1], Discrete(sampling.gradients[0].shape[1])), KEY).q
     start = RPGState(sampling.networks[0], q)
     moved, metrics = learner.update(start, e, KEY)

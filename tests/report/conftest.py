@@ -58,3 +58,42 @@ def audit() -> dict[str, Any]:
         "not_tested": ["Attackers with memory were not tried."],
         "no_clip": "no OpenGL here",
     }
+
+
+def made_up_chances(victim_return: float) -> dict[str, Any]:
+    result: dict[str, Any] = {"episodes": 0, "invalid": 0, "mean_length": 2.5}
+    values = {"win": 0.6, "draw": 0.0, "loss": 0.4, "victim_return": victim_return, "attacker_return": -victim_return}
+    return result | values | {f"{key}_ci": [value, value] for key, value in values.items()}
+
+
+def made_up_exact_result(budget: float, expl: float, robust_expl: float) -> dict[str, Any]:
+    return made_up_chances(-expl) | {
+        "budget": budget,
+        "expl": expl,
+        "robust_expl": robust_expl,
+        "gap": expl - robust_expl,
+        "verified": True,
+        "attacker": f"attacker-budget-{budget:g}.json",
+        "oracle": "exact",
+        "shift": 0.2 * budget,
+        "baselines": {"benign": made_up_chances(0.125), "first": made_up_chances(0.125 + budget)},
+    }
+
+
+@pytest.fixture
+def exact_result() -> Callable[..., dict[str, Any]]:
+    return made_up_exact_result
+
+
+@pytest.fixture
+def exact_audit(audit: dict[str, Any]) -> dict[str, Any]:
+    """An audit of a finite game, with made-up numbers."""
+    del audit["no_clip"], audit["curves"]
+    return audit | {
+        "game": "openspiel/kuhn_poker",
+        "victim": "uniform",
+        "benign": "uniform",
+        "oracle": "exact",
+        "attackers": [1],
+        "budgets": [made_up_exact_result(*numbers) for numbers in ((0.5, 0.14, -0.14), (1.0, 0.415, 0.055))],
+    }

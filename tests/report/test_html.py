@@ -12,7 +12,7 @@ import pytest
 
 from sparring.errors import InputError
 from sparring.report.html import rewrite_report, write_report
-from sparring.report.verdict import verdict
+from sparring.report.verdict import exact_verdict, verdict
 
 
 class Page(HTMLParser):
@@ -135,3 +135,16 @@ def test_an_audit_without_curves_shift_and_exclusions(audit: Any, tmp_path: Path
     text = page(write_report(audit, tmp_path)).text
     for sentence in ("nothing was trained", "was not measured", "no claim of completeness", "none was recorded"):
         assert sentence in text
+
+
+def test_the_report_of_an_exact_audit(exact_audit: Any, tmp_path: Path) -> None:
+    exact_audit["victim"] = "<b>uniform</b>"
+    path = write_report(exact_audit, tmp_path)
+    found = page(path)
+    for part in (exact_verdict(exact_audit), "<b>uniform</b>", "verified", "not NashConv", *exact_audit["not_tested"]):
+        assert part in found.text
+    assert not {"script", "link", "b", "video"} & set(found.tags)
+    assert {p.name for p in tmp_path.iterdir()} == {"report.html", "audit.json", "exploitability.svg", "shift.svg"}
+    before = path.read_bytes()
+    path.unlink()
+    assert rewrite_report(tmp_path).read_bytes() == before

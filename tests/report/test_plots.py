@@ -80,3 +80,20 @@ def test_the_module_itself_loads_no_matplotlib() -> None:
     code = "import sys, sparring.report.html, sparring.report.video; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"matplotlib", "jinja2", "av", "PIL", "jax"} & set(loaded)
+
+
+def test_the_figures_of_an_exact_audit(exact_audit: Any) -> None:
+    for draw in (plots.exploitability_figure, plots.exact_shift_figure):
+        svg = draw(exact_audit)
+        assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
+        assert svg == draw(exact_audit)
+    svg = plots.exploitability_figure(exact_audit)
+    for text in ("most robust victim", "first opponent", "openspiel/kuhn_poker", "0.5"):
+        assert text in svg
+
+
+def test_the_figure_of_a_defence_has_the_optimum_and_plain_numbers() -> None:
+    svg = plots.defence_figure({"last": [[0, 0.4], [1, 0.2], [1000, 0.1]]}, 0.05, "Hardening", "a game")
+    for text in ("most robust victim", "last", ">1000<"):
+        assert text in svg
+    assert "mathdefault" not in svg

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sparring.errors import InputError
-from sparring.report.schema import check
+from sparring.report.schema import check, check_exact, is_exact
 
 
 def test_a_complete_audit_passes_unchanged(audit: Any) -> None:
@@ -44,3 +44,31 @@ def test_what_is_wrong_is_named(audit: Any) -> None:
         check({**audit, "budgets": []})
     with pytest.raises(InputError, match=r"curves\[0\] lacks 'points'"):
         check({**audit, "curves": [{"budget": 1, "seed": 0}]})
+
+
+def test_exact_audits_are_a_kind_of_their_own(audit: Any, exact_audit: Any) -> None:
+    assert is_exact(exact_audit) and not is_exact(audit)
+    assert check_exact(exact_audit) is exact_audit
+    with pytest.raises(InputError, match=r"budgets\[0\] lacks"):
+        check(exact_audit | {"curves": []})
+    for key in exact_audit:
+        with pytest.raises(InputError, match=f"the audit lacks '{key}'"):
+            check_exact({name: value for name, value in exact_audit.items() if name != key})
+    first = exact_audit["budgets"][0]
+    for key in first:
+        with pytest.raises(InputError, match=rf"budgets\[0\] lacks '{key}'"):
+            check_exact({**exact_audit, "budgets": [{n: v for n, v in first.items() if n != key}]})
+
+
+def test_an_exact_game_may_have_no_winner(exact_audit: Any) -> None:
+    none = {f"{key}{suffix}": None for key in ("win", "draw", "loss") for suffix in ("", "_ci")}
+    for result in exact_audit["budgets"]:
+        result |= none
+    check_exact(exact_audit)
+    for change, message in (
+        ({"expl": None}, r"budgets\[0\]\.expl: expected a number"),
+        ({"win": 1.5}, r"budgets\[0\]\.win: expected a probability or null, got 1.5"),
+        ({"baselines": {}}, r"budgets\[0\]\.baselines lacks 'benign'"),
+    ):
+        with pytest.raises(InputError, match=message):
+            check_exact({**exact_audit, "budgets": [exact_audit["budgets"][0] | change]})

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sparring.metrics.outcome import newcombe
-from sparring.report.verdict import damage, verdict, worst
+from sparring.report.verdict import damage, exact_verdict, exact_worst, lost, verdict, worst
 
 
 def test_damage_is_the_difference_from_the_benign_opponent(result: Any) -> None:
@@ -48,13 +48,25 @@ def test_an_attack_no_better_than_a_plain_opponent_says_so(audit: Any, rates: An
     assert "But the zero baseline wins 65% [60, 70]: the attack's training added nothing." in text
 
 
-def test_exact_attacks_are_no_lower_bounds(audit: Any, result: Any) -> None:
-    for wins in (252, 190):
-        audit["budgets"] = [result(1.0, wins) | {"oracle": "exact"}]
-        assert "lower bound" not in verdict(audit)
-    assert "exact best responses" in verdict(audit)
-    audit["budgets"].append(result(0.5, 190))
-    assert "lower bound" in verdict(audit)
+def test_an_exact_audit_is_proved(exact_audit: Any) -> None:
+    assert exact_worst(exact_audit)["budget"] == 1.0
+    assert lost(exact_worst(exact_audit)) == pytest.approx(0.54)
+    assert exact_verdict(exact_audit) == (
+        "At budget 1 the attacker brings the victim's value from 0.125 down to -0.415, "
+        "and no attacker can do more: this is exact. "
+        "The most robust victim would still have -0.055; the gap of 0.36 is what hardening can win back. "
+        "The smallest tested budget that costs the victim anything is 0.5."
+    )
+
+
+def test_a_victim_that_no_attack_hurts(exact_audit: Any, exact_result: Any) -> None:
+    exact_audit["budgets"] = [exact_result(0.0, -0.125, -0.5), exact_result(1.0, -0.125 + 1e-12, -0.5)]
+    assert exact_verdict(exact_audit).startswith("No attack at the tested budgets costs the victim anything")
+
+
+def test_a_certificate_that_failed_is_told(exact_audit: Any) -> None:
+    exact_audit["budgets"][0]["verified"] = False
+    assert exact_verdict(exact_audit).endswith("The most robust value could not be verified at budget 0.5.")
 
 
 def test_invalid_matches_are_mentioned(audit: Any) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from sparring.checkpoint import write_atomic
+from sparring.commands import learned_defence
 from sparring.commands.common import OptionalFloat, PolicyLike, Seats, describe, perform
 from sparring.commands.exact import (
     EXACT_ESTIMATE,
@@ -33,13 +34,18 @@ Method = Literal[
     "min-oracle", "two-timescale", "single-timescale", "alternating", "self-play", "fictitious-play", "retrain"
 ]
 Output = Literal["last", "sampled", "best", "averaged"]
-RATIOS = {"two-timescale": 10.0, "alternating": 1.0}  # the attacker's learning rate over the victim's, by default
+Oracle = Literal["exact", "learned"]
+LearnerName = Literal["a2c", "rpg"]
+CHOICES = {"method": Method, "output": Output, "oracle": Oracle, "learner": LearnerName}
+RATIO = 10.0  # two-timescale: the attacker's learning rate over the victim's, by default
+RATES = {"exact": 0.1, "learned": 0.01}  # learning rates of the victim, by default
+ESTIMATES = {"exact": EXACT_ESTIMATE, "learned": "minutes for a few thousand rounds; under 10 MB of disk"}
 POINTS = 200  # of the curve, at most
 
 
 @dataclass(frozen=True)
 class Settings(Seats):
-    """Harden a victim by adversarial training with exact gradients and best responses. Exact games.
+    """Harden a victim by adversarial training, with exact gradients and best responses or by sampling. Exact games.
 
     Example: sparring defend openspiel/kuhn_poker --method min-oracle --budget 0.7
     """
@@ -53,13 +59,20 @@ class Settings(Seats):
     victim: PolicyLike = "uniform"
     """Where the victim starts; from the interior (uniform) gradients reach every action."""
     steps: int = 2000
-    """Updates of the victim."""
-    learning_rate: float = 0.1
-    """Step size of the victim's gradient steps."""
+    """Updates; in sampled form rounds."""
+    oracle: Oracle = "exact"
+    """exact: gradients and best responses by enumeration. learned: networks learn from matches; what they are worth is
+    still exact, and so is the min oracle."""
+    learner: LearnerName = "a2c"
+    """Learned: advantage actor-critic or regret policy gradient, one hidden layer of 128 (section E.3)."""
+    num_games: int = 16
+    """Learned: matches per round."""
+    learning_rate: OptionalFloat = None
+    """Step size of the victim's gradient steps; by default 0.1, and 0.01 of networks."""
     decay: float = 0.0
-    """The step size falls as (t + 1) to the power of minus this: 0.5 is the inverse square root."""
+    """Exact: the step size falls as (t + 1) to the power of minus this: 0.5 is the inverse square root."""
     ratio: OptionalFloat = None
-    """Timescale ratio, the attacker's learning rate over the victim's: 10 in two-timescale, 1 in alternating."""
+    """Of two-timescale: the attacker's learning rate over the victim's, by default 10."""
     output: Output = "best"
     """Which iterate is handed over: the last, one sampled in proportion to its step size, the least exploitable, or the
     average of all."""
@@ -88,26 +101,33 @@ class Prepared(NamedTuple):
 
 
 def prepare(settings: Settings) -> Prepared:
-    for name, value, known in (("method", settings.method, Method), ("output rule", settings.output, Output)):
-        if value not in get_args(known):
-            raise unknown(name, value, get_args(known))
+    for name, known in CHOICES.items():
+        if getattr(settings, name) not in get_args(known):
+            raise unknown(name, getattr(settings, name), get_args(known))
     if settings.steps < 1:
         raise InputError(f"steps: expected at least 1, got {settings.steps}")
     for name in ("learning_rate", "decay"):
-        if not (math.isfinite(value := getattr(settings, name)) and value >= 0):
+        if (value := getattr(settings, name)) is not None and not (math.isfinite(value) and value >= 0):
             raise InputError(f"{name.replace('_', '-')}: expected a number of at least 0, got {value}")
-    if settings.ratio is not None and settings.method not in RATIOS:
+    if settings.ratio is not None and settings.method != "two-timescale":
         raise InputError(f"ratio: {settings.method} has no ratio of learning rates; use --method two-timescale")
     if settings.ratio is not None and not (math.isfinite(settings.ratio) and settings.ratio > 0):
         raise InputError(f"ratio: expected a positive number, got {settings.ratio}")
     game = finite_game(settings.game, "defend")
     arena = contest(game, settings, settings.budget)
+    if settings.oracle == "learned":
+        learned_defence.check(settings, arena)
     return Prepared(arena, table(settings.victim, game, arena.victim))
 
 
 def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
     rows = len(prepared.arena.problem.victim_actions)
-    return {"method": settings.method, "updates": settings.steps, "victim_rows": rows, "estimate": EXACT_ESTIMATE}
+    return {
+        "method": settings.method,
+        "updates": settings.steps,
+        "victim_rows": rows,
+        "estimate": ESTIMATES[settings.oracle],
+    }
 
 
 def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
@@ -116,12 +136,11 @@ def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
     from sparring.exact.robust import robust
     from sparring.report.plots import defence_figure
 
-    arena, start = prepared
-    problem = arena.problem
+    arena, problem = prepared.arena, prepared.arena.problem
     rng = np.random.default_rng(settings.seed)
     points = set(np.unique(np.geomspace(1, settings.steps, POINTS).round()).astype(int).tolist()) | {0}
     curve: dict[str, list[list[float]]] = {"last": [], "best": [], "averaged": []}
-    chosen = start
+    chosen = prepared.nu
     with progress(settings.steps, f"defend, {settings.method}") as advance, interruptible() as stop:
         for t, found in enumerate(islice(outputs(problem, _iterates(settings, prepared), rng), settings.steps + 1)):
             if t in points:
@@ -130,12 +149,12 @@ def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
                     curve[name].append([t, expl])
                 advance(t, note=f"Expl {found.best_expl:.4f}")
             if stop():
-                raise Stopped
+                raise Stopped  # nothing is kept: resumed, it does the same again
             chosen = getattr(found, settings.output)
     optimum = -robust(problem).lower
     best = problem.best_response(chosen)
     title = f"Hardening by {settings.method}"
-    figure = defence_figure(curve, optimum, title, f"{arena.game.id}, budget {problem.budget:g}; exact")
+    figure = defence_figure(curve, optimum, title, f"{arena.game.id}, budget {problem.budget:g}; Expl is exact")
     write_atomic(run.folder / "curve.svg", figure.encode())
     result = {
         **seats_of(settings, arena),
@@ -143,14 +162,13 @@ def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
         "method": settings.method,
         "start": describe(settings.victim),
         "output": settings.output,
-        "oracle": "exact",
-        "start_expl": exploitability(problem, start),
+        "oracle": settings.oracle,
+        "start_expl": curve["last"][0][1],
         "expl": -best.value,
         "robust_expl": optimum,
         "gap": -best.value - optimum,
         "steps": settings.steps,
-        "learning_rate": settings.learning_rate,
-        "decay": settings.decay,
+        "learning_rate": _rate(settings),
         "ratio": _ratio(settings),
         "policy": str(save_victim(run.folder / "victim.json", arena, chosen)),
         "attack": str(save_attacker(run.folder / "attacker.json", arena, best.policy)),
@@ -171,14 +189,16 @@ def text(result: dict[str, Any]) -> str:
 
 
 def _iterates(settings: Settings, prepared: Prepared) -> Iterator[Iterate]:
-    """The method's endless iteration, from the starting victim and a uniform adversarial policy."""
+    """The method's endless iteration; the exact ones start from the given victim and a uniform adversarial policy."""
     from sparring.exact import dynamics
     from sparring.exact.problem import uniform
 
+    rate, ratio = _rate(settings), _ratio(settings)
+    if settings.oracle == "learned":
+        return learned_defence.iterates(settings, prepared.arena, rate, ratio)
     problem, nu = prepared.arena.problem, prepared.nu
     start = dynamics.Iterate(nu, uniform(problem.attacker_actions))
-    eta_nu = dynamics.power(settings.learning_rate, settings.decay)
-    eta_alpha = dynamics.power(_ratio(settings) * settings.learning_rate, settings.decay)
+    eta_nu, eta_alpha = dynamics.power(rate, settings.decay), dynamics.power(ratio * rate, settings.decay)
     match settings.method:
         case "min-oracle":
             return dynamics.min_oracle(problem, start, eta_nu)
@@ -194,5 +214,11 @@ def _iterates(settings: Settings, prepared: Prepared) -> Iterator[Iterate]:
             return dynamics.retrain(problem, dynamics.Iterate(nu, problem.best_response(nu).policy))
 
 
+def _rate(settings: Settings) -> float:
+    return RATES[settings.oracle] if settings.learning_rate is None else settings.learning_rate
+
+
 def _ratio(settings: Settings) -> float:
-    return RATIOS.get(settings.method, 1.0) if settings.ratio is None else settings.ratio
+    if settings.method != "two-timescale":
+        return 1.0
+    return RATIO if settings.ratio is None else settings.ratio

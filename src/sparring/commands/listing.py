@@ -9,13 +9,14 @@ EXACT = ("matrix/", "markov/", "openspiel/")  # families of games that can be en
 
 def listing() -> dict[str, Any]:
     """Games, policies, studies, and the shipped policies with their measured rates, as plain JSON."""
+    from sparring import checkpoint
     from sparring.commands.study import names as studies
     from sparring.games import names as games
-    from sparring.loaders import PLAIN, builtin, formats, native
+    from sparring.loaders import PLAIN, builtin, formats
 
     shipped = {}
     for name in builtin.names():
-        made = native.read(builtin.path(name))[1]["provenance"]
+        made = checkpoint.load(builtin.path(name))[1]["provenance"]
         shipped[f"builtin:{name}"] = {key: made[key] for key in ("game", "steps", "measured") if key in made}
     return {
         "games": list(games()),

@@ -24,6 +24,7 @@ from sparring.exact.problem import Problem
 from sparring.games.tree import Infosets
 from sparring.learners.a2c import A2CConfig, a2c
 from sparring.learners.ppo import PPOConfig, ppo
+from sparring.learners.replicas import Replicas
 from sparring.learners.rpg import RPGConfig, rpg
 from sparring.nets import ActorCritic
 from sparring.policy import ConstantPolicy, MixedPolicy, Policy, RandomPolicy, TabularPolicy, mix
@@ -198,14 +199,19 @@ def exact_oracle(problem: Problem, infosets: Infosets) -> Adversary:
     """The min oracle of Algorithm 1: the exact best response to the table of the victim, whose rows are `infosets`."""
 
     def oracle(victim: Policy) -> Policy:
-        best = problem.best_response(tabulate(victim, infosets)).policy
-        return TabularPolicy(best.astype(np.float32))
+        table = tabulate(victim, infosets)
+        if isinstance(victim, Replicas):
+            return Replicas(TabularPolicy(np.stack([best(own) for own in table])), victim.n)
+        return TabularPolicy(best(table))
+
+    def best(table: np.ndarray) -> np.ndarray:
+        return problem.best_response(table).policy.astype(np.float32)
 
     return oracle
 
 
 def tabulate(policy: Policy, infosets: Infosets) -> np.ndarray:
-    """A policy's action probabilities at every information set (state), float64 [I, A].
+    """A policy's action probabilities at every information set (state), float64 [I, A]; of replicas [n, I, A].
 
     What it gives to columns beyond the legal ones is added to the last legal one, as `SampledTree` plays them.
 
@@ -215,12 +221,14 @@ def tabulate(policy: Policy, infosets: Infosets) -> np.ndarray:
     """
     rows, width = infosets.actions.shape
     played = np.asarray(_probabilities(policy, np.eye(rows, dtype=np.float32)), np.float64)
-    if played.shape != (rows, width):
-        raise InputError(f"policy: expected action probabilities of shape {[rows, width]}, got {list(played.shape)}")
-    table = np.zeros((rows, width))
-    column = np.minimum(np.arange(width), infosets.count[:, None] - 1)
-    np.add.at(table, (np.arange(rows)[:, None], column), played)
-    return table / table.sum(axis=1, keepdims=True)  # float32's sums miss one by about 1e-7
+    if played.shape[-2:] != (rows, width):
+        raise InputError(
+            f"policy: expected action probabilities of shape {[rows, width]}, got {list(played.shape[-2:])}"
+        )
+    legal = np.arange(width) < infosets.count[:, None]
+    table = np.where(legal, played, 0.0)
+    table[..., np.arange(rows), infosets.count - 1] += np.where(legal, 0.0, played).sum(axis=-1)
+    return table / table.sum(axis=-1, keepdims=True)  # float32's sums miss one by about 1e-7
 
 
 @eqx.filter_jit
@@ -234,6 +242,8 @@ def _probabilities(policy: Any, observation: Array) -> Array:
                 )
             logits = policy.forward(policy.normalizer(observation), ((), ()))[0]
             return jax.nn.one_hot(logits.argmax(-1), logits.shape[-1]) if policy.greedy else jax.nn.softmax(logits)
+        case Replicas():
+            return eqx.filter_vmap(lambda own: _probabilities(own, observation))(policy.policies)
         case TabularPolicy():
             return jnp.asarray(policy.probabilities)
         case RandomPolicy(action=Discrete(n)):

@@ -9,7 +9,8 @@ import numpy as np
 
 from sparring.errors import InputError
 from sparring.learners.ppo import PPOConfig, ppo
-from sparring.policy import Policy
+from sparring.nets import ActorCritic
+from sparring.policy import ConstantPolicy, Policy, mix
 from sparring.training import Opponents, Play, Reward, Side, TrainState, train
 from sparring.types import AgentID, Game
 
@@ -21,32 +22,52 @@ class SelfPlayConfig:
     steps_per_round: int = 64  # T
     snapshot_every: int = 25  # rounds
     past: float = 0.5  # probability that a round's opponent is an earlier snapshot, not the policy of the moment
+    passive: float = 0.0  # share of matches in which the opponent takes a constant action instead
     reward: Reward = Reward()
     ppo: PPOConfig = PPOConfig()
 
 
-def self_play(game: Game, config: SelfPlayConfig, seed: int, state: TrainState | None = None) -> Iterator[TrainState]:
+def self_play(
+    game: Game,
+    config: SelfPlayConfig,
+    seed: int,
+    start: ActorCritic | None = None,
+    state: TrainState | None = None,
+) -> Iterator[TrainState]:
     """Train the first seat against itself; yields after every round.
 
     Each round the second seat is played either by the policy of the moment or, with probability `past`, by a snapshot
     drawn uniformly. Snapshots are immutable networks: they do not follow the live weights (DECISIONS 23).
 
+    Args:
+      game: B matches.
+      config: settings.
+      seed: of all randomness.
+      start: weights to start from instead of new ones.
+      state: where to go on.
+
     Raises:
       InputError: the game has not two agents with equal spaces.
     """
-    sides, play = self_play_setup(game, config)
+    sides, play = self_play_setup(game, config, start)
     return train(game, sides, play, seed, config.steps_per_round, state)
 
 
-def self_play_setup(game: Game, config: SelfPlayConfig) -> tuple[dict[AgentID, Side], Play]:
+def self_play_setup(
+    game: Game, config: SelfPlayConfig, start: ActorCritic | None = None
+) -> tuple[dict[AgentID, Side], Play]:
     """The one learning side, and who plays."""
     if len(game.agents) != 2 or game.spaces[game.agents[0]] != game.spaces[game.agents[1]]:
         raise InputError(f"{game.id}: self-play needs two agents with the same observations and actions")
     me, other = game.agents
+    passive = ConstantPolicy(game.spaces[other].action)
 
     def play(opponents: Opponents, rng: np.random.Generator) -> Mapping[AgentID, Policy]:
         current, past = opponents.current[me], opponents.snapshots[me]
         from_the_past = rng.random() < config.past and len(past) > 0
-        return {me: current, other: past[int(rng.integers(len(past)))] if from_the_past else current}
+        faced = past[int(rng.integers(len(past)))] if from_the_past else current
+        if config.passive:
+            faced = mix(faced, passive, config.passive, "episode")
+        return {me: current, other: faced}
 
-    return {me: Side(ppo(config.ppo), config.reward, victim=other, snapshot_every=config.snapshot_every)}, play
+    return {me: Side(ppo(config.ppo, start), config.reward, victim=other, snapshot_every=config.snapshot_every)}, play

@@ -7,7 +7,7 @@ One linear program for a matrix game or a tree, Hoffman-Karp iteration over matr
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from sparring.exact.problem import MarkovProblem, Problem, legal
 from sparring.exact.tree import TreeProblem, behaviour
 
 REFINEMENTS = 3
+TIGHT = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
 
 
 class Solution(NamedTuple):
@@ -160,34 +161,35 @@ def _tree(problem: TreeProblem) -> tuple[np.ndarray, np.ndarray]:
     return behaviour(mine, np.maximum(solution[: mine.size], 0.0)), behaviour(theirs, shares)
 
 
-def _linear_program(gain, matrix, right, free) -> tuple[np.ndarray, np.ndarray]:
-    """Maximise gain z over matrix z = right, where z >= 0 unless free; returns z and its reduced costs.
+def _linear_program(
+    gain: np.ndarray, matrix: Any, right: np.ndarray, free: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Maximise gain z over matrix z = right, where z >= 0 unless free [n]; returns z [n] and its reduced costs [n].
 
     What the solver leaves violated is solved for again, magnified to size one (iterative refinement, Gleixner et al.
     2016): on badly scaled payoffs one solve is off by more than its tolerance (DECISIONS 14).
     """
     from scipy.optimize import linprog
 
-    tolerances = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
     solution, prices, magnified = np.zeros(len(gain)), np.zeros(len(right)), 1.0
     reduced, missing = -gain, right
     for _ in range(REFINEMENTS):
         bounds = np.stack([np.where(free, -np.inf, -magnified * solution), np.full(len(free), np.inf)], axis=1)
-        result = linprog(
-            magnified * reduced,
-            A_eq=matrix,
-            b_eq=magnified * missing,
-            bounds=bounds,
-            method="highs-ds",
-            options=tolerances,
-        )
+        program = (magnified * reduced, None, None, matrix, magnified * missing, bounds, "highs-ds")
+        # Rarely rounding makes the solver give up; it does not without presolve, or with its own tolerances.
+        for options in ({**TIGHT, "presolve": True}, {**TIGHT, "presolve": False}, {}):
+            result = linprog(*program, options=options)
+            if result.x is not None:
+                break
+        if result.x is None and magnified > 1.0:
+            break  # some remainders defeat the solver: what was found stays, and the certificate's gap tells
         if result.x is None:
             raise RuntimeError(f"the linear program was not solved: {result.message}")
         solution = solution + result.x / magnified
         prices = prices + result.eqlin.marginals / magnified
         reduced, missing = -gain - matrix.T @ prices, right - matrix @ solution
-        below = np.concatenate([-solution[~free], -reduced[~free], np.abs(reduced[free]), np.abs(missing)])
-        if (violation := below.max()) < 1e-12:
+        violation = np.concatenate([-solution[~free], -reduced[~free], np.abs(reduced[free]), np.abs(missing)]).max()
+        if violation < 1e-12:
             break
         magnified = 1 / violation
     return solution, reduced

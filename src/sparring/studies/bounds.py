@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Row = Mapping[str, Any]
+_PROPOSITIONS = {"3.1": "value", "3.2": "states"}
+_KINDS = {"paper": ":", "sharp": "-"}  # line styles
 # Of Proposition 3.3, as they are called in the table and by `exact.bounds`.
 DIVERGENCES = {"tv": "total variation", "kl": "KL", "chi2": "chi^2", "hellinger": "squared Hellinger"}
 # A bound counts as violated beyond rounding in the linear solves, and tells nothing about tightness below that.
@@ -32,9 +34,9 @@ SHARES = np.linspace(0, 1, 101)
 class Settings:
     instances: int
     per_cell: int = 20
-    states: int = 8  # at most, as the next two
-    victim_actions: int = 4
-    attacker_actions: int = 4
+    states: int = 8  # from 2 to this
+    victim_actions: int = 4  # from 1
+    attacker_actions: int = 4  # from 2
     horizon: float = 100.0  # 1 / (1 - gamma), its logarithm uniform from 0 to this one's
 
 
@@ -88,7 +90,8 @@ def figure(rows: Sequence[Row]) -> str:
         axes.axvline(1, color=plots.INK, lw=1)
         axes.text(1.1, 50, "violated", rotation=90, va="center")
         axes.set_xscale("log")
-        axes.set_xlim(1e-5, 2)
+        axes.set_xlim(1e-4, 2)
+        axes.set_xticks(ticks := [0.0001, 0.001, 0.01, 0.1, 1], [f"{tick:g}" for tick in ticks])
         axes.set_ylim(0, 102)
         axes.set_yticks(range(0, 101, 25), [f"{tick}%" for tick in range(0, 101, 25)])
         axes.set_xlabel("truth / bound")
@@ -107,14 +110,14 @@ def summary(rows: Sequence[Row]) -> str:
         sum(row[c] == v for row in rows) for c, v in (("adversary", "best response"), ("benign", "part"))
     )
     lines = [
-        f"{len(rows)} instances: in {responses} the adversary is the best response to the victim, in {parts} the benign "
-        "policy leaves actions out.",
+        f"{len(rows)} instances: in {responses} the adversary is the best response to the victim, in {parts} the "
+        "benign policy leaves actions out.",
         "",
         f"Violations: {violated['3.1']} of {2 * len(rows)} comparisons with Proposition 3.1 or its sharp constant, "
         f"{violated['3.2']} of {2 * len(rows)} with Proposition 3.2 or its own, {violated['3.3']} of {compared} with "
         f"Proposition 3.3 (every state, action of the victim and divergence). Not among these: at {pairs - finite} of "
-        f"{pairs} states and actions the adversary leaves the benign policy's support, so that the bounds in KL and chi^2 "
-        "are infinite.",
+        f"{pairs} states and actions the adversary leaves the benign policy's support, so that the bounds in KL and "
+        "chi^2 are infinite.",
         "",
         "| bound | instances | vacuous | truth / bound: median | 95% below | largest |",
         "|---|---|---|---|---|---|",
@@ -128,10 +131,6 @@ def summary(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-_PROPOSITIONS = {"3.1": "value", "3.2": "states"}
-_KINDS = {"paper": ":", "sharp": "-"}
-
-
 class _Line(NamedTuple):
     label: str
     colour: str
@@ -142,9 +141,10 @@ class _Line(NamedTuple):
 
 def _row(cell: Cell, instance: int) -> dict[str, Any]:
     rng = np.random.default_rng(np.random.SeedSequence(cell.seed, spawn_key=(instance,)))
-    # An agent with one action can neither be attacked nor respond: the attacker has two at least.
-    S, A, B = (int(rng.integers(low, high + 1)) for low, high in zip((1, 1, 2), _sizes(cell), strict=True))
-    k, gamma, eps = int(rng.integers(1, S + 1)), 1 - cell.horizon ** -rng.random(), rng.random()
+    # In one state, or with one action of the attacker's, there is nothing to be bounded.
+    S, B = (int(rng.integers(2, most + 1)) for most in (cell.states, cell.attacker_actions))
+    A, k = int(rng.integers(1, cell.victim_actions + 1)), int(rng.integers(1, S + 1))
+    gamma, eps = 1 - cell.horizon ** -rng.random(), rng.random()
     game, benign, nu, alpha = random_game(int(rng.integers(2**63)), S, A, B, gamma, k)
     if part := bool(rng.random() < 0.5):
         kept = rng.random((S, B)) < 0.5
@@ -178,10 +178,6 @@ def _row(cell: Cell, instance: int) -> dict[str, Any]:
     for short, name in DIVERGENCES.items():
         row[f"{short}_true"], row[f"{short}_paper"] = _nearest(*transitions[name])
     return {name: float(f"{x:.9g}") if isinstance(x, float) else x for name, x in row.items()}
-
-
-def _sizes(cell: Cell) -> tuple[int, int, int]:
-    return cell.states, cell.victim_actions, cell.attacker_actions
 
 
 def _violated(true: Any, bound: Any) -> int:

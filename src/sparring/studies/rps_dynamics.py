@@ -131,21 +131,29 @@ def figure(rows: Sequence[Row]) -> str:
     shown = {"expl_worst": "worst iterate", "expl_averaged": "average of iterates"}
 
     def draw(figure: Figure) -> None:
-        panels = figure.subplots(2, 2, sharex=True, sharey=True)
-        for line, (column, label) in zip(panels, shown.items(), strict=True):
-            line[0].set_ylabel(f"Expl, {label}")
-            for axes, schedule in zip(line, EXPONENTS, strict=True):
+        grid = figure.add_gridspec(2, 2)
+        frame = figure.add_subplot(grid[:, :])  # carries what belongs to all panels: title and legend
+        frame.axis("off")
+        for method, style in LINES.items():
+            frame.plot([], [], label=method, **style)
+        for row, (column, label) in enumerate(shown.items()):
+            for place, schedule in enumerate(EXPONENTS):
+                axes = figure.add_subplot(grid[row, place])
                 for method, style in LINES.items():
                     curve = _curve(rows, method, schedule, column)
-                    values = [max(value, FLOOR) for value in curve.values()]
-                    axes.plot(list(curve), values, label=method, **style)
+                    axes.plot(list(curve), [max(value, FLOOR) for value in curve.values()], **style)
                 axes.set_xscale("log")
                 axes.set_yscale("log")
                 axes.set_ylim(FLOOR, 2)
-        for axes, schedule in zip(panels[0], EXPONENTS, strict=True):
-            axes.text(0.02, 0.03, f"{schedule} step", transform=axes.transAxes, weight="bold", va="bottom")
-        for axes in panels[1]:
-            axes.set_xlabel("updates")
+                axes.xaxis.set_major_formatter("{x:g}")
+                axes.xaxis.set_minor_formatter("")
+                axes.yaxis.set_major_formatter("{x:g}")
+                axes.text(0.02, 0.03, f"{schedule} step", transform=axes.transAxes, weight="bold", va="bottom")
+                axes.tick_params(labelleft=place == 0, labelbottom=row == 1)
+                if place == 0:
+                    axes.set_ylabel(f"Expl, {label}")
+                if row == 1:
+                    axes.set_xlabel("updates")
 
     starts = 1 + max(int(row["start"]) for row in rows)
     caption = f"median of {starts} starts; worst: since the point before; 0 is the least"

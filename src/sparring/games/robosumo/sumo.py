@@ -235,7 +235,7 @@ class RoboSumo:
         qpos += noise
         for where in self._slices:
             quaternion = qpos[:, where.qpos.start + 3 : where.qpos.start + 7]
-            quaternion /= np.linalg.norm(quaternion, axis=1, keepdims=True)
+            quaternion /= np.sqrt(np.vecdot(quaternion, quaternion))[:, None]
         self._qpos[ids], self._qvel[ids] = qpos, velocity
         self.batch.forward(ids)
 

@@ -1,0 +1,216 @@
+"""Seats, tables and exact answers of finite games, from the command line's words down to the solvers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import sparring
+from sparring import cli
+from sparring.commands import attack, evaluate
+from sparring.commands.exact import adversarial_table, attacker_rows, contest, finite_game, rates, table
+from sparring.commands.solve import best_response, exploitability, robust_policy
+from sparring.errors import InputError
+from sparring.exact.certificate import verify
+from sparring.games import make
+from sparring.games.finite import finite
+from sparring.loaders import tabular
+from sparring.policy import CallablePolicy, ConstantPolicy, TabularPolicy
+from sparring.types import Discrete, ThreatModel
+
+KUHN, THREE = "openspiel/kuhn_poker", "openspiel/kuhn_poker,players=3"
+SHARED = Path(__file__).parents[2] / "../shared/goldens"
+
+
+@pytest.fixture(autouse=True)
+def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def settings(game: str, **more: Any) -> attack.Settings:
+    return attack.Settings(game=game, victim="uniform", **more)
+
+
+def skewed(rows: Any) -> np.ndarray:
+    """The benign policy "skewed" of the golden numbers: the j-th legal action has weight j + 1."""
+    weight = np.where(np.arange(rows.actions.shape[1]) < rows.count[:, None], np.arange(rows.actions.shape[1]) + 1, 0)
+    return weight / weight.sum(axis=1, keepdims=True)
+
+
+def test_plain_names_mean_legal_actions() -> None:
+    game = finite_game("openspiel/leduc_poker", "test")
+    uniform, first = table("uniform", game, "player0"), table("first", game, "player0")
+    assert set(np.unique(uniform)) == {0.0, 1 / 3, 1 / 2}
+    assert (first[:, 0] == 1).all() and first[:, 1:].sum() == 0
+    np.testing.assert_array_equal(table("random", game, "player0"), uniform)
+
+
+def test_a_policy_may_be_a_table_a_policy_or_an_array() -> None:
+    game = finite_game("matrix/rps", "test")
+    weights = np.array([[0.2, 0.3, 0.5]])
+    np.testing.assert_array_equal(table(weights, game, "row"), weights)
+    np.testing.assert_array_equal(table(TabularPolicy(weights), game, "row"), weights)
+    np.testing.assert_array_equal(table(ConstantPolicy(Discrete(3)), game, "row"), [[1, 0, 0]])
+    with pytest.raises(InputError, match="not their probabilities"):
+        table(CallablePolicy(lambda observation, rng: np.zeros(len(observation), int)), game, "row")
+    with pytest.raises(InputError, match=r"policy .* of row: expected shape \[1, 3\], got \[1, 2\]"):
+        table(np.array([[0.5, 0.5]]), game, "row")
+
+
+def test_a_network_is_asked_at_every_information_set(tmp_path: Path) -> None:
+    from sparring.nets import NetworkConfig, actor_critic
+
+    game = finite_game(KUHN, "test")
+    network = actor_critic(game.spaces["player0"], NetworkConfig(hidden=(8,)), np.zeros(2, np.uint32))
+    found = table(network, game, "player0")
+    assert found.shape == (6, 2) and (found > 0).all()
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=0, atol=1e-15)
+    result = sparring.evaluate(KUHN, victim=network, attacker="first")
+    assert result["victim_return"] == pytest.approx(
+        contest(game, settings(KUHN), 1.0).problem.value(found, table("first", game, "player1"))
+    )
+
+
+def test_a_team_is_a_table_with_rows_of_its_own(tmp_path: Path) -> None:
+    game = finite_game(THREE, "test")
+    arena = contest(game, settings(THREE, budget=0.7), 0.7)
+    rows = attacker_rows(arena)
+    assert len(set(rows.keys)) == len(rows.keys) == len(arena.problem.attacker_actions)
+    best = arena.problem.best_response(table("uniform", game, "player0")).policy
+    tabular.save(tmp_path / "team.json", rows, best)
+    np.testing.assert_array_equal(adversarial_table("tabular:team.json", arena), best)
+    # Each member's own policy is a team's policy too.
+    first = adversarial_table("first", arena)
+    assert (first[:, 0] == 1).all()
+    assert rates(arena, table("uniform", game, "player0"), first)["attacker_return"] > -1
+
+
+def test_the_rest_play_what_they_are_told() -> None:
+    game = finite_game(THREE, "test")
+    nu = table("uniform", game, "player0")
+    values = []
+    for others in ("uniform", "first"):
+        arena = contest(game, settings(THREE, attackers=(2,), others=others), 0.5)
+        assert arena.attackers == ("player2",)
+        values.append(arena.problem.best_response(nu).value)
+    assert values[0] != pytest.approx(values[1])
+
+
+@pytest.mark.parametrize("seat", [0, 1])
+def test_certify_reproduces_the_golden_numbers(seat: int) -> None:
+    """Computed by an independent implementation, each optimum certified by its dual."""
+    if not SHARED.exists():
+        pytest.skip("the golden numbers are not beside this checkout")
+    golden = json.loads((SHARED / "kuhn.json").read_text())
+    game = finite(make(KUHN))
+    assert game is not None
+    victim, attacker = game.agents[seat], game.agents[1 - seat]
+    from sparring.games.finite import infosets
+
+    rows = infosets(game, attacker)
+    benign = {"uniform": "uniform", "skewed": skewed(rows)}
+    for record in golden["expl"]:
+        if record["victim_seat"] == seat:
+            threat = ThreatModel(victim, (attacker,), {attacker: benign[record["benign"]]}, record["eps"])
+            assert exploitability(game, record["victim"], threat) == pytest.approx(record["expl"], abs=1e-8)
+    for record in golden["robust"]:
+        if record["victim_seat"] == seat:
+            threat = ThreatModel(victim, (attacker,), {attacker: benign[record["benign"]]}, record["eps"])
+            certificate = robust_policy(game, threat)
+            assert -certificate.lower == pytest.approx(record["min_expl"], abs=1e-8)
+            assert verify(certificate).verified and certificate.gap < 1e-9
+
+
+def test_certify_prints_what_it_found(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["certify", KUHN, "--victim", "uniform", "--benign", "uniform", "--budget", "0.7", "--out", "run"]
+    assert cli.main([*words, "--exact", "--json"]) == cli.DONE
+    result = json.loads(capsys.readouterr().out)
+    assert result["expl"] == pytest.approx(0.25416667, abs=1e-8)
+    assert result["robust_expl"] == pytest.approx(-0.03888889, abs=1e-8)
+    assert result["gap"] == pytest.approx(result["expl"] - result["robust_expl"])
+    assert result["lower"] <= result["upper"] <= result["lower"] + 1e-9
+    assert result["verified"] is True and result["exact"] is True
+    assert (result["budget"], result["victim_seat"], result["attackers"]) == (0.7, 0, [1])
+    assert [bound["vacuous"] for bound in result["bounds"]] == [True, True]
+    assert all(bound["true"] <= bound["sharp"] + 1e-12 for bound in result["bounds"])
+    # What was written is what was found: the robust victim, and the attack on the given one.
+    again = sparring.certify(KUHN, victim=f"tabular:{result['robust_victim']}", budget=0.7)
+    assert again["expl"] == pytest.approx(result["robust_expl"], abs=1e-12)
+    played = sparring.evaluate(KUHN, victim="uniform", attacker=f"tabular:{result['attack']}", budget=0.7)
+    assert -played["victim_return"] == pytest.approx(result["expl"], abs=1e-12)
+    record = json.loads(Path("run/certificate.json").read_text())
+    assert record["verified"] and record["lower"] == result["lower"]
+    from sparring.commands import certify
+
+    assert "verified in rationals" in certify.text(result | {"bounds": []})
+
+
+def test_python_takes_a_threat() -> None:
+    threat = ThreatModel("row", ("col",), {"col": TabularPolicy(np.full((1, 3), 1 / 3))}, 0.5)
+    assert sparring.exploitability("matrix/rps", "first", threat) == pytest.approx(0.5)
+    found = best_response(make("matrix/rps"), np.array([[1.0, 0, 0]]), threat)
+    assert found.value == pytest.approx(-0.5) and found.policy.tolist() == [[0, 0, 1]]
+    assert -sparring.robust_policy("matrix/rps", threat).lower == pytest.approx(0, abs=1e-12)
+    with pytest.raises(InputError, match="unknown agent of matrix/rps 'raw': did you mean row"):
+        sparring.exploitability("matrix/rps", "first", ThreatModel("raw", ("col",), {"col": "uniform"}, 0.5))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match="can only be simulated"):
+        sparring.exploitability("gymnasium/CartPole-v1", "first", threat)
+
+
+def test_attack_is_the_best_response_and_a_run_s_policy(capsys: pytest.CaptureFixture[str]) -> None:
+    """Kuhn, seat 1, skewed: .3678 is right; the eps = 1 best response mixed afterwards would give .3328."""
+    game = finite(make(KUHN))
+    assert game is not None
+    from sparring.games.finite import infosets
+
+    tabular.save(Path("skewed.json"), infosets(game, "player0"), skewed(infosets(game, "player0")))
+    words = ["attack", KUHN, "--victim", "uniform", "--benign", "tabular:skewed.json", "--victim-seat", "1"]
+    assert cli.main([*words, "--budget", "0.3", "--out", "run", "--json"]) == cli.DONE
+    result = json.loads(capsys.readouterr().out)
+    assert result["expl"] == pytest.approx(0.36777777777777787, abs=1e-12)
+    assert result["oracle"] == "exact" and result["victim_return"] == pytest.approx(-result["expl"])
+    assert result["baseline"]["budget"] == 0
+    assert "This is exact" in attack.text(result)
+    again = ["evaluate", KUHN, "--victim", "uniform", "--attacker", "run:run", "--benign", "tabular:skewed.json"]
+    assert cli.main([*again, "--victim-seat", "1", "--budget", "0.3", "--json"]) == cli.DONE
+    assert json.loads(capsys.readouterr().out)["victim_return"] == pytest.approx(result["victim_return"], abs=1e-12)
+
+
+def test_evaluate_is_exact_and_matches_agree_with_it() -> None:
+    given = {"victim": "uniform", "attacker": "first", "budget": 0.6}
+    exact = sparring.evaluate(KUHN, **given)
+    assert exact["oracle"] == "exact" and exact["episodes"] == 0 and exact["win_ci"] == [exact["win"]] * 2
+    assert exact["win"] + exact["draw"] + exact["loss"] == pytest.approx(1)
+    assert "exact: win" in evaluate.text(exact)
+    sampled = sparring.evaluate(KUHN, **given, oracle="sampled", episodes=1000)
+    assert sampled["oracle"] == "sampled" and sampled["episodes"] == 1000
+    # Five standard errors of 1000 matches, whose returns lie in [-2, 2].
+    assert sampled["win"] == pytest.approx(exact["win"], abs=5 * 0.5 / 1000**0.5)
+    assert sampled["victim_return"] == pytest.approx(exact["victim_return"], abs=5 * 2 / 1000**0.5)
+    assert sampled["mean_length"] == pytest.approx(exact["mean_length"], abs=0.2)
+
+
+def test_a_markov_game_from_a_file_has_values_but_no_winner(capsys: pytest.CaptureFixture[str]) -> None:
+    from sparring.games.markov import random_game, save
+
+    save("game.npz", random_game(1, 3, 2, 2, 0.9, 2).game)
+    words = ["evaluate", "markov/game.npz", "--victim", "uniform", "--attacker", "first", "--victim-seat", "1"]
+    assert cli.main(words) == cli.DONE
+    assert "no winner" in capsys.readouterr().out
+    assert cli.main([*words, "--json"]) == cli.DONE
+    result = json.loads(capsys.readouterr().out)
+    assert result["win"] is result["win_ci"] is result["mean_length"] is None
+    assert result["victim_return"] < 0  # rewards in [0, 1] are the first agent's
+
+
+def test_what_is_learned_is_compared_with_the_exact_optimum() -> None:
+    words = {"steps": 256, "num_games": 8, "steps_per_round": 8, "episodes": 4}
+    result = sparring.attack("matrix/rps", victim="first", oracle="learned", **words)
+    assert result["oracle"] == "learned (lower bound)"
+    assert result["exact"]["best_response_value"] == pytest.approx(-1)
+    assert -1 <= result["exact"]["value"] <= 1
+    assert "a best response reaches -1.000000" in attack.text(result)
