@@ -13,14 +13,12 @@ import sparring
 from sparring import cli
 from sparring.commands import attack, evaluate
 from sparring.commands.exact import adversarial_table, attacker_rows, contest, finite_game, rates, table
-from sparring.commands.solve import best_response, exploitability, robust_policy
 from sparring.errors import InputError
-from sparring.exact.certificate import verify
 from sparring.games import make
 from sparring.games.finite import finite
 from sparring.loaders import tabular
 from sparring.policy import CallablePolicy, ConstantPolicy, TabularPolicy
-from sparring.types import Discrete, ThreatModel
+from sparring.types import Discrete
 
 KUHN, THREE = "openspiel/kuhn_poker", "openspiel/kuhn_poker,players=3"
 SHARED = Path(__file__).parents[2] / "../shared/goldens"
@@ -98,67 +96,6 @@ def test_the_rest_play_what_they_are_told() -> None:
         assert arena.attackers == ("player2",)
         values.append(arena.problem.best_response(nu).value)
     assert values[0] != pytest.approx(values[1])
-
-
-@pytest.mark.parametrize("seat", [0, 1])
-def test_certify_reproduces_the_golden_numbers(seat: int) -> None:
-    """Computed by an independent implementation, each optimum certified by its dual."""
-    if not SHARED.exists():
-        pytest.skip("the golden numbers are not beside this checkout")
-    golden = json.loads((SHARED / "kuhn.json").read_text())
-    game = finite(make(KUHN))
-    assert game is not None
-    victim, attacker = game.agents[seat], game.agents[1 - seat]
-    from sparring.games.finite import infosets
-
-    rows = infosets(game, attacker)
-    benign = {"uniform": "uniform", "skewed": skewed(rows)}
-    for record in golden["expl"]:
-        if record["victim_seat"] == seat:
-            threat = ThreatModel(victim, (attacker,), {attacker: benign[record["benign"]]}, record["eps"])
-            assert exploitability(game, record["victim"], threat) == pytest.approx(record["expl"], abs=1e-8)
-    for record in golden["robust"]:
-        if record["victim_seat"] == seat:
-            threat = ThreatModel(victim, (attacker,), {attacker: benign[record["benign"]]}, record["eps"])
-            certificate = robust_policy(game, threat)
-            assert -certificate.lower == pytest.approx(record["min_expl"], abs=1e-8)
-            assert verify(certificate).verified and certificate.gap < 1e-9
-
-
-def test_certify_prints_what_it_found(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["certify", KUHN, "--victim", "uniform", "--benign", "uniform", "--budget", "0.7", "--out", "run"]
-    assert cli.main([*words, "--exact", "--json"]) == cli.DONE
-    result = json.loads(capsys.readouterr().out)
-    assert result["expl"] == pytest.approx(0.25416667, abs=1e-8)
-    assert result["robust_expl"] == pytest.approx(-0.03888889, abs=1e-8)
-    assert result["gap"] == pytest.approx(result["expl"] - result["robust_expl"])
-    assert result["lower"] <= result["upper"] <= result["lower"] + 1e-9
-    assert result["verified"] is True and result["exact"] is True
-    assert (result["budget"], result["victim_seat"], result["attackers"]) == (0.7, 0, [1])
-    assert [bound["vacuous"] for bound in result["bounds"]] == [True, True]
-    assert all(bound["true"] <= bound["sharp"] + 1e-12 for bound in result["bounds"])
-    # What was written is what was found: the robust victim, and the attack on the given one.
-    again = sparring.certify(KUHN, victim=f"tabular:{result['robust_victim']}", budget=0.7)
-    assert again["expl"] == pytest.approx(result["robust_expl"], abs=1e-12)
-    played = sparring.evaluate(KUHN, victim="uniform", attacker=f"tabular:{result['attack']}", budget=0.7)
-    assert -played["victim_return"] == pytest.approx(result["expl"], abs=1e-12)
-    record = json.loads(Path("run/certificate.json").read_text())
-    assert record["verified"] and record["lower"] == result["lower"]
-    from sparring.commands import certify
-
-    assert "verified in rationals" in certify.text(result | {"bounds": []})
-
-
-def test_python_takes_a_threat() -> None:
-    threat = ThreatModel("row", ("col",), {"col": TabularPolicy(np.full((1, 3), 1 / 3))}, 0.5)
-    assert sparring.exploitability("matrix/rps", "first", threat) == pytest.approx(0.5)
-    found = best_response(make("matrix/rps"), np.array([[1.0, 0, 0]]), threat)
-    assert found.value == pytest.approx(-0.5) and found.policy.tolist() == [[0, 0, 1]]
-    assert -sparring.robust_policy("matrix/rps", threat).lower == pytest.approx(0, abs=1e-12)
-    with pytest.raises(InputError, match="unknown agent of matrix/rps 'raw': did you mean row"):
-        sparring.exploitability("matrix/rps", "first", ThreatModel("raw", ("col",), {"col": "uniform"}, 0.5))  # pyright: ignore[reportArgumentType]
-    with pytest.raises(InputError, match="can only be simulated"):
-        sparring.exploitability("gymnasium/CartPole-v1", "first", threat)
 
 
 def test_attack_is_the_best_response_and_a_run_s_policy(capsys: pytest.CaptureFixture[str]) -> None:

@@ -117,11 +117,12 @@ def _record(bound: Bound) -> dict[str, Any]:
 def text(result: dict[str, Any]) -> str:
     how = "in rationals" if result["exact"] else "by another route"
     verdict = f"verified {how}" if result["verified"] else f"NOT verified {how}: trust neither number"
+    interval = f"[{_digits(result['lower'], 9)}, {_digits(result['upper'], 9)}]"
     lines = [
-        f"budget {result['budget']:g}: the victim's exploitability is {result['expl']:.6f} "
-        f"(its value falls to {-result['expl']:.6f})",
-        f"the most robust victim's is {result['robust_expl']:.6f}: the gap is {result['gap']:.6f}",
-        f"the best value that any victim can be sure of lies in [{result['lower']:.9f}, {result['upper']:.9f}]",
+        f"budget {result['budget']:g}: the victim's exploitability is {_digits(result['expl'])} "
+        f"(its value falls to {_digits(-result['expl'])})",
+        f"the most robust victim's is {_digits(result['robust_expl'])}: the gap is {_digits(result['gap'])}",
+        f"the best value that any victim can be sure of lies in {interval}",
         f"both exploitabilities and this interval: {verdict}",
         "",
         "bounds on what an attack can change: true, sharp, as in the paper",
@@ -131,3 +132,7 @@ def text(result: dict[str, Any]) -> str:
         numbers = ", ".join("none" if bound[key] is None else f"{bound[key]:.4g}" for key in ("true", "sharp", "paper"))
         lines.append(f"  {bound['name']}: {numbers}{vacuous}")
     return "\n".join([*lines, "", result["run"]])
+
+
+def _digits(value: float, digits: int = 6) -> str:
+    return f"{round(value, digits) + 0.0:.{digits}f}"  # the sum makes -0.0 a 0.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from sparring.console import Stopped
 from sparring.errors import InputError
 from sparring.policy import CallablePolicy, Policy, mix
 from sparring.runs import Run, read_config
-from sparring.types import AgentID, Control, Game, VectorGame
+from sparring.types import AgentID, Control, VectorGame
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -288,19 +287,6 @@ def slots(episodes: int) -> int:
     if episodes < 1:
         raise InputError(f"episodes: expected at least 1, got {episodes}")
     return min(episodes, SLOTS)
-
-
-def steps_per_second(pairing: Matchup, game: Game | None = None) -> float:
-    """Measured on a few steps of the pairing (in `game`, if given), policies included; of all matches together."""
-    from sparring.rollout import rollout
-
-    game, executed = game or pairing.game, mix(pairing.benign, pairing.benign, 0.5)
-    policies = {pairing.victim_agent: pairing.victim, pairing.attacker_agent: executed}
-    rng = np.random.default_rng(0)
-    _, state = rollout(game, policies, 4, rng)
-    begun = time.perf_counter()
-    rollout(game, policies, 32, rng, state)
-    return 32 * game.num_games / (time.perf_counter() - begun)
 
 
 def duration(seconds: float) -> str:

@@ -20,7 +20,6 @@ from sparring.commands.common import (
     policy,
     result_of,
     slots,
-    steps_per_second,
 )
 from sparring.commands.exact import (
     EXACT_ESTIMATE,
@@ -34,6 +33,7 @@ from sparring.commands.exact import (
     solvable,
     table,
 )
+from sparring.commands.learned import steps_per_second
 from sparring.policy import Policy
 from sparring.runs import Run, write_json
 from sparring.types import Control, check_budget

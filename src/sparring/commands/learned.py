@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
 import numpy as np
 import tyro
 
-from sparring.commands.common import Matchup, OptionalFloat, OptionalInt, Seats, steps_per_second
+from sparring.commands.common import Matchup, OptionalFloat, OptionalInt, Seats
 from sparring.errors import InputError, unknown
-from sparring.policy import Policy
+from sparring.policy import Policy, mix
 from sparring.runs import Run
 from sparring.types import Control, Game, ThreatModel
 
@@ -128,6 +129,19 @@ def training_speed(settings: Training, pairing: Matchup) -> float:
     """Steps per second of training, of all matches together: rollouts as measured, and 30% more for the updates."""
     config = attack_config(settings, _training_id(settings, pairing), _has_weights(pairing.benign))
     return steps_per_second(pairing, _training_game(settings, pairing, config.num_games)) / 1.3
+
+
+def steps_per_second(pairing: Matchup, game: Game | None = None) -> float:
+    """Measured on a few steps of the pairing (in `game`, if given), policies included; of all matches together."""
+    from sparring.rollout import rollout
+
+    game, executed = game or pairing.game, mix(pairing.benign, pairing.benign, 0.5)
+    policies = {pairing.victim_agent: pairing.victim, pairing.attacker_agent: executed}
+    rng = np.random.default_rng(0)
+    _, state = rollout(game, policies, 4, rng)
+    begun = time.perf_counter()
+    rollout(game, policies, 32, rng, state)
+    return 32 * game.num_games / (time.perf_counter() - begun)
 
 
 def train_attacker(

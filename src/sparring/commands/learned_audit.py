@@ -23,13 +23,13 @@ from sparring.commands.common import (
     policy,
     result_of,
     slots,
-    steps_per_second,
 )
 from sparring.commands.exact import solvable
 from sparring.commands.learned import (
     PRESETS,
     check_training,
     curve,
+    steps_per_second,
     train_attacker,
     training_speed,
     training_steps,

@@ -20,7 +20,8 @@ def exploitability(game: Game | str, victim: Any, threat: ThreatModel) -> float:
     Args:
       game: a finite game, or its id.
       victim: a policy's name, a `Policy`, or action probabilities float64 [I, A].
-      threat: who attacks, through whom and with what budget; whoever is not in it plays uniformly.
+      threat: who attacks, through whom and with what budget; its benign policies may be names or probabilities, too.
+        Whoever is not in it plays uniformly.
 
     Raises:
       InputError: a game that can only be simulated, or policies that do not fit it.

@@ -23,7 +23,6 @@ import numpy as np
 from sparring.errors import InputError
 from sparring.exact.problem import Problem
 from sparring.exact.simplex import project
-from sparring.exact.tree import TreeProblem, behaviour, plan
 
 Schedule = Callable[[int], float]
 
@@ -128,7 +127,7 @@ def fictitious_play(problem: Problem, start: Iterate) -> Iterator[Iterate]:
         weights = np.array([t + 1.0, 1.0])
         responses = problem.victim_response(alpha).policy, problem.best_response(nu).policy
         nu = problem.average([nu, responses[0]], weights)
-        alpha = _average_attacker(problem, alpha, responses[1], weights)
+        alpha = problem.average_attacker([alpha, responses[1]], weights)
         t += 1
 
 
@@ -204,14 +203,3 @@ def _softmax_step(policy: np.ndarray, eta: float, direction: np.ndarray, tau: fl
     ascent = policy * (ascent - (policy * ascent).sum(axis=1, keepdims=True))
     weight = policy * np.exp(eta * (ascent - ascent.max(axis=1, keepdims=True)))
     return weight / weight.sum(axis=1, keepdims=True)
-
-
-def _average_attacker(problem: Problem, alpha: np.ndarray, other: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The adversarial policy that is one or the other for a whole match: `Problem.average` for the attacker."""
-    if not isinstance(problem, TreeProblem) or problem.budget == 0:
-        return np.average([alpha, other], axis=0, weights=weights)
-    own = problem.attacker_sequences
-    plans = [plan(own, problem.played(policy)) for policy in (alpha, other)]
-    played = behaviour(own, np.average(plans, axis=0, weights=weights))
-    # Averages keep to the budget wherever they lead; the projection settles rounding and rows that nothing leads to.
-    return project((played - (1 - problem.budget) * problem.benign) / problem.budget, own.count)

@@ -1,7 +1,8 @@
 """Two-player discounted Markov games solved exactly: values, visitation, gradients and best responses.
 
 The victim nu [S, A] maximises, the attacker alpha [S, B] minimises the victim's value. Arrays of a game are those of
-`sparring.games.markov.MarkovGame`: P [S, A, B, S], r [S, A, B], rho [S], gamma.
+`sparring.games.markov.MarkovGame`: P [S, A, B, S], r [S, A, B], rho [S], gamma. Policies are not checked here, because
+dynamics call these functions thousands of times: `sparring.exact.problem.checked` does it once.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from sparring.exact.simplex import distributions, lowest_minimiser, mixed
-from sparring.types import check_budget
+from sparring.exact.simplex import lowest_minimiser
 
 if TYPE_CHECKING:
     from sparring.games.markov import MarkovGame
@@ -23,53 +23,30 @@ class BestResponse(NamedTuple):
 
 
 def value(game: MarkovGame, nu: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """V_s(nu, alpha) of section 2, float64 [S]; `alpha` is what the attacker's agent plays in the end.
-
-    Raises:
-      InputError: policies that do not fit the game.
-    """
-    nu, alpha = _victim(game, nu), _attacker(game, alpha)
+    """V_s(nu, alpha) of section 2, float64 [S]; `alpha` is what the attacker's agent plays in the end."""
     return _solve(game, *_attacker_view(game, nu), alpha)
 
 
 def expected_value(game: MarkovGame, nu: np.ndarray, alpha: np.ndarray) -> float:
-    """V_rho(nu, alpha) of section 2: the mean of `value` over the start distribution.
-
-    Raises:
-      InputError: policies that do not fit the game.
-    """
+    """V_rho(nu, alpha) of section 2: the mean of `value` over the start distribution."""
     return float(game.rho @ value(game, nu, alpha))
 
 
 def visitation(game: MarkovGame, nu: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Def. 2.1: the discounted state visitation d_rho, float64 [S], which sums to one.
-
-    Raises:
-      InputError: policies that do not fit the game.
-    """
-    nu, alpha = _victim(game, nu), _attacker(game, alpha)
-    chain = np.einsum("sa,sb,sabt->st", nu, alpha, game.P)
-    return (1 - game.gamma) * np.linalg.solve(np.eye(len(game.rho)) - game.gamma * chain.T, game.rho)
+    """Def. 2.1: the discounted state visitation d_rho, float64 [S], which sums to one."""
+    _, transition = _attacker_view(game, nu)
+    return _visitation(game, _row_wise(alpha, transition))
 
 
 def q_victim(game: MarkovGame, nu: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Q(s, a), float64 [S, A]: the victim plays a once, then nu; the other agent always alpha.
-
-    Raises:
-      InputError: policies that do not fit the game.
-    """
-    onwards = game.r + game.gamma * game.P @ value(game, nu, alpha)
-    return np.einsum("sab,sb->sa", onwards, _attacker(game, alpha))
+    """Q(s, a), float64 [S, A]: the victim plays a once, then nu; the other agent always alpha."""
+    return _victim_values(game, alpha, value(game, nu, alpha))
 
 
 def q_attacker(game: MarkovGame, nu: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Q(s, b), float64 [S, B], still the victim's value: the attacker plays b once, then alpha.
-
-    Raises:
-      InputError: policies that do not fit the game.
-    """
-    onwards = game.r + game.gamma * game.P @ value(game, nu, alpha)
-    return np.einsum("sab,sa->sb", onwards, _victim(game, nu))
+    """Q(s, b), float64 [S, B], still the victim's value: the attacker plays b once, then alpha."""
+    reward, transition = _attacker_view(game, nu)
+    return reward + game.gamma * transition @ _solve(game, reward, transition, alpha)
 
 
 def gradient(
@@ -88,13 +65,13 @@ def gradient(
 
     Returns:
       The gradients in nu [S, A] and in alpha [S, B].
-
-    Raises:
-      InputError: policies that do not fit the game, or a budget outside [0, 1].
     """
-    played = mixed(_attacker(game, benign, "benign policy"), alpha, eps)
-    weight = visitation(game, nu, played)[:, None] / (1 - game.gamma)
-    return weight * q_victim(game, nu, played), eps * weight * q_attacker(game, nu, played)
+    played = (1 - eps) * benign + eps * alpha
+    reward, transition = _attacker_view(game, nu)
+    values = _solve(game, reward, transition, played)
+    weight = _visitation(game, _row_wise(played, transition))[:, None] / (1 - game.gamma)
+    of_attacker = reward + game.gamma * transition @ values
+    return weight * _victim_values(game, played, values), eps * weight * of_attacker
 
 
 def best_response(game: MarkovGame, nu: np.ndarray, benign: np.ndarray, eps: float) -> BestResponse:
@@ -108,15 +85,10 @@ def best_response(game: MarkovGame, nu: np.ndarray, benign: np.ndarray, eps: flo
       nu: the victim's policy [S, A].
       benign: the attacker's agent's own policy [S, B].
       eps: the attack budget.
-
-    Raises:
-      InputError: policies that do not fit the game, or a budget outside [0, 1].
     """
-    eps = check_budget(eps)
-    nu, benign = _victim(game, nu), _attacker(game, benign, "benign policy")
     reward, transition = _attacker_view(game, nu)
-    reward = (1 - eps) * np.einsum("sb,sb->s", benign, reward)[:, None] + eps * reward
-    transition = (1 - eps) * np.einsum("sb,sbt->st", benign, transition)[:, None] + eps * transition
+    reward = (1 - eps) * (benign * reward).sum(axis=1, keepdims=True) + eps * reward
+    transition = (1 - eps) * _row_wise(benign, transition)[:, None] + eps * transition
     return _minimiser(game, reward, transition)
 
 
@@ -125,55 +97,54 @@ def victim_response(game: MarkovGame, alpha: np.ndarray) -> BestResponse:
 
     Returns:
       The policy [S, A], deterministic, ties to the lowest index (DECISIONS 7), and its value.
-
-    Raises:
-      InputError: a policy that does not fit the game.
     """
-    alpha = _attacker(game, alpha)
-    reward, transition = np.einsum("sab,sb->sa", game.r, alpha), np.einsum("sabt,sb->sat", game.P, alpha)
-    policy, value = _minimiser(game, -reward, transition)
-    return BestResponse(policy, -value)
-
-
-def exploitability(game: MarkovGame, nu: np.ndarray, benign: np.ndarray, eps: float) -> float:
-    """Def. 4.1: minus the worst-case value of `nu` under the budget (one-sided, not NashConv: DECISIONS 4).
-
-    Raises:
-      InputError: as `best_response`.
-    """
-    return -best_response(game, nu, benign, eps).value
+    reward, transition = (game.r @ alpha[..., None])[..., 0], _row_wise(alpha[:, None], game.P)
+    policy, least = _minimiser(game, -reward, transition)
+    return BestResponse(policy, -least)
 
 
 def _attacker_view(game: MarkovGame, nu: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The Markov decision process that a fixed victim leaves to the attacker: r [S, B] and P [S, B, S]."""
-    return np.einsum("sab,sa->sb", game.r, nu), np.einsum("sabt,sa->sbt", game.P, nu)
+    states, actions, others = game.r.shape
+    return _row_wise(nu, game.r), _row_wise(nu, game.P.reshape(states, actions, -1)).reshape(states, others, states)
+
+
+def _victim_values(game: MarkovGame, alpha: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Q [S, A] of the victim's actions against `alpha`, when `values` [S] are what follows."""
+    return ((game.r + game.gamma * game.P @ values) @ alpha[..., None])[..., 0]
+
+
+def _row_wise(policy: np.ndarray, array: np.ndarray) -> np.ndarray:
+    """Sum over actions of policy [..., A] times array [..., A, n]: [..., n]."""
+    return (policy[..., None, :] @ array)[..., 0, :]
 
 
 def _solve(game: MarkovGame, reward: np.ndarray, transition: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """The value [S] of `alpha` [S, B] in the decision process reward [S, B], transition [S, B, S]."""
-    chain = np.einsum("sb,sbt->st", alpha, transition)
-    return np.linalg.solve(np.eye(len(chain)) - game.gamma * chain, np.einsum("sb,sb->s", alpha, reward))
+    return _discounted(game, _row_wise(alpha, transition), (alpha * reward).sum(axis=1))
+
+
+def _visitation(game: MarkovGame, chain: np.ndarray) -> np.ndarray:
+    return (1 - game.gamma) * _discounted(game, chain.T, game.rho)
+
+
+def _discounted(game: MarkovGame, chain: np.ndarray, earned: np.ndarray) -> np.ndarray:
+    """The sum over t of (gamma * chain)^t applied to `earned`, [S]."""
+    return np.linalg.solve(np.eye(len(chain)) - game.gamma * chain, earned)
 
 
 def _minimiser(game: MarkovGame, reward: np.ndarray, transition: np.ndarray) -> BestResponse:
     """The policy of least value in the decision process reward [S, B], transition [S, B, S], by policy iteration."""
-    deterministic = np.eye(reward.shape[1])
-    states = np.arange(len(reward))
-    chosen = np.zeros(len(reward), int)
+    states, chosen = np.arange(len(reward)), reward.argmin(axis=1)
+    values = np.full(len(reward), np.inf)
     while True:
-        values = _solve(game, reward, transition, deterministic[chosen])
-        costs = reward + game.gamma * transition @ values
-        # The linear solve is off by about this much: a smaller gain is none, and accepting it could go on for ever.
-        tolerance = 64 * np.finfo(np.float64).eps * np.abs(costs).max() / (1 - game.gamma)
-        better = costs.min(axis=1) < costs[states, chosen] - tolerance
-        if not better.any():
-            return BestResponse(deterministic[lowest_minimiser(costs, tolerance)], float(game.rho @ values))
-        chosen = np.where(better, costs.argmin(axis=1), chosen)
-
-
-def _victim(game: MarkovGame, nu: np.ndarray) -> np.ndarray:
-    return distributions(nu, game.r.shape[:2], "victim's policy")
-
-
-def _attacker(game: MarkovGame, alpha: np.ndarray, what: str = "attacker's policy") -> np.ndarray:
-    return distributions(alpha, (game.r.shape[0], game.r.shape[2]), what)
+        found = _discounted(game, transition[states, chosen], reward[states, chosen])
+        # Each improvement lowers every value, until rounding is all that changes.
+        if found.sum() >= values.sum():
+            break
+        values = found
+        chosen = (reward + game.gamma * transition @ values).argmin(axis=1)
+    costs = reward + game.gamma * transition @ values
+    tolerance = 64 * np.finfo(np.float64).eps * np.abs(costs).max()
+    policy = np.eye(reward.shape[1])[lowest_minimiser(costs, tolerance)]
+    return BestResponse(policy, float(game.rho @ values))

@@ -71,6 +71,10 @@ class Problem(Protocol):
         """
         ...
 
+    def average_attacker(self, policies: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
+        """The same for adversarial policies, before mixing."""
+        ...
+
 
 def exploitability(problem: Problem, nu: np.ndarray) -> float:
     """Def. 4.1: minus the worst-case value of `nu` under the budget (one-sided, not NashConv: DECISIONS 4)."""
@@ -151,4 +155,7 @@ class MarkovProblem:
         return markov.gradient(self.game, nu, alpha, self.benign, self.budget)
 
     def average(self, policies: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
+        return np.average(policies, axis=0, weights=weights)
+
+    def average_attacker(self, policies: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
         return np.average(policies, axis=0, weights=weights)

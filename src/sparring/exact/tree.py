@@ -16,6 +16,7 @@ from numba import njit
 
 from sparring.errors import InputError, unknown
 from sparring.exact.problem import Response, fitting, uniform
+from sparring.exact.simplex import project
 from sparring.types import check_budget
 
 if TYPE_CHECKING:
@@ -152,12 +153,17 @@ class TreeProblem:
         return of_victim, of_attacker
 
     def average(self, policies: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
-        weights = np.asarray(weights, np.float64) / np.sum(weights)
         own = self.victim_sequences
-        mean = np.zeros(own.size)
-        for policy, weight in zip(policies, weights, strict=True):
-            mean += weight * plan(own, policy)
-        return behaviour(own, mean)
+        return behaviour(own, np.average([plan(own, policy) for policy in policies], axis=0, weights=weights))
+
+    def average_attacker(self, policies: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
+        if self.budget == 0:
+            return np.average(policies, axis=0, weights=weights)
+        own = self.attacker_sequences
+        plans = [plan(own, self.played(policy)) for policy in policies]
+        played = behaviour(own, np.average(plans, axis=0, weights=weights))
+        # Averages keep to the budget wherever they lead; the projection settles rounding and rows that are not reached.
+        return project((played - (1 - self.budget) * self.benign) / self.budget, own.count)
 
 
 def tree_problem(
