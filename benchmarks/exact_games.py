@@ -2,7 +2,8 @@
 
 compile   one traversal of OpenSpiel's game into arrays, on one core
 sampling  `rollout` with uniform tabular policies, on all cores: complete games and decisions a second
-robust    the most robust victim and its certificate (see `exact_solvers`)
+expl      exploitability, beside OpenSpiel's best responses; iteration: Algorithm 1; growth: with the game's size
+robust    the most robust victim and its certificate (these four: see `exact_solvers`)
 
 Each figure is the best of several turns, since disturbance from outside only slows. What JAX and numba compile once is
 not counted.
@@ -113,7 +114,10 @@ class Section(NamedTuple):
 SECTIONS = {
     "compile": Section(compile_games, report_compilation),
     "sampling": Section(sample_games, report_sampling),
-    "robust": Section(exact_solvers.robust_victims, exact_solvers.report),
+    "expl": Section(exact_solvers.exploitabilities, exact_solvers.report_exploitabilities),
+    "iteration": Section(exact_solvers.iterations, exact_solvers.report_iterations),
+    "growth": Section(exact_solvers.growth, exact_solvers.report_growth),
+    "robust": Section(exact_solvers.robust_victims, exact_solvers.report_robust),
 }
 
 

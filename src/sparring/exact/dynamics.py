@@ -84,7 +84,7 @@ def min_oracle(problem: Problem, start: Iterate, eta: Schedule) -> Iterator[Iter
     while True:
         yield Iterate(nu, alpha, t, eta(t))
         alpha = problem.best_response(nu).policy
-        nu = project(nu + eta(t) * problem.gradient(nu, alpha)[0], actions)
+        nu = project(nu + eta(t) * problem.victim_gradient(nu, alpha), actions)
         t += 1
 
 

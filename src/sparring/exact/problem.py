@@ -64,6 +64,10 @@ class Problem(Protocol):
         """Gradients of J_eps in nu and in alpha, the latter with the factor eps (Lemma D.1, DECISIONS 13)."""
         ...
 
+    def victim_gradient(self, nu: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+        """The first of the two alone, all that Algorithm 1 needs."""
+        ...
+
     def average(self, policies: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
         """The victim's policy that plays each of `policies` with a probability proportional to its weight.
 
@@ -153,6 +157,9 @@ class MarkovProblem:
 
     def gradient(self, nu: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return markov.gradient(self.game, nu, alpha, self.benign, self.budget)
+
+    def victim_gradient(self, nu: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+        return self.gradient(nu, alpha)[0]
 
     def average(self, policies: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
         return np.average(policies, axis=0, weights=weights)

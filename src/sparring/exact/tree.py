@@ -141,16 +141,21 @@ class TreeProblem:
         The true gradient weighs an information set with its agent's own reach (of the mixed policy, DECISIONS 13); the
         counterfactual one does not, and converges where the true one freezes (DECISIONS 9).
         """
-        mine, theirs, pairs = self.victim_sequences, self.attacker_sequences, self.payoffs
-        played = self.played(alpha)
-        x, y = plan(mine, nu), plan(theirs, played)
-        of_victim = _action_values(mine.parent, mine.count, nu, pairs.victim, pairs.attacker, pairs.value, y)
+        played, pairs, theirs = self.played(alpha), self.payoffs, self.attacker_sequences
+        x = plan(self.victim_sequences, nu)
         of_attacker = _action_values(theirs.parent, theirs.count, played, pairs.attacker, pairs.victim, pairs.value, x)
         of_attacker *= self.budget
         if self.direction == "true":
-            of_victim *= x[mine.parent][:, None]
-            of_attacker *= y[theirs.parent][:, None]
-        return of_victim, of_attacker
+            of_attacker *= plan(theirs, played)[theirs.parent][:, None]
+        return self.victim_gradient(nu, alpha), of_attacker
+
+    def victim_gradient(self, nu: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+        pairs, mine = self.payoffs, self.victim_sequences
+        y = plan(self.attacker_sequences, self.played(alpha))
+        of_victim = _action_values(mine.parent, mine.count, nu, pairs.victim, pairs.attacker, pairs.value, y)
+        if self.direction == "true":
+            of_victim *= plan(mine, nu)[mine.parent][:, None]
+        return of_victim
 
     def average(self, policies: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
         own = self.victim_sequences
