@@ -15,7 +15,7 @@ from scipy import stats
 
 from sparring.checkpoint import flatten
 from sparring.errors import InputError
-from sparring.games.robosumo import symmetry
+from sparring.games.robosumo.symmetry import Symmetry
 from sparring.nets import (
     ActorCritic,
     NetworkConfig,
@@ -249,6 +249,7 @@ def test_plain_policies_are_pytrees() -> None:
     assert structure != jax.tree.structure(replace(mixed, adversarial=RandomPolicy(Discrete(3))))
 
 
+SIDES = Symmetry("ant")
 ANT = Spaces(120, Continuous(8))
 SYMMETRIC = NetworkConfig("mlp", (8, 8), symmetry="robosumo-ant")
 OBSERVATIONS = np.random.default_rng(2).normal(size=(40, 120)).astype(np.float32)
@@ -271,11 +272,11 @@ def test_a_symmetric_network_does_the_same_from_every_side() -> None:
     net = replace(generic_ant(SYMMETRIC), greedy=True)
     assert config_of(net).symmetry == "robosumo-ant"
     decision = net.act(KEY, OBSERVATIONS, net.initial_state(40))
-    for number in range(symmetry.CHOICES):
-        side = symmetry.choice(number)
-        turned = net.act(KEY, symmetry.turned(side, OBSERVATIONS), net.initial_state(40))
+    for number in range(SIDES.choices):
+        side = SIDES.choice(number)
+        turned = net.act(KEY, SIDES.turned(side, OBSERVATIONS), net.initial_state(40))
         np.testing.assert_allclose(
-            turned.action, symmetry.turned_joints(side, decision.action), atol=2e-5, err_msg=str(number)
+            turned.action, SIDES.turned_joints(side, decision.action), atol=2e-5, err_msg=str(number)
         )
         np.testing.assert_allclose(turned.value, decision.value, atol=2e-5)
 
@@ -291,14 +292,14 @@ def test_the_density_of_a_symmetric_networks_action_is_that_of_what_it_took() ->
     assert without.turned(OBSERVATIONS, action) == (OBSERVATIONS, action)
 
 
-@pytest.mark.parametrize("number", range(symmetry.CHOICES))
+@pytest.mark.parametrize("number", range(SIDES.choices))
 def test_in_view_a_network_does_everywhere_what_it_did_in_one_view(number: int) -> None:
     net = replace(generic_ant(MLP), greedy=True)
-    view, side = symmetry.view(jnp.asarray(OBSERVATIONS)), symmetry.choice(number)
-    seen = symmetry.turned(side, symmetry.turned(view, OBSERVATIONS))
+    view, side = SIDES.view(jnp.asarray(OBSERVATIONS)), SIDES.choice(number)
+    seen = SIDES.turned(side, SIDES.turned(view, OBSERVATIONS))
     expected = net.act(KEY, seen, net.initial_state(40))
     got = in_view(net, "robosumo-ant", number).act(KEY, OBSERVATIONS, net.initial_state(40))
-    action = symmetry.turned_back(view, symmetry.turned_back(side, expected.action))
+    action = SIDES.turned_back(view, SIDES.turned_back(side, expected.action))
     np.testing.assert_allclose(got.action, action, atol=2e-5)
     np.testing.assert_allclose(got.value, expected.value, atol=2e-5)
     np.testing.assert_allclose(got.log_prob, expected.log_prob, rtol=1e-5)

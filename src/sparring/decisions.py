@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from sparring.errors import InputError
@@ -94,8 +95,16 @@ def act_all(
         carried = reset_state(first, initial, policy_state[agent])
         decision = policy.act(jax.random.fold_in(key, agents.index(agent)), observation[agent], carried)
         # What nobody records need not be computed: XLA drops what is not returned.
-        out[agent] = decision if agent in record else Decision(decision.action, decision.state)
+        out[agent] = _recorded(decision, observation[agent]) if agent in record else Decision(*decision[:2])
     return out
+
+
+def _recorded(decision: Decision, observation: Array) -> Decision:
+    """The decision, with its control and log-probability void where it is not this agent's move (see `types.Step`)."""
+    moves = jnp.any(observation != 0, axis=-1)
+    controlled = moves if decision.controlled is None else moves & decision.controlled
+    log_prob = None if decision.log_prob is None else jnp.where(moves, decision.log_prob, 0.0)
+    return decision._replace(controlled=controlled, log_prob=log_prob)
 
 
 def checked_actions(game: Game, decisions: Mapping[AgentID, Decision], step: int) -> dict[AgentID, np.ndarray]:

@@ -6,7 +6,6 @@ also registers the plain policies of `sparring.policy` as pytrees, so that they 
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,11 +18,12 @@ import numpy as np
 
 from sparring import policy as policies
 from sparring.errors import InputError, unknown
+from sparring.games.robosumo.symmetry import Symmetry
 from sparring.policy import Decision, Policy
 from sparring.types import Array, Continuous, Discrete, Key, Spaces
 
 Architecture = Literal["mlp", "lstm"]
-SYMMETRIES = {"robosumo-ant": "sparring.games.robosumo.symmetry"}  # modules like that one
+SYMMETRIES = ("robosumo-ant", "robosumo-bug", "robosumo-spider")
 
 
 def _register(cls: type, data: tuple[str, ...], meta: tuple[str, ...]) -> None:
@@ -158,17 +158,17 @@ class ActorCritic(eqx.Module):
         """Observations [..., D] and the actions taken there [..., A], as the networks see them."""
         if not self.symmetry:
             return observation, action
-        module = importlib.import_module(SYMMETRIES[self.symmetry])
-        view = module.view(observation)
-        return module.turned(view, observation), module.turned_joints(view, action)
+        symmetry = _symmetry(self.symmetry)
+        view = symmetry.view(observation)
+        return symmetry.turned(view, observation), symmetry.turned_joints(view, action)
 
     def _view(self, observation: Array) -> tuple[Array, Callable[[Array], Array]]:
         """The observations [B, D] as the networks see them, and what turns their actions back."""
         if not self.symmetry:
             return observation, lambda action: action
-        module = importlib.import_module(SYMMETRIES[self.symmetry])
-        view = module.view(observation)
-        return module.turned(view, observation), lambda action: module.turned_back(view, action)
+        symmetry = _symmetry(self.symmetry)
+        view = symmetry.view(observation)
+        return symmetry.turned(view, observation), lambda action: symmetry.turned_back(view, action)
 
     def forward(self, normalized: Array, state: Any) -> tuple[Array, Array, Any]:
         """For normalised observations [B, D]: the head (means or logits) [B, A], values [B], the next state."""
@@ -237,12 +237,16 @@ def actor_critic(spaces: Spaces, config: NetworkConfig, key: Key) -> ActorCritic
     return ActorCritic(norm, actor, critic, log_std, spaces.action, symmetry=config.symmetry)
 
 
-def _check_symmetry(name: str, architecture: str, size: int) -> None:
+def _symmetry(name: str) -> Symmetry:
     if name not in SYMMETRIES:
         raise unknown("symmetry", name, SYMMETRIES)
+    return Symmetry(name.removeprefix("robosumo-"))
+
+
+def _check_symmetry(name: str, architecture: str, size: int) -> None:
+    expected = _symmetry(name).observation
     if architecture != "mlp":
         raise InputError(f"symmetry {name}: expected an MLP; an LSTM would remember what it saw from other sides")
-    expected = importlib.import_module(SYMMETRIES[name]).OBSERVATION
     if size != expected:
         raise InputError(f"symmetry {name}: expected observations of size {expected}, got {size}")
 
@@ -288,22 +292,22 @@ def in_view(network: ActorCritic, symmetry: str, choice: int) -> ActorCritic:
     Args:
       network: an MLP.
       symmetry: one of `SYMMETRIES`.
-      choice: which situations, 0 .. `CHOICES` - 1 of the symmetry's module; 0 are those of the view itself.
+      choice: which situations, 0 .. `choices` - 1 of the symmetry; 0 are those of the view itself.
 
     Raises:
       InputError: the symmetry does not fit, the network has one already, or there is no such choice.
     """
     _check_symmetry(symmetry, "lstm" if network.recurrent else "mlp", network.normalizer.mean.size)
-    module = importlib.import_module(SYMMETRIES[symmetry])
-    if network.symmetry or not 0 <= choice < module.CHOICES:
+    sides = _symmetry(symmetry)
+    if network.symmetry or not 0 <= choice < sides.choices:
         raise InputError(
-            f"symmetry {symmetry}: expected a network without one and a choice from 0 to {module.CHOICES - 1}, "
+            f"symmetry {symmetry}: expected a network without one and a choice from 0 to {sides.choices - 1}, "
             f"got a network {'with' if network.symmetry else 'without'} one and choice {choice}"
         )
-    view = module.choice(choice)
+    view = sides.choice(choice)
     # Quaternions are given a sign besides, for which an orientation near none is needed to be linear: ones are.
-    sees = jax.jacobian(lambda o: module.turned(view, o))(jnp.ones(network.normalizer.mean.size))
-    back = jax.jacobian(lambda a: module.turned_back(view, a))(jnp.ones(network.log_std.size))
+    sees = jax.jacobian(lambda o: sides.turned(view, o))(jnp.ones(network.normalizer.mean.size))
+    back = jax.jacobian(lambda a: sides.turned_back(view, a))(jnp.ones(network.log_std.size))
     norm = network.normalizer
 
     def first(net: Any) -> Any:

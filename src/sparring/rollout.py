@@ -40,7 +40,7 @@ def start(game: Game, policies: Policies, rng: np.random.Generator) -> RolloutSt
     if isinstance(game, VectorGame):
         game_state, observation = (), game.reset(int(rng.integers(2**31)))
     else:
-        game_state, observation = game.init(_key(rng))
+        game_state, observation = eqx.filter_jit(game.init)(_key(rng))
     state = {agent: policies[agent].initial_state(game.num_games) for agent in game.agents}
     return RolloutState(game_state, observation, state, np.ones(game.num_games, bool))
 

@@ -64,6 +64,7 @@ class Step(NamedTuple):
 
     A match that ends starts anew within the same step: `observation` is then the first one of the next match,
     and `final_observation` the last one of the match that ended. Where none ended the two are equal.
+    In a game of turns, an agent whose observation is all zeros does not move: what it answers is not looked at.
     """
 
     observation: Mapping[AgentID, Array]  # float32 [B, D]
@@ -178,7 +179,7 @@ class Experience(NamedTuple):
     log_prob: Array  # float32 [T, B], of the agent's own policy; meaningful only where `controlled`
     value: Array  # float32 [T, B], the critic at `observation`
     bootstrap: Array  # float32 [T, B], the critic at the final observation of a truncated match, 0 elsewhere
-    controlled: Array  # bool [T, B], the learning policy chose the action (Eq. 3.2)
+    controlled: Array  # bool [T, B], it was the agent's move and the learning policy chose the action (Eq. 3.2)
     terminated: Array  # bool [T, B]
     truncated: Array  # bool [T, B], time limit or broken physics: cut off, not decided
     first: Array  # bool [T, B], `observation` is the first one of a match

@@ -25,6 +25,7 @@ from sparring.errors import InputError, unknown
 from sparring.runs import Run, plain, read_json, write_json
 
 PARTS = ("Settings", "PRESETS", "cells", "run", "figure", "summary")
+ESTIMATE = "smoke takes seconds, standard minutes, paper what results/ says; under 10 MB of disk"
 FILES = {"table": "table.csv", "figure": "figure.svg", "summary": "summary.md"}
 
 
@@ -81,7 +82,7 @@ def prepare(settings: Settings) -> Prepared:
 
 def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
     del settings
-    return {"study": asdict(prepared.chosen), "cells": len(prepared.cells), "estimate": "see results/; under 10 MB"}
+    return {"study": asdict(prepared.chosen), "cells": len(prepared.cells), "estimate": ESTIMATE}
 
 
 def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:

@@ -2,102 +2,118 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sparring.games.robosumo import symmetry
 from sparring.games.robosumo.sumo import RoboSumo
-from sparring.games.robosumo.symmetry import (
-    CHOICES,
-    OBSERVATION,
-    View,
-    choice,
-    turned,
-    turned_back,
-    turned_joints,
-    view,
-)
+from sparring.games.robosumo.symmetry import Symmetry, View
 
 B = 128
+# (quarter turns of the own frame, mirrored) that each body allows: `RoboSumo` (Al-Shedivat et al. 2017) draws an ant
+# with four equal legs, a bug that is the same from behind, and a spider with a left and a right half.
+FRAMES = {
+    "ant": {(own, mirrored) for own in range(4) for mirrored in (False, True)},
+    "bug": {(own, mirrored) for own in (0, 2) for mirrored in (False, True)},
+    "spider": {(0, False), (2, True)},
+}
+WIDEST = {"ant": 45, "bug": 90, "spider": 180}  # degrees off ahead
 
 
-@pytest.fixture(scope="module")
-def fights() -> RoboSumo:
-    """Matches half a second after their start, with random actions: the robots point everywhere."""
-    game = RoboSumo(("ant", "ant"), B, 1)
+class Fights(NamedTuple):
+    game: RoboSumo
+    symmetry: Symmetry
+
+
+@pytest.fixture(scope="module", params=["ant", "bug", "spider"])
+def fights(request: pytest.FixtureRequest) -> Fights:
+    """Matches half a second after their start, with random actions, and robots that point everywhere."""
+    game = RoboSumo((request.param, request.param), B, 1)
     game.reset(7)
     rng = np.random.default_rng(0)
     for _ in range(10):
-        game.step({agent: rng.uniform(-1, 1, (B, 8)).astype(np.float32) for agent in game.agents})
-    # Turned about z by any angle, so that every description occurs.
+        game.step(random_actions(game, rng))
     for robot in game._slices:
         angle = rng.uniform(-np.pi, np.pi, B)
         w, x, y, z = game._qpos[:, robot.qpos][:, 3:7].T
         c, s = np.cos(angle / 2), np.sin(angle / 2)
-        game._qpos[:, robot.qpos.start + 3 : robot.qpos.start + 7] = np.array(
-            [c * w - s * z, c * x - s * y, c * y + s * x, c * z + s * w]
-        ).T
+        turned = np.array([c * w - s * z, c * x - s * y, c * y + s * x, c * z + s * w])
+        game._qpos[:, robot.qpos.start + 3 : robot.qpos.start + 7] = turned.T
     game.batch.forward(np.arange(B, dtype=np.int32))
-    return game
+    return Fights(game, Symmetry(request.param))
 
 
-def test_one_step_of_the_turned_matches_is_the_turned_step(fights: RoboSumo) -> None:
-    first, second = fights.agents
-    seen = fights._observe(slice(None))
-    mine = view(jnp.asarray(seen[first]))
+def random_actions(game: RoboSumo, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    return {a: rng.uniform(-1, 1, (B, game.spaces[a].action.size)).astype(np.float32) for a in game.agents}  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def seen(fights: Fights) -> list[jax.Array]:
+    return [jnp.asarray(o) for o in fights.game._observe(slice(None)).values()]
+
+
+def test_one_step_of_the_turned_matches_is_the_turned_step(fights: Fights) -> None:
+    game, symmetry = fights
+    nq, nv = symmetry.body.nq, symmetry.body.nv
+    observations = seen(fights)
+    mine = symmetry.view(observations[0])
     theirs = View(mine.world, mine.other, mine.own, mine.mirrored)
-    assert {tuple(v) for v in np.array(mine[:2]).T.tolist()} == {(w, o) for w in range(4) for o in range(4)}
-    assert set(np.asarray(mine.mirrored).tolist()) == {True, False}
+    found = set(zip(np.asarray(mine.own).tolist(), np.asarray(mine.mirrored).tolist(), strict=True))
+    assert found == FRAMES[symmetry.name] and set(np.asarray(mine.world).tolist()) == set(range(4))
 
-    other = RoboSumo(("ant", "ant"), B, 1)
+    other = RoboSumo((symmetry.name, symmetry.name), B, 1)
     other.reset(0)
-    for robot, agent, how in zip(other._slices, other.agents, (mine, theirs), strict=True):
-        observation = np.asarray(turned(how, jnp.asarray(seen[agent])), np.float64)
-        other._qpos[:, robot.qpos], other._qvel[:, robot.qvel] = observation[:, :15], observation[:, 15:29]
+    for robot, observation, how in zip(other._slices, observations, (mine, theirs), strict=True):
+        state = np.asarray(symmetry.turned(how, observation), np.float64)
+        other._qpos[:, robot.qpos], other._qvel[:, robot.qvel] = state[:, :nq], state[:, nq : nq + nv]
         other._qpos[:, robot.qpos.start + 2] -= other.settings.adjust_z
     other.batch.forward(np.arange(B, dtype=np.int32))
 
-    rng = np.random.default_rng(1)
-    actions = {agent: rng.uniform(-1, 1, (B, 8)).astype(np.float32) for agent in fights.agents}
-    step = fights.step(actions)
-    turned_actions = {a: np.asarray(turned_joints(h, actions[a])) for a, h in ((first, mine), (second, theirs))}
-    after = other.step(turned_actions)
+    actions = random_actions(game, np.random.default_rng(1))
+    views = dict(zip(game.agents, (mine, theirs), strict=True))
+    saved = game.get_state()
+    step = game.step(actions)
+    game.set_state(saved)
+    after = other.step({a: np.asarray(symmetry.turned_joints(views[a], actions[a])) for a in game.agents})
     np.testing.assert_array_equal(after.winner, step.winner)
-    for agent, how in ((first, mine), (second, theirs)):
-        expected = np.asarray(turned(how, jnp.asarray(step.final_observation[agent])))
-        error = np.abs(after.final_observation[agent] - expected)[~step.terminated]
-        # The contact solver's friction is a pyramid, which a turn exchanges but does not keep to the last bit, and a
-        # contact may come a substep sooner: most matches agree to rounding, none of the kinematics is far off.
-        assert np.quantile(error.max(axis=1), 0.75) < 1e-2
-        assert np.median(error[:, :15].max(axis=1)) < 1e-5
+    for agent, how in views.items():
+        expected = np.asarray(symmetry.turned(how, jnp.asarray(step.final_observation[agent])))
+        error = np.abs(after.final_observation[agent] - expected)[~step.terminated].max(axis=1)
+        # Friction is a pyramid whose sides a mirror exchanges, and the solver stops at a tolerance, which contacts
+        # amplify: most matches agree to rounding.
+        assert np.median(error) < 1e-3, np.quantile(error, [0.25, 0.5, 0.75])
 
 
-def test_the_view_is_canonical(fights: RoboSumo) -> None:
-    seen = jnp.asarray(fights._observe(slice(None))[fights.agents[0]])
-    o = np.asarray(turned(view(seen), seen))
-    bearing = np.degrees(np.arctan2(o[:, 108] - o[:, 1], o[:, 107] - o[:, 0]))
+def test_the_view_is_canonical(fights: Fights) -> None:
+    symmetry, observation = fights.symmetry, seen(fights)[0]
+    o = np.asarray(symmetry.turned(symmetry.view(observation), observation))
+    opponent = symmetry.observation - 13
+    bearing = np.degrees(np.arctan2(o[:, opponent + 1] - o[:, 1], o[:, opponent] - o[:, 0]))
     assert bearing.min() > -1e-3 and bearing.max() < 45 + 1e-3
-    for start in (3, 110):
+    for start in (3, opponent + 3):
         twist = np.degrees(2 * np.arctan2(o[:, start + 3], o[:, start]))
-        assert np.abs(twist).max() < 45 + 1e-3 and o[:, start].min() >= 0
+        assert np.abs(twist).max() < WIDEST[symmetry.name] + 1e-3 and o[:, start].min() >= 0
 
 
-@pytest.mark.parametrize("number", range(CHOICES))
-def test_turning_back_is_exact(number: int, fights: RoboSumo) -> None:
-    actions = jnp.asarray(np.random.default_rng(number).normal(size=(B, 8)), jnp.float32)
-    for how in (choice(number), view(jnp.asarray(fights._observe(slice(None))[fights.agents[1]]))):
-        np.testing.assert_array_equal(turned_back(how, turned_joints(how, actions)), actions)
+def test_turning_back_is_exact(fights: Fights) -> None:
+    symmetry = fights.symmetry
+    actions = jnp.asarray(np.random.default_rng(2).normal(size=(B, symmetry.body.nu)), jnp.float32)
+    for view in (*map(symmetry.choice, range(symmetry.choices)), symmetry.view(seen(fights)[1])):
+        np.testing.assert_array_equal(symmetry.turned_back(view, symmetry.turned_joints(view, actions)), actions)
 
 
-def test_choices_are_signed_permutations_and_the_first_is_none() -> None:
-    found = []
-    for number in range(CHOICES):
-        matrix = np.asarray(jax.vmap(lambda o, n=number: turned(choice(n), o))(jnp.eye(OBSERVATION)))
-        np.testing.assert_allclose(matrix @ matrix.T, np.eye(OBSERVATION), atol=1e-6)
-        assert (np.abs(matrix).round(5) == 1).sum() == OBSERVATION
+@pytest.mark.parametrize(("name", "choices"), [("ant", 8), ("bug", 4), ("spider", 2)])
+def test_choices_are_signed_permutations_and_the_first_is_none(name: str, choices: int) -> None:
+    symmetry = Symmetry(name)
+    assert symmetry.choices == choices
+    size, found = symmetry.observation, []
+    for number in range(choices):
+        view = symmetry.choice(number)
+        matrix = np.asarray(jax.jacobian(lambda o, v=view: symmetry.turned(v, o))(jnp.ones(size)))
+        np.testing.assert_allclose(matrix @ matrix.T, np.eye(size), atol=1e-6)
+        assert (np.abs(matrix).round(5) == 1).sum() == size
         found.append(matrix.round(5).tobytes())
-    assert len(set(found)) == CHOICES
-    np.testing.assert_array_equal(np.frombuffer(found[0], np.float32).reshape(OBSERVATION, -1), np.eye(OBSERVATION))
-    assert symmetry.CHOICES == 8
+    assert len(set(found)) == choices
+    np.testing.assert_array_equal(np.frombuffer(found[0], np.float32).reshape(size, size), np.eye(size))

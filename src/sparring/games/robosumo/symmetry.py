@@ -1,26 +1,27 @@
-"""The symmetries of ant against ant, and the one view of 32 in which a network needs to learn.
+"""The symmetries of a robot against its like, and the one view of many in which a network needs to learn.
 
-The ring is a square and the ant has four equal legs, so three changes of the description leave the physics as it is:
-turning the world by quarter turns, calling another leg the first one (which turns the robot's own frame by quarter
-turns), and mirroring. `view` picks, for whatever match, the description in which the opponent lies between straight
-ahead (+x) and 45 degrees to the left, and both robots face ahead, up to 45 degrees to either side.
+The ring is a square, so a match can be turned by quarter turns and mirrored without a change of the physics; and where
+a robot's body has symmetries of its own, another of its legs can be called the first one, which turns the robot's own
+frame. `Symmetry.view` picks, for whatever match, the description in which the opponent lies between straight ahead (+x)
+and 45 degrees to the left, and in which both robots face ahead as nearly as their bodies allow: an ant, with four equal
+legs, up to 45 degrees to either side; a bug up to 90; a spider, which has a mirror image and nothing else, anyhow. So
+one of 32, 16 or 8 cases is left to be learned.
 
-All arrays are JAX's, with any leading dimensions [...]; an observation is an ant's (see `observation`).
+All arrays are JAX's, with any leading dimensions [...]; an observation [..., D] is laid out as `observation` says.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
-from sparring.games.robosumo.bodies import BODIES
+from sparring.games.robosumo.bodies import BODIES, Body
 from sparring.games.robosumo.observation import size
 from sparring.types import Array
-
-OBSERVATION = size(BODIES["ant"])
-CHOICES = 8  # ways to place the opponent's 45 degrees, the robots facing ahead
 
 
 class View(NamedTuple):
@@ -32,112 +33,144 @@ class View(NamedTuple):
     mirrored: Array  # bool [...]
 
 
-def view(observation: Array) -> View:
-    """The description that is used of the matches seen in observations [..., 120]."""
-    o = jnp.moveaxis(observation, -1, 0)
-    bearing = jnp.arctan2(o[108] - o[1], o[107] - o[0])
-    world = -_quarters(bearing)
-    own, other = (-_quarters(_yaw(q)) - world for q in (o[3:7], o[110:114]))
-    return View(world % 4, own % 4, other % 4, bearing + world * (np.pi / 2) < 0)
+@dataclass(frozen=True)
+class Symmetry:
+    """Of matches between two robots with this body."""
+
+    name: str
+
+    @property
+    def body(self) -> Body:
+        return BODIES[self.name]
+
+    @property
+    def observation(self) -> int:
+        return size(self.body)
+
+    @property
+    def choices(self) -> int:
+        """Descriptions in which robots that face ahead go on doing so."""
+        return 8 // _tables(self.name).period
+
+    def choice(self, number: int) -> View:
+        """One of the `choices` descriptions; the first changes nothing."""
+        per_side = self.choices // 2
+        mirrored, turns = number // per_side, number % per_side * _tables(self.name).period
+        turns += _tables(self.name).first[mirrored]
+        return View(jnp.int32(turns), jnp.int32(-turns % 4), jnp.int32(-turns % 4), jnp.bool_(mirrored))
+
+    def view(self, observation: Array) -> View:
+        """The description that is used of the matches that are seen."""
+        opponent = size(self.body) - 13
+        o = jnp.moveaxis(observation, -1, 0)
+        bearing = jnp.arctan2(o[opponent + 1] - o[1], o[opponent] - o[0])
+        world = -_quarters(bearing)
+        mirrored = bearing + world * (np.pi / 2) < 0
+        own, other = (self._frame(o[i + 3 : i + 7], world, mirrored) for i in (0, opponent))
+        return View(world % 4, own, other, mirrored)
+
+    def turned(self, view: View, observation: Array) -> Array:
+        """The observations in that description."""
+        body, lead = self.body, observation.shape[:-1]
+        velocity, forces, opponent = body.nq, body.nq + body.nv, size(body) - 13
+        o = jnp.moveaxis(observation, -1, 0)
+        sense = jnp.where(view.mirrored, -1.0, 1.0)
+        odd = (view.world % 2 == 1)[..., None]
+
+        def vector(i: int) -> list[Array]:
+            x, y = _rotated(view.world, o[i], o[i + 1])
+            return [x, sense * y, o[i + 2]]
+
+        def orientation(i: int, frame: Array) -> list[Array]:
+            w, x, y, z = _times(_times(_quarter_turns(view.world), tuple(o[i : i + 4])), _quarter_turns(frame))
+            sign = jnp.where(w < 0, -1.0, 1.0)  # q and -q are the same orientation
+            return [sign * w, sign * sense * x, sign * y, sign * sense * z]
+
+        def wrench(i: int) -> Array:
+            """Magnitudes along the world's axes: all that can happen is that x and y change places."""
+            f = observation[..., i : i + 6]
+            return jnp.where(odd, f[..., [1, 0, 2, 4, 3, 5]], f)
+
+        # The angular velocity is in the robot's own frame, and a pseudovector.
+        roll, pitch = _rotated(-view.own % 4, o[velocity + 3], o[velocity + 4])
+        limbs = jnp.stack([wrench(i) for i in range(forces + 6, opponent, 6)], -2)
+        legs = self._picked(view, limbs.reshape(*lead, len(body.legs), 18), "source")
+        blocks = [
+            jnp.stack(vector(0) + orientation(3, view.own), -1),
+            self.turned_joints(view, observation[..., 7:velocity]),
+            jnp.stack([*vector(velocity), sense * roll, pitch, sense * o[velocity + 5]], -1),
+            self.turned_joints(view, observation[..., velocity + 6 : forces]),
+            wrench(forces),
+            legs.reshape(*lead, 18 * len(body.legs)),
+            jnp.stack(vector(opponent) + orientation(opponent + 3, view.other), -1),
+            wrench(opponent + 7),
+        ]
+        return jnp.concatenate(blocks, -1)
+
+    def turned_joints(self, view: View, joints: Array) -> Array:
+        """What belongs to the hinges [..., A] (angles, speeds, torques) in that description."""
+        legs = joints.reshape(*joints.shape[:-1], -1, 2)
+        return (self._picked(view, legs, "source") * self._signs(view)).reshape(joints.shape)
+
+    def turned_back(self, view: View, joints: Array) -> Array:
+        """The inverse of `turned_joints`."""
+        legs = joints.reshape(*joints.shape[:-1], -1, 2) * self._signs(view)
+        return self._picked(view, legs, "target").reshape(joints.shape)
+
+    def _frame(self, q: Array, world: Array, mirrored: Array) -> Array:
+        """Turns of a robot's own frame that let it face ahead, as nearly as its body allows."""
+        tables = _tables(self.name)
+        first = jnp.asarray(tables.first)[jnp.int32(mirrored)]
+        ahead = -_yaw(q) - (world + first) * (np.pi / 2)
+        return (first + tables.period * jnp.round(ahead / (tables.period * np.pi / 2)).astype(jnp.int32)) % 4
+
+    def _picked(self, view: View, legs: Array, which: str) -> Array:
+        """Of values [..., legs, n], those that come to the legs, or go back to them."""
+        table = jnp.asarray(getattr(_tables(self.name), which))[_labels(view)]
+        return jnp.take_along_axis(legs, jnp.broadcast_to(table, legs.shape[:-1])[..., None], -2)
+
+    def _signs(self, view: View) -> Array:
+        """Of hips and ankles, [..., legs, 2]: hips turn about the vertical, whose sense the mirror changes."""
+        ankles = jnp.asarray(_tables(self.name).ankle)[_labels(view)]
+        hips = jnp.where(view.mirrored, -1.0, 1.0)[..., None]
+        return jnp.stack([jnp.broadcast_to(hips, ankles.shape), ankles], -1)
 
 
-def choice(number: int) -> View:
-    """One of the `CHOICES` descriptions in which robots that face ahead go on doing so; the first changes nothing."""
-    turns = number % 4
-    return View(jnp.int32(turns), jnp.int32(-turns % 4), jnp.int32(-turns % 4), jnp.bool_(number >= 4))
+class _Tables(NamedTuple):
+    """What a body's symmetries do to its legs; [2, 4, legs] for mirrored or not and each number of quarter turns."""
+
+    source: np.ndarray  # int, which leg is called leg i then
+    target: np.ndarray  # int, the inverse
+    ankle: np.ndarray  # float32, the sign that the angle of its ankle gets
+    period: int  # quarter turns after which the body is itself again: 1, 2 or 4
+    first: tuple[int, int]  # without and with the mirror: the least turns of the frame that go with the body
 
 
-def turned(view: View, observation: Array) -> Array:
-    """The observations [..., 120] in that description."""
-    o = jnp.moveaxis(observation, -1, 0)
-    sense = jnp.where(view.mirrored, -1.0, 1.0)
-
-    def vector(x: Array, y: Array, z: Array) -> list[Array]:
-        x, y = _rotated(view.world, x, y)
-        return [x, sense * y, z]
-
-    def orientation(q: Array, frame: Array) -> list[Array]:
-        w, x, y, z = _times(_times(_quarter_turns(view.world), tuple(q)), _quarter_turns(frame))
-        sign = jnp.where(w < 0, -1.0, 1.0)  # q and -q are the same orientation
-        return [sign * w, sign * sense * x, sign * y, sign * sense * z]
-
-    odd = (view.world % 2 == 1)[..., None]
-
-    def forces(f: Array) -> Array:
-        """They are magnitudes along the world's axes, so all that can happen is that x and y change places."""
-        return jnp.where(odd, f[..., [1, 0, 2, 4, 3, 5]], f)
-
-    # The angular velocity is in the robot's own frame, and a pseudovector.
-    roll, pitch = _rotated(-view.own % 4, o[18], o[19])
-    limbs = [forces(observation[..., i : i + 6]) for i in range(35, 107, 6)]
-    legs = jnp.stack(limbs, -2).reshape(*observation.shape[:-1], 4, 18)
-    legs = _picked(legs, jnp.asarray(_SOURCE)[_labels(view)])
-    blocks = [
-        jnp.stack(vector(o[0], o[1], o[2]) + orientation(o[3:7], view.own), -1),
-        turned_joints(view, observation[..., 7:15]),
-        jnp.stack([*vector(o[15], o[16], o[17]), sense * roll, pitch, sense * o[20]], -1),
-        turned_joints(view, observation[..., 21:29]),
-        forces(observation[..., 29:35]),
-        legs.reshape(*observation.shape[:-1], 72),
-        jnp.stack(vector(o[107], o[108], o[109]) + orientation(o[110:114], view.other), -1),
-        forces(observation[..., 114:120]),
-    ]
-    return jnp.concatenate(blocks, -1)
-
-
-def turned_joints(view: View, joints: Array) -> Array:
-    """What belongs to the eight hinges [..., 8] (angles, speeds, torques) in that description."""
-    legs = joints.reshape(*joints.shape[:-1], 4, 2)
-    moved = _picked(legs, jnp.asarray(_SOURCE)[_labels(view)])
-    return (moved * _signs(view)).reshape(joints.shape)
-
-
-def turned_back(view: View, joints: Array) -> Array:
-    """The inverse of `turned_joints`."""
-    legs = joints.reshape(*joints.shape[:-1], 4, 2) * _signs(view)
-    return _picked(legs, jnp.asarray(np.argsort(_SOURCE, -1))[_labels(view)]).reshape(joints.shape)
-
-
-def _picked(legs: Array, source: Array) -> Array:
-    """Of values [..., 4, n], those of the legs `source`, [4] or [..., 4]."""
-    return jnp.take_along_axis(legs, jnp.broadcast_to(source, legs.shape[:-1])[..., None], -2)
-
-
-def _tables() -> tuple[np.ndarray, np.ndarray]:
-    """How a description changes the legs.
-
-    Returns:
-      for mirrored or not and each number of quarter turns, [2, 4, 4]: which leg is called leg i then, and the sign
-      that the angle of its ankle gets.
-    """
-    legs = BODIES["ant"].legs
-    places = np.sign([leg.ends[0][:2] for leg in legs]).astype(int)
-    axes = np.array([leg.ankle_axis[:2] for leg in legs]).astype(int)
-    source, sign = np.zeros((2, 4, 4), np.int32), np.zeros((2, 4, 4), np.float32)
+@cache
+def _tables(name: str) -> _Tables:
+    legs = BODIES[name].legs
+    places = np.array([leg.ends[0][:2] for leg in legs])
+    axes = np.array([leg.ankle_axis[:2] for leg in legs])
+    source, sign = np.zeros((2, 4, len(legs)), np.int32), np.ones((2, 4, len(legs)), np.float32)
+    fits: list[list[int]] = [[], []]
     for mirrored in (0, 1):
         for turns in range(4):
-            change = np.diag([1, 1 - 2 * mirrored]) @ np.linalg.matrix_power(np.array([[0, -1], [1, 0]]), turns)
-            for leg in range(4):
-                new = int(np.flatnonzero((places == change @ places[leg]).all(axis=1))[0])
-                axis = change @ axes[leg] * (1 - 2 * mirrored)  # a pseudovector
+            sense = 1 - 2 * mirrored
+            change = np.diag([1, sense]) @ np.linalg.matrix_power(np.array([[0, -1], [1, 0]]), turns)
+            found = [np.flatnonzero(np.isclose(places, change @ place, atol=1e-6).all(axis=1)) for place in places]
+            if any(len(f) == 0 for f in found):
+                continue  # not a symmetry of this body
+            fits[mirrored].append(-turns % 4)  # a frame that turns to the left sees the robot turn to the right
+            for leg, (new,) in enumerate(found):
                 source[mirrored, turns, new] = leg
-                sign[mirrored, turns, new] = 1 if (axis == axes[new]).all() else -1
-    return source, sign
-
-
-_SOURCE, _ANKLE_SIGN = _tables()
+                sign[mirrored, turns, new] = sense * np.sign(change @ axes[leg] @ axes[new])  # a pseudovector
+    period = 4 // len(fits[0])
+    return _Tables(source, np.argsort(source, -1), sign, period, (min(fits[0]), min(fits[1])))
 
 
 def _labels(view: View) -> tuple[Array, Array]:
     """Where in the tables: a frame that is turned to the left sees the robot turned to the right."""
     return jnp.int32(view.mirrored), -view.own % 4
-
-
-def _signs(view: View) -> Array:
-    """Of hips and ankles, [..., 4, 2]: hips turn about the vertical, whose sense the mirror changes."""
-    ankles = jnp.asarray(_ANKLE_SIGN)[_labels(view)]
-    hips = jnp.where(view.mirrored, -1.0, 1.0)[..., None]
-    return jnp.stack([jnp.broadcast_to(hips, ankles.shape), ankles], -1)
 
 
 def _quarters(angle: Array) -> Array:
