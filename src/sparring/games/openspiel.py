@@ -14,7 +14,7 @@ import numpy as np
 from sparring.errors import InputError, unknown
 from sparring.games.tree import CHANCE, TERMINAL, Infosets, SampledTree, Tree, check
 
-MAX_NODES = 2_000_000
+MAX_NODES = 1_000_000
 
 
 def names() -> tuple[str, ...]:

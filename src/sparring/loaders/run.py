@@ -1,4 +1,4 @@
-"""`run:DIR`: the policy that a finished run left: of `sparring defend` the victim, of `sparring attack` the attacker."""
+"""`run:DIR`: the policy that a run left, of `sparring defend` the victim, of `sparring attack` the attacker."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def damage_figure(audit: Audit) -> str:
     matches = sorted({result["episodes"] for result in results})
     count = f"{matches[0]}" if len(matches) == 1 else f"{matches[0]} to {matches[-1]}"
     caption = f"{audit['game']}, {count} matches per attack, 95% intervals"
-    return _svg("damage", "Damage by attack budget", caption, 900, 420, draw)
+    return svg("damage", "Damage by attack budget", caption, 900, 420, draw)
 
 
 def curves_figure(audit: Audit) -> str | None:
@@ -103,7 +103,7 @@ def curves_figure(audit: Audit) -> str | None:
         _percent(axes, "attacker's win rate")
         _steps(axes)
 
-    return _svg("curves", "Attack training", "win rate while training, 95% intervals", 900, 380, draw)
+    return svg("curves", "Attack training", "win rate while training, 95% intervals", 900, 380, draw)
 
 
 def rates_figure(series: Mapping[str, Sequence[Sequence[float]]], title: str, caption: str, label: str) -> str:
@@ -116,7 +116,7 @@ def rates_figure(series: Mapping[str, Sequence[Sequence[float]]], title: str, ca
         _percent(axes, label)
         _steps(axes)
 
-    return _svg("rates", title, caption, 900, 420, draw)
+    return svg("rates", title, caption, 900, 420, draw)
 
 
 def shift_figure(audit: Audit) -> str | None:
@@ -140,7 +140,7 @@ def shift_figure(audit: Audit) -> str | None:
         axes.set_xlim(left=0)
         axes.set_xlabel("Wasserstein-2 distance per feature, standard deviations")
 
-    return _svg("shift", "Visibility", "how far the attack moves the states", 900, 190 + 36 * len(results), draw)
+    return svg("shift", "Visibility", "how far the attack moves the states", 900, 190 + 36 * len(results), draw)
 
 
 def exploitability_figure(audit: ExactAudit) -> str:
@@ -163,7 +163,7 @@ def exploitability_figure(audit: ExactAudit) -> str:
         _budget_axis(axes, budgets)
 
     caption = f"{audit['game']}, victim {audit['victim']} in seat {audit['victim_seat']}; exact"
-    return _svg("exploitability", "Exploitability by attack budget", caption, 900, 420, draw)
+    return svg("exploitability", "Exploitability by attack budget", caption, 900, 420, draw)
 
 
 def exact_shift_figure(audit: ExactAudit) -> str:
@@ -179,7 +179,7 @@ def exact_shift_figure(audit: ExactAudit) -> str:
         axes.set_ylabel("total variation")
         _budget_axis(axes, budgets)
 
-    return _svg("shift", "Visibility", "how far the attack moves where the victim decides", 900, 300, draw)
+    return svg("shift", "Visibility", "how far the attack moves where the victim decides", 900, 300, draw)
 
 
 def defence_figure(curves: Mapping[str, Sequence[Sequence[float]]], optimum: float, title: str, caption: str) -> str:
@@ -196,7 +196,7 @@ def defence_figure(curves: Mapping[str, Sequence[Sequence[float]]], optimum: flo
         axes.set_xlabel("updates")
         axes.set_ylabel("exploitability")
 
-    return _svg("curve", title, caption, 900, 420, draw)
+    return svg("curve", title, caption, 900, 420, draw)
 
 
 def on_page(svg: str) -> str:
@@ -245,7 +245,7 @@ def _percent(axes: Axes, label: str) -> None:
     axes.set_ylabel(label)
 
 
-def _svg(name: str, title: str, caption: str, width: int, height: int, draw: Any) -> str:
+def svg(name: str, title: str, caption: str, width: int, height: int, draw: Any) -> str:
     """An SVG of `width` x `height` CSS pixels, of which an inch has 96."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG

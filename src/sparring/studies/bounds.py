@@ -98,7 +98,7 @@ def figure(rows: Sequence[Row]) -> str:
         axes.set_ylabel("instances with at most that")
 
     caption = f"{len(rows)} random games; a line further to the right is a tighter bound"
-    return plots._svg("bounds", "Propositions 3.1 to 3.3 against the truth", caption, 900, 480, draw)
+    return plots.svg("bounds", "Propositions 3.1 to 3.3 against the truth", caption, 900, 480, draw)
 
 
 def summary(rows: Sequence[Row]) -> str:

@@ -154,7 +154,7 @@ def figure(rows: Sequence[Row]) -> str:
         frame.plot([], [], color=plots.INK, lw=1, ls=":", label="slope 2")
 
     caption = "median and range over the instances; no point where one of them did not get there"
-    return plots._svg("convergence", "Updates against accuracy (Theorem 5.3)", caption, 1100, 460, draw)
+    return plots.svg("convergence", "Updates against accuracy (Theorem 5.3)", caption, 1100, 460, draw)
 
 
 def summary(rows: Sequence[Row]) -> str:

@@ -157,7 +157,7 @@ def figure(rows: Sequence[Row]) -> str:
 
     starts = 1 + max(int(row["start"]) for row in rows)
     caption = f"median of {starts} starts; worst: since the point before; 0 is the least"
-    return plots._svg("rps-dynamics", "Rock-Paper-Scissors", caption, 1000, 720, draw)
+    return plots.svg("rps-dynamics", "Rock-Paper-Scissors", caption, 1000, 720, draw)
 
 
 def summary(rows: Sequence[Row]) -> str:
