@@ -268,26 +268,31 @@ def generic_ant(config: NetworkConfig) -> ActorCritic:
     return replace(net, normalizer=net.normalizer.update(OBSERVATIONS * np.arange(1, 121, dtype=np.float32)))
 
 
+def decided(net: ActorCritic, observation: Any) -> tuple[Any, Any, Any]:
+    """Action, value and log-probability."""
+    decision = net.act(KEY, observation, net.initial_state(40))
+    assert decision.value is not None and decision.log_prob is not None
+    return decision.action, decision.value, decision.log_prob
+
+
 def test_a_symmetric_network_does_the_same_from_every_side() -> None:
     net = replace(generic_ant(SYMMETRIC), greedy=True)
     assert config_of(net).symmetry == "robosumo-ant"
-    decision = net.act(KEY, OBSERVATIONS, net.initial_state(40))
+    action, value, _ = decided(net, OBSERVATIONS)
     for number in range(SIDES.choices):
         side = SIDES.choice(number)
-        turned = net.act(KEY, SIDES.turned(side, OBSERVATIONS), net.initial_state(40))
-        np.testing.assert_allclose(
-            turned.action, SIDES.turned_joints(side, decision.action), atol=2e-5, err_msg=str(number)
-        )
-        np.testing.assert_allclose(turned.value, decision.value, atol=2e-5)
+        turned, same_value, _ = decided(net, SIDES.turned(side, OBSERVATIONS))
+        np.testing.assert_allclose(turned, SIDES.turned_joints(side, action), atol=2e-5, err_msg=str(number))
+        np.testing.assert_allclose(same_value, value, atol=2e-5)
 
 
 def test_the_density_of_a_symmetric_networks_action_is_that_of_what_it_took() -> None:
     net = generic_ant(SYMMETRIC)
-    decision = net.act(KEY, OBSERVATIONS, net.initial_state(40))
-    observation, action = net.turned(OBSERVATIONS, decision.action)
+    taken, expected, log_prob = decided(net, OBSERVATIONS)
+    observation, action = net.turned(OBSERVATIONS, taken)
     head, value, _ = net.forward(net.normalizer(observation), net.initial_state(40))
-    np.testing.assert_allclose(net.log_prob(head, action), decision.log_prob, rtol=1e-5)
-    np.testing.assert_allclose(value, decision.value, rtol=1e-5)
+    np.testing.assert_allclose(net.log_prob(head, action), log_prob, rtol=1e-5)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
     without = actor_critic(ANT, MLP, KEY)
     assert without.turned(OBSERVATIONS, action) == (OBSERVATIONS, action)
 
@@ -296,13 +301,11 @@ def test_the_density_of_a_symmetric_networks_action_is_that_of_what_it_took() ->
 def test_in_view_a_network_does_everywhere_what_it_did_in_one_view(number: int) -> None:
     net = replace(generic_ant(MLP), greedy=True)
     view, side = SIDES.view(jnp.asarray(OBSERVATIONS)), SIDES.choice(number)
-    seen = SIDES.turned(side, SIDES.turned(view, OBSERVATIONS))
-    expected = net.act(KEY, seen, net.initial_state(40))
-    got = in_view(net, "robosumo-ant", number).act(KEY, OBSERVATIONS, net.initial_state(40))
-    action = SIDES.turned_back(view, SIDES.turned_back(side, expected.action))
-    np.testing.assert_allclose(got.action, action, atol=2e-5)
-    np.testing.assert_allclose(got.value, expected.value, atol=2e-5)
-    np.testing.assert_allclose(got.log_prob, expected.log_prob, rtol=1e-5)
+    action, value, log_prob = decided(net, SIDES.turned(side, SIDES.turned(view, OBSERVATIONS)))
+    got = decided(in_view(net, "robosumo-ant", number), OBSERVATIONS)
+    np.testing.assert_allclose(got[0], SIDES.turned_back(view, SIDES.turned_back(side, action)), atol=2e-5)
+    np.testing.assert_allclose(got[1], value, atol=2e-5)
+    np.testing.assert_allclose(got[2], log_prob, rtol=1e-5)
 
 
 def test_a_symmetry_that_does_not_fit_is_refused() -> None:

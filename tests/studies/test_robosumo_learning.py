@@ -42,6 +42,20 @@ def test_variants_differ_from_their_base_in_what_they_say() -> None:
     assert len({repr(v.config) for v in VARIANTS.values()}) == len(VARIANTS)
 
 
+def test_what_is_asked_for_besides() -> None:
+    attack = chosen("symmetric-shaped", 100_000, "native:ant.safetensors", 0.3, 5)
+    assert (attack.victim, attack.budget, attack.game) == (
+        "native:ant.safetensors",
+        0.3,
+        "robosumo/ant-vs-ant,integrator=euler",
+    )
+    assert isinstance(attack.config, AttackConfig) and (attack.config.steps, attack.config.view) == (100_000, 5)
+    assert attack.config.reward.shaping_steps == 50_000 and attack.config.ppo.decay_updates == 13
+    bug = chosen("self-play-bug", 100_000)
+    assert (bug.victim, bug.game) == ("", "robosumo/bug-vs-bug,integrator=euler")
+    assert bug.config.ppo.network.symmetry == "robosumo-bug"
+
+
 def test_an_attack_is_trained_measured_and_tabled(tmp_path: Path) -> None:
     out = tmp_path / "run"
     train("tiny-symmetric", chosen("tiny-symmetric", 64, budget=0.5), 5, out, 1)

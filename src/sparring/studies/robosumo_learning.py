@@ -33,7 +33,7 @@ from sparring.drive import drive, resumed
 from sparring.errors import InputError, unknown
 from sparring.games import make
 from sparring.games.hosted import hosted
-from sparring.games.robosumo.learning import ATTACK, SHAPING
+from sparring.games.robosumo.learning import ATTACK, SELF_PLAY_SHAPING, SHAPING
 from sparring.learners.ppo import PPOConfig
 from sparring.loaders import load, native
 from sparring.metrics.outcome import summary, wilson
@@ -44,7 +44,6 @@ from sparring.runs import CHECKPOINT, Run, plain, read_config, read_events, read
 from sparring.training import Play, Reward, Side, TrainState
 from sparring.types import AgentID, Game, ThreatModel, VectorGame
 
-GAME = "robosumo/ant-vs-ant,integrator=euler"
 RESULTS = Path("results/robosumo-learning")
 SYMMETRIC = NetworkConfig(symmetry="robosumo-ant")
 VICTIM = "builtin:ant"
@@ -58,8 +57,13 @@ class Variant:
 
     change: str
     config: AttackConfig | SelfPlayConfig
-    victim: str = VICTIM  # whose weights are also the benign opponent's, and those that self-play starts from
+    victim: str = VICTIM  # whose weights are also the benign opponent's, and those that self-play starts from, if any
     budget: float = 1.0  # of attacks
+    body: str = "ant"
+
+    @property
+    def game(self) -> str:
+        return f"robosumo/{self.body}-vs-{self.body},integrator=euler"
 
 
 ATTACK_PPO = PPOConfig(**{**ATTACK["ppo"], "normalize_observations": False})
@@ -72,6 +76,16 @@ SELF_PLAY = SelfPlayConfig(
     reward=Reward("outcome", draw=-1.0),
     ppo=replace(ATTACK_SYMMETRIC.ppo, entropy_coef=0.001),
 )
+
+
+def from_scratch(body: str) -> SelfPlayConfig:
+    """As `SELF_PLAY`, with what a robot needs that cannot walk yet: noise, shaping, and a symmetry of its own."""
+    network = NetworkConfig(initial_std=0.6, symmetry=f"robosumo-{body}")
+    ppo = replace(SELF_PLAY.ppo, normalize_observations=True, warmup_updates=0, min_std=0.15, network=network)
+    reward = replace(SELF_PLAY.reward, shaping=SELF_PLAY_SHAPING)
+    return replace(SELF_PLAY, reward=reward, ppo=ppo)
+
+
 VARIANTS: dict[str, Variant] = {
     "base": Variant("the benign weights, the bare outcome, rounds of 8,192 steps", BASE),
     "batch": Variant(
@@ -89,12 +103,21 @@ VARIANTS: dict[str, Variant] = {
     ),
     "symmetric": Variant("horizon with the ant's symmetry", ATTACK_SYMMETRIC),
     "symmetric-shaped": Variant(
-        "symmetric with approach and ring terms, gone after half a million steps",
-        replace(ATTACK_SYMMETRIC, reward=Reward("outcome", shaping=SHAPING, shaping_steps=500_000)),
+        "symmetric with approach and ring terms until half of the steps are done",
+        replace(ATTACK_SYMMETRIC, reward=Reward("outcome", shaping=SHAPING)),
     ),
     "self-play": Variant(
         "from the same weights with the ant's symmetry; 15% of the matches against zero, draws are losses", SELF_PLAY
     ),
+    **{
+        f"self-play-{body}": Variant(
+            f"a {body} from scratch with its symmetry; approach and ring terms until half of the steps are done",
+            from_scratch(body),
+            victim="",
+            body=body,
+        )
+        for body in ("ant", "bug", "spider")
+    },
 }
 
 
@@ -105,7 +128,7 @@ def train(name: str, variant: Variant, seed: int, out: Path, threads: int) -> No
       InputError: the folder holds another run.
     """
     config = variant.config
-    game = make(GAME, config.num_games, threads)
+    game = make(variant.game, config.num_games, threads)
     settings = {"variant": name, **asdict(variant)}
     command = f"python -m sparring.studies.robosumo_learning train {name} --seed {seed} --steps {config.steps}"
     if isinstance(config, AttackConfig):
@@ -145,11 +168,12 @@ def trained(folder: Path) -> tuple[ActorCritic, dict[str, Any]]:
     saved = checkpoint.load(folder / CHECKPOINT)
     if saved[1]["settings"] != config["settings"] | plain(asdict(variant)):
         raise InputError(f"{folder}: its variant had other settings when it was trained; train it anew")
-    game = make(GAME, variant.config.num_games, 1)
+    game = make(variant.game, variant.config.num_games, 1)
     sides, play = _setup(game, variant)
     state = resumed(saved, game, sides, play, config["seed"])
     seconds = (folder / CHECKPOINT).stat().st_mtime - datetime.fromisoformat(config["started"]).timestamp()
     row = {
+        "game": game.id,
         "seed": config["seed"],
         "steps": state.steps,
         "minutes": round(seconds / 60, 1),
@@ -163,18 +187,21 @@ def trained(folder: Path) -> tuple[ActorCritic, dict[str, Any]]:
 def measure(folder: Path, zoo: Path | None, episodes: int, threads: int) -> None:
     """Complete matches of a run's network, added to `runs.json`.
 
-    An attacker plays its victim at its budget, and so do the benign opponent, zero and random; self-play's ant plays
-    random, zero, builtin:ant and, if the file is at hand, the published ant.
+    An attacker plays its victim at its budget, and so do the benign opponent, zero and random; self-play's robot plays
+    random, zero, the one that it started from and, if their files are at hand, the published ones.
     """
     network, row = trained(folder)
     settings = row["settings"]
-    game = hosted(make(GAME, min(32, episodes), threads))
+    body = settings["body"]
+    game = hosted(make(row["game"], min(32, episodes), threads))
     first, second = game.agents
     found = {}
     if "past" in settings["config"]:
-        names = {"random": "random", "zero": "zero", "builtin:ant": "builtin:ant"}
+        names = {"random": "random", "zero": "zero"}
+        if settings["victim"]:
+            names[settings["victim"]] = settings["victim"]
         if zoo is not None:
-            names["published MLP ant"] = f"robosumo-zoo:{zoo / 'ant-mlp-v1.npy'}"
+            names |= {f"published {kind}": f"robosumo-zoo:{zoo / f'{body}-{kind}-v1.npy'}" for kind in ("mlp", "lstm")}
         for name, spec in names.items():
             found[f"against {name}"] = rates(game, 0, {first: network, second: load(spec, game, second)}, episodes)
     else:
@@ -189,7 +216,7 @@ def measure(folder: Path, zoo: Path | None, episodes: int, threads: int) -> None
     runs = read_json(path)["runs"] if path.exists() else []
     others = [r for r in runs if r["command"] != row["command"]]
     RESULTS.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"evaluated_in": GAME, "runs": [*others, {**row, "measured": found}]})
+    write_json(path, {"runs": [*others, {**row, "measured": found}]})
 
 
 def rates(game: VectorGame, seat: int, policies: Mapping[str, Policy], episodes: int) -> dict[str, Any]:
@@ -238,7 +265,9 @@ def write_table(folder: Path) -> None:
 
 
 def chosen(name: str, steps: int, victim: str = VICTIM, budget: float = 1.0, view: int = VIEW) -> Variant:
-    """A variant with what may be asked for besides; its learning rate falls to zero over its steps.
+    """A variant with what may be asked for besides.
+
+    Its learning rate falls to zero over its steps, and its shaping over half of them.
 
     Raises:
       InputError: there is no such variant.
@@ -247,16 +276,23 @@ def chosen(name: str, steps: int, victim: str = VICTIM, budget: float = 1.0, vie
         raise unknown("variant", name, VARIANTS)
     config = VARIANTS[name].config
     updates = -(-steps // (config.num_games * config.steps_per_round))
-    config = replace(config, steps=steps, ppo=replace(config.ppo, decay_updates=updates))
+    reward = config.reward
+    if reward.shaping:
+        reward = replace(reward, shaping_steps=steps // 2)
+    config = replace(config, steps=steps, reward=reward, ppo=replace(config.ppo, decay_updates=updates))
     if isinstance(config, AttackConfig):
         config = replace(config, view=view if config.ppo.network.symmetry else 0)
-    return replace(VARIANTS[name], config=config, victim=victim, budget=budget)
+    if VARIANTS[name].victim:
+        return replace(VARIANTS[name], config=config, victim=victim, budget=budget)
+    return replace(VARIANTS[name], config=config)
 
 
 def _setup(game: Game, variant: Variant) -> tuple[dict[AgentID, Side], Play]:
     """The one learning side (an attacker's is the second seat), and who plays."""
     first, second = game.agents
     if isinstance(variant.config, SelfPlayConfig):
+        if not variant.victim:
+            return self_play_setup(game, variant.config)
         start = load(variant.victim, game, first)
         assert isinstance(start, ActorCritic)
         return self_play_setup(game, variant.config, in_view(start, SYMMETRIC.symmetry, VIEW))
