@@ -56,8 +56,8 @@ def test_what_nobody_records_is_not_computed() -> None:
 @pytest.mark.parametrize("policy", [RandomPolicy(Discrete(3)), CallablePolicy(lambda o, rng: rng.integers(0, 3, 4))])
 def test_an_agent_decides_alone_as_in_company(policy: Any) -> None:
     """Each agent has a key of its own: one policy in both seats is not the same twice, and does not heed the other."""
-    together = decide(prepare(GAME, dict.fromkeys(GAME.agents, policy), ()), KEY, SEEN, {"row": (), "col": ()},
-                      NONE_FIRST)  # fmt: skip
+    both = {"row": policy, "col": policy}
+    together = decide(prepare(GAME, both, ()), KEY, SEEN, {"row": (), "col": ()}, NONE_FIRST)
     alone = decide(prepare(GAME, {"col": policy}, ()), KEY, SEEN, {"col": ()}, NONE_FIRST)
     np.testing.assert_array_equal(alone["col"].action, together["col"].action)
     assert np.asarray(together["row"].action).tolist() != np.asarray(together["col"].action).tolist()

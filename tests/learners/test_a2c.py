@@ -120,7 +120,7 @@ def test_short_matches_are_not_favoured(sampling: Any) -> None:
     returns = []
     for agents in sampling.experiences:
         e = agents[sampling.agents[0]]
-        batch = whole_matches(e, 1.0)
+        batch = eqx.filter_jit(whole_matches)(e, 1.0)
         weight = batch.weight.reshape(e.reward.shape)
         np.testing.assert_allclose((weight * e.terminated).sum(0), 1 / e.reward.shape[1], rtol=1e-6)
         returns.append(float((weight * e.reward).sum()))

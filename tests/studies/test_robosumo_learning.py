@@ -56,6 +56,7 @@ def test_what_is_asked_for_besides() -> None:
     assert bug.config.ppo.network.symmetry == "robosumo-bug"
 
 
+@pytest.mark.slow
 def test_an_attack_is_trained_measured_and_tabled(tmp_path: Path) -> None:
     out = tmp_path / "run"
     train("tiny-symmetric", chosen("tiny-symmetric", 64, budget=0.5), 5, out, 1)
@@ -78,11 +79,12 @@ def test_an_attack_is_trained_measured_and_tabled(tmp_path: Path) -> None:
         assert result["win_ci"][0] <= result["win"] <= result["win_ci"][1]
 
     write_table(study.RESULTS)
-    rows = list(csv.DictReader((study.RESULTS / "runs.csv").open()))
+    rows = list(csv.DictReader((study.RESULTS / "runs.csv").read_text().splitlines()))
     assert [r["pairing"] for r in rows] == list(run["measured"])
     assert {(r["variant"], r["seed"], r["steps"], r["budget"]) for r in rows} == {("tiny-symmetric", "5", "64", "0.5")}
 
 
+@pytest.mark.slow
 def test_self_play_goes_on_from_where_it_was_and_is_measured_against_others(tmp_path: Path) -> None:
     out = tmp_path / "run"
     train("tiny-self-play", chosen("tiny-self-play", 64), 5, out, 1)

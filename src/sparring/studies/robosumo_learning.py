@@ -253,7 +253,7 @@ def write_table(folder: Path) -> None:
             out.writerow([*start, *numbers, r["episodes"]])
     checkpoint.write_atomic(folder / "runs.csv", text.getvalue().encode())
     series = {
-        f"{r['settings']['variant']}, seed {r['seed']}": r["curve"]
+        f"{r['settings']['variant']}, seed {r['seed']}, {r['steps']:,} steps": r["curve"]
         for r in runs
         if "view" in (asked := r["settings"])["config"]
         and (asked["victim"], asked["budget"]) == (VICTIM, 1)
