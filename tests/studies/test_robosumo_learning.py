@@ -43,17 +43,17 @@ def test_variants_differ_from_their_base_in_what_they_say() -> None:
 
 
 def test_what_is_asked_for_besides() -> None:
-    attack = chosen("symmetric-shaped", 100_000, "native:ant.safetensors", 0.3, 5)
+    attack = chosen("symmetric", 100_000, "native:ant.safetensors", 0.3, 5)
     assert (attack.victim, attack.budget, attack.game) == (
         "native:ant.safetensors",
         0.3,
         "robosumo/ant-vs-ant,integrator=euler",
     )
     assert isinstance(attack.config, AttackConfig) and (attack.config.steps, attack.config.view) == (100_000, 5)
-    assert attack.config.reward.shaping_steps == 50_000 and attack.config.ppo.decay_updates == 13
+    assert attack.config.ppo.decay_updates == 13
     bug = chosen("self-play-bug", 100_000)
     assert (bug.victim, bug.game) == ("", "robosumo/bug-vs-bug,integrator=euler")
-    assert bug.config.ppo.network.symmetry == "robosumo-bug"
+    assert bug.config.ppo.network.symmetry == "robosumo-bug" and bug.config.reward.shaping_steps == 50_000
 
 
 @pytest.mark.slow
@@ -116,10 +116,10 @@ def test_a_curve_counts_every_match_once() -> None:
 
 def test_the_figure_shows_the_attacks_at_budget_1(tmp_path: Path) -> None:
     settings = {"variant": "symmetric", "victim": study.VICTIM, "budget": 1.0, "config": {"view": 1}}
-    points = [[100, 0.5, 0.4, 0.6], [200, 0.7, 0.6, 0.8]]
-    run = {"settings": settings, "seed": 3, "steps": 200, "minutes": 1.0, "curve": points, "measured": {}}
+    points = [[100_000, 0.5, 0.4, 0.6], [200_000, 0.7, 0.6, 0.8]]
+    run = {"settings": settings, "seed": 3, "steps": 200_000, "minutes": 1.0, "curve": points, "measured": {}}
     others = [{**run, "seed": 4, "settings": {**settings, "budget": 0.3}}, {**run, "seed": 5, "curve": []}]
     write_json(tmp_path / "runs.json", {"runs": [run, *others]})
     write_table(tmp_path)
     svg = (tmp_path / "attacks.svg").read_text()
-    assert "symmetric, seed 3" in svg and "seed 4" not in svg and "seed 5" not in svg
+    assert "symmetric 3, 200k" in svg and "symmetric 4" not in svg and "symmetric 5" not in svg

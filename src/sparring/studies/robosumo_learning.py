@@ -33,7 +33,7 @@ from sparring.drive import drive, resumed
 from sparring.errors import InputError, unknown
 from sparring.games import make
 from sparring.games.hosted import hosted
-from sparring.games.robosumo.learning import ATTACK, SELF_PLAY_SHAPING, SHAPING
+from sparring.games.robosumo.learning import ATTACK, SELF_PLAY_SHAPING
 from sparring.learners.ppo import PPOConfig
 from sparring.loaders import load, native
 from sparring.metrics.outcome import summary, wilson
@@ -47,7 +47,7 @@ from sparring.types import AgentID, Game, ThreatModel, VectorGame
 RESULTS = Path("results/robosumo-learning")
 SYMMETRIC = NetworkConfig(symmetry="robosumo-ant")
 VICTIM = "builtin:ant"
-COLUMNS = ("variant", "seed", "steps", "minutes", "budget", "pairing", "win", "low", "high", "draw", "loss", "matches")
+HEADER = "variant,victim,seed,steps,minutes,budget,pairing,win,low,high,draw,loss,matches\n"
 VIEW = 1  # the situations in which builtin:ant wins most often: see the README of the results
 
 
@@ -68,9 +68,7 @@ class Variant:
 
 ATTACK_PPO = PPOConfig(**{**ATTACK["ppo"], "normalize_observations": False})
 BASE = AttackConfig(num_games=128, steps_per_round=64, start="benign", reward=Reward("outcome"), ppo=ATTACK_PPO)
-ATTACK_SYMMETRIC = replace(
-    BASE, view=VIEW, ppo=replace(ATTACK_PPO, gamma=0.99, minibatch=1024, entropy_coef=0.002, network=SYMMETRIC)
-)
+ATTACK_SYMMETRIC = replace(BASE, view=VIEW, ppo=replace(ATTACK_PPO, gamma=0.99, minibatch=1024, network=SYMMETRIC))
 SELF_PLAY = SelfPlayConfig(
     passive=0.15,
     reward=Reward("outcome", draw=-1.0),
@@ -102,10 +100,6 @@ VARIANTS: dict[str, Variant] = {
         replace(BASE, ppo=replace(ATTACK_PPO, gamma=0.99, minibatch=1024)),
     ),
     "symmetric": Variant("horizon with the ant's symmetry", ATTACK_SYMMETRIC),
-    "symmetric-shaped": Variant(
-        "symmetric with approach and ring terms until half of the steps are done",
-        replace(ATTACK_SYMMETRIC, reward=Reward("outcome", shaping=SHAPING)),
-    ),
     "self-play": Variant(
         "from the same weights with the ant's symmetry; 15% of the matches against zero, draws are losses", SELF_PLAY
     ),
@@ -241,25 +235,25 @@ def write_table(folder: Path) -> None:
     from sparring.report.plots import rates_figure
 
     runs = read_json(folder / "runs.json")["runs"]
-    text = io.StringIO()
+    text = io.StringIO(HEADER)
+    text.seek(0, io.SEEK_END)
     out = csv.writer(text, lineterminator="\n")
-    out.writerow(COLUMNS)
     for run in runs:
         settings = run["settings"]
         budget = "" if "past" in settings["config"] else settings["budget"]
         for name, r in run["measured"].items():
             numbers = [round(x, 4) for x in (r["win"], *r["win_ci"], r["draw"], r["loss"])]
-            start = [settings["variant"], run["seed"], run["steps"], run["minutes"], budget, name]
+            start = [settings["variant"], settings["victim"], run["seed"], run["steps"], run["minutes"], budget, name]
             out.writerow([*start, *numbers, r["episodes"]])
     checkpoint.write_atomic(folder / "runs.csv", text.getvalue().encode())
     series = {
-        f"{r['settings']['variant']}, seed {r['seed']}, {r['steps']:,} steps": r["curve"]
+        f"{r['settings']['variant']} {r['seed']}, {r['steps'] // 1000}k": r["curve"]
         for r in runs
         if "view" in (asked := r["settings"])["config"]
         and (asked["victim"], asked["budget"]) == (VICTIM, 1)
         and r["curve"]
     }
-    caption = "matches that ended during training, Euler integrator, 95% intervals"
+    caption = "variant, seed and steps; matches that ended during training, Euler integrator, 95% intervals"
     svg = rates_figure(series, "Attacks on builtin:ant at budget 1", caption, "attacker's win rate")
     checkpoint.write_atomic(folder / "attacks.svg", svg.encode())
 
