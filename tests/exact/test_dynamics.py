@@ -16,6 +16,7 @@ from sparring.exact import dynamics
 from sparring.exact.dynamics import Iterate, power
 from sparring.exact.outputs import Outputs, outputs
 from sparring.exact.problem import MarkovProblem, Problem, exploitability, legal, uniform
+from sparring.exact.robust import robust
 from sparring.exact.simplex import project
 from sparring.exact.tree import tree_problem
 from sparring.games.markov import random_game
@@ -336,3 +337,17 @@ def test_an_iteration_of_algorithm_1_costs_less_than_four_exploitabilities_on_le
     pairs = [(seconds(lambda: exploitability(problem, nu)), seconds(lambda: next(method))) for _ in range(2000)]
     expl, iteration = (min(times) for times in zip(*pairs, strict=True))
     assert iteration < 4 * expl
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(0, 1), st.booleans())
+def test_algorithm_1_never_beats_the_linear_program(seed: int, budget: float, tree: bool) -> None:
+    """The robust optimum is computed by a program that knows nothing of gradients; iterates may only approach it."""
+    made = random_game(seed, S=3, A=3, B=2, gamma=0.7, k=2)
+    problem: Problem = MarkovProblem(made.game, made.benign, budget)
+    if tree:
+        problem = tree_problem(KUHN, seed % 2, (1 - seed % 2,), {}, budget)
+    start = Iterate(uniform(problem.victim_actions), uniform(problem.attacker_actions))
+    least = -robust(problem).lower
+    course = [exploitability(problem, it.nu) for it in islice(dynamics.min_oracle(problem, start, power(0.1, 0.5)), 80)]
+    assert min(course) >= least - 1e-9
