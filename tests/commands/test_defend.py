@@ -57,6 +57,13 @@ def test_output_rules_are_named_and_differ() -> None:
     assert len({result["expl"] for result in found.values()}) >= 3
 
 
+def test_true_gradients_go_elsewhere_than_counterfactual_ones() -> None:
+    """They differ by the agent's own reach, which is below one in Leduc poker; both lower Expl (DECISIONS 9)."""
+    found = {d: sparring.defend("openspiel/leduc_poker", direction=d, steps=50) for d in ("true", "counterfactual")}
+    assert found["true"]["direction"] == "true"
+    assert found["counterfactual"]["expl"] < found["true"]["expl"] < found["true"]["start_expl"]
+
+
 def test_same_seed_same_victim() -> None:
     files = [
         Path(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
@@ -36,7 +36,8 @@ Method = Literal[
 Output = Literal["last", "sampled", "best", "averaged"]
 Oracle = Literal["exact", "learned"]
 LearnerName = Literal["a2c", "rpg"]
-CHOICES = {"method": Method, "output": Output, "oracle": Oracle, "learner": LearnerName}
+Direction = Literal["counterfactual", "true"]
+CHOICES = {"method": Method, "output": Output, "oracle": Oracle, "learner": LearnerName, "direction": Direction}
 RATIO = 10.0  # two-timescale: the attacker's learning rate over the victim's, by default
 RATES = {"exact": 0.1, "learned": 0.01}  # learning rates of the victim, by default
 ESTIMATES = {"exact": EXACT_ESTIMATE, "learned": "minutes for a few thousand rounds; under 10 MB of disk"}
@@ -73,6 +74,9 @@ class Settings(Seats):
     """Exact: the step size falls as (t + 1) to the power of minus this: 0.5 is the inverse square root."""
     ratio: OptionalFloat = None
     """Of two-timescale: the attacker's learning rate over the victim's, by default 10."""
+    direction: Direction = "counterfactual"
+    """Exact, in trees: gradients without the agent's own reach, or the true ones, which freeze where it hardly goes
+    (DECISIONS 9). In Markov and matrix games every gradient is the true one."""
     output: Output = "best"
     """Which iterate is handed over: the last, one sampled in proportion to its step size, the least exploitable, or the
     average of all."""
@@ -101,6 +105,8 @@ class Prepared(NamedTuple):
 
 
 def prepare(settings: Settings) -> Prepared:
+    from sparring.exact.tree import TreeProblem
+
     for name, known in CHOICES.items():
         if getattr(settings, name) not in get_args(known):
             raise unknown(name, getattr(settings, name), get_args(known))
@@ -115,6 +121,8 @@ def prepare(settings: Settings) -> Prepared:
         raise InputError(f"ratio: expected a positive number, got {settings.ratio}")
     game = finite_game(settings.game, "defend")
     arena = contest(game, settings, settings.budget)
+    if isinstance(arena.problem, TreeProblem):
+        arena = arena._replace(problem=replace(arena.problem, direction=settings.direction))
     if settings.oracle == "learned":
         learned_defence.check(settings, arena)
     return Prepared(arena, table(settings.victim, game, arena.victim))
@@ -161,6 +169,7 @@ def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
         "budget": problem.budget,
         "method": settings.method,
         "start": describe(settings.victim),
+        "direction": settings.direction,
         "output": settings.output,
         "oracle": settings.oracle,
         "start_expl": curve["last"][0][1],
