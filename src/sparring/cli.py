@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
+import re
 import shlex
 import sys
 import traceback
@@ -94,14 +97,22 @@ def _parse(verb: str, words: list[str]) -> Any:
 
     from sparring.commands.common import from_config, verb_module
 
-    cls = verb_module(verb).Settings
-    source = _value_of(words, "--config")
-    if source is None:
-        return tyro.cli(cls, prog=f"sparring {verb}", args=words)
-    saved_verb, defaults = from_config(source)
-    if saved_verb != verb:
-        raise InputError(f"config {source}: it is of sparring {saved_verb}, not of sparring {verb}")
-    return tyro.cli(cls, prog=f"sparring {verb}", args=words, default=defaults)
+    defaults, source = {}, _value_of(words, "--config")
+    if source is not None:
+        saved_verb, saved = from_config(source)
+        if saved_verb != verb:
+            raise InputError(f"config {source}: it is of sparring {saved_verb}, not of sparring {verb}")
+        defaults = {"default": saved}
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(verb_module(verb).Settings, prog=f"sparring {verb}", args=words, **defaults)
+    except SystemExit as stop:
+        if not stop.code:
+            raise  # --help
+        # Tyro puts what is wrong into a box with a title.
+        said = " ".join(re.sub(r"^╭.*╮|[╰╯│─]+", " ", complaint.getvalue()).split())
+        raise InputError(said or f"{verb}: the arguments cannot be read") from None
 
 
 def _perform(verb: str, settings: Any, command: list[str], resume: Path | None) -> int:
