@@ -78,7 +78,9 @@ class Line:
     """As much of a game of continuous actions as is needed to check them."""
 
     id, agents, num_games = "test/line", ("x",), 2
-    spaces = {"x": Spaces(1, Continuous(1))}  # noqa: RUF012
+
+    def __init__(self) -> None:
+        self.spaces = {"x": Spaces(1, Continuous(1))}
 
 
 @pytest.mark.parametrize(

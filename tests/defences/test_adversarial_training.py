@@ -14,7 +14,6 @@ import pytest
 from sparring.checkpoint import flatten, unflatten
 from sparring.defences.adversarial_training import (
     AdversarialTraining,
-    Adversary,
     Method,
     adversarial_training,
     defence_setup,
@@ -32,7 +31,7 @@ from sparring.learners.a2c import A2CConfig
 from sparring.learners.ppo import PPOConfig
 from sparring.learners.rpg import RPGConfig
 from sparring.nets import NetworkConfig, actor_critic
-from sparring.policy import CallablePolicy, ConstantPolicy, Policy, RandomPolicy, TabularPolicy, mix
+from sparring.policy import CallablePolicy, ConstantPolicy, MixedPolicy, Policy, RandomPolicy, TabularPolicy, mix
 from sparring.training import Opponents, TrainState, initial_state, saved_part, train, with_saved
 from sparring.types import Discrete, Spaces, ThreatModel
 
@@ -121,8 +120,9 @@ def opponents_faced(config: AdversarialTraining, round_: int, draws: int) -> lis
     for seed in range(draws):
         played = play(Opponents(current, snapshots, steps), np.random.default_rng(seed))
         mixed = played["col"]
-        assert (mixed.benign, mixed.budget) == (UNIFORM, 0.5)  # type: ignore[attr-defined]
-        faced.append((played["row"], mixed.adversarial))  # type: ignore[attr-defined]
+        assert isinstance(mixed, MixedPolicy)
+        assert (mixed.benign, mixed.budget) == (UNIFORM, 0.5)
+        faced.append((played["row"], mixed.adversarial))
     return faced
 
 
@@ -265,7 +265,9 @@ def test_ppo_starts_from_the_victim() -> None:
 
 
 def test_settings_that_contradict_each_other_are_refused() -> None:
-    same: Adversary = lambda victim: victim  # noqa: E731
+    def same(victim: Policy) -> Policy:
+        return victim
+
     game = threat(rps(), UNIFORM, 0.5)
     for config, adversary in ((method("min-oracle", A2C), None), (method("alternating", A2C), same)):
         with pytest.raises(InputError, match="either an attacker who learns or an adversary"):
@@ -277,7 +279,7 @@ def test_settings_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(InputError, match=r"past: expected a probability in \[0, 1\], got 2"):
         replace(method("self-play", A2C), past=2)
     with pytest.raises(InputError, match="unknown method 'selfplay': did you mean self-play"):
-        method("selfplay", A2C)  # type: ignore[arg-type]
+        method("selfplay", A2C)  # type: ignore[arg-type] (what no type checker saw)
     team = ThreatModel("row", ("col", "col2"), {"col": UNIFORM, "col2": UNIFORM}, 0.5)
     with pytest.raises(InputError, match="expected one, got 2"):
         adversarial_training(rps(), team, method("alternating", A2C), 0)
