@@ -9,15 +9,27 @@ adversarial training has two, and the timescale ratio is the ratio of their lear
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
+import jax
 import numpy as np
 
 from sparring.errors import InputError, unknown
-from sparring.policy import Policy
+from sparring.policy import MixedPolicy, Policy
 from sparring.rollout import RolloutState, rollout, start
-from sparring.types import NO_WINNER, AgentID, Array, Game, Learner, LearnerState, Metrics, Trajectory, VectorGame
+from sparring.types import (
+    NO_WINNER,
+    AgentID,
+    Array,
+    Experience,
+    Game,
+    Learner,
+    LearnerState,
+    Metrics,
+    Trajectory,
+    VectorGame,
+)
 
 Goal = Literal["victim", "outcome"]
 T = TypeVar("T")
@@ -56,7 +68,11 @@ Play = Callable[[Opponents, np.random.Generator], Mapping[AgentID, Policy]]
 
 @dataclass(frozen=True)
 class Side:
-    """One learning agent: it updates in every `every`-th round and keeps a snapshot every `snapshot_every` rounds."""
+    """One learning agent: it updates in every `every`-th round and keeps a snapshot every `snapshot_every` rounds.
+
+    `twin` is another agent with the same spaces: in rounds in which it plays with the policy that learns, its steps are
+    learned from too.
+    """
 
     learner: Learner
     reward: Reward
@@ -64,6 +80,7 @@ class Side:
     every: int = 1
     snapshot_every: int = 0  # 0: none
     max_snapshots: int = 32
+    twin: AgentID | None = None
 
 
 class TrainState(NamedTuple):
@@ -109,12 +126,19 @@ def train(
     while True:
         rng = _round_rng(seed, round_)
         policies = play(_opponents(sides, learners, snapshots, steps), rng)
-        trajectory, played = rollout(game, policies, steps_per_round, rng, played, tuple(sides))
+        seats = {agent: _seats(agent, side, policies) for agent, side in sides.items()}
+        record = tuple(dict.fromkeys(seat for taken in seats.values() for seat in taken))
+        trajectory, played = rollout(game, policies, steps_per_round, rng, played, record)
         steps += steps_per_round * game.num_games
         metrics = {}
         for agent, side in sides.items():
             if round_ % side.every == 0:
-                experience = trajectory.agents[agent]._replace(reward=reward_of(trajectory, game, agent, side, steps))
+                experience = joined(
+                    [
+                        trajectory.agents[seat]._replace(reward=reward_of(trajectory, game, seat, seen_from, steps))
+                        for seat, seen_from in seats[agent].items()
+                    ]
+                )
                 key = rng.integers(0, 2**32, 2, np.uint32)
                 learners[agent], metrics[agent] = side.learner.update(learners[agent], experience, key)
             if side.snapshot_every and (round_ + 1) % side.snapshot_every == 0:
@@ -135,8 +159,19 @@ def initial_state(game: Game, sides: Mapping[AgentID, Side], play: Play, seed: i
     return TrainState(learners, snapshots, played, _matches(game), 0, 0, {}, None)
 
 
+def joined(experiences: Sequence[Experience]) -> Experience:
+    """The matches of several records of T steps as one record: B is the sum of theirs."""
+    if len(experiences) == 1:
+        return experiences[0]
+    over_time = [e._replace(last_value=(), policy_state=()) for e in experiences]
+    at_ends = [(e.last_value, e.policy_state) for e in experiences]
+    whole: Experience = jax.tree.map(lambda *x: np.concatenate(x, axis=1), *over_time)
+    last_value, policy_state = jax.tree.map(lambda *x: np.concatenate(x, axis=0), *at_ends)
+    return whole._replace(last_value=last_value, policy_state=policy_state)
+
+
 def reward_of(trajectory: Trajectory, game: Game, agent: AgentID, side: Side, steps: int) -> Array:
-    """The learning agent's reward [T, B] after `steps` steps of training."""
+    """The reward [T, B] of an agent that a side learns from, after `steps` steps of training."""
     config = side.reward
     if config.goal == "victim":
         reward = -config.scale * trajectory.reward[side.victim]
@@ -189,6 +224,18 @@ def with_saved(
     saved = load(saved_part(template._replace(snapshots=snapshots)))
     round_, steps = (int(x) for x in saved["clock"])
     return TrainState(saved["learners"], saved["snapshots"], saved["rollout"], saved["game"], round_, steps, {}, None)
+
+
+def _seats(agent: AgentID, side: Side, policies: Mapping[AgentID, Policy]) -> dict[AgentID, Side]:
+    """The agents that a side learns from in a round with these policies, and the side as each of them sees it."""
+    seats = {agent: side}
+    if side.twin is not None:
+        twin = policies[side.twin]
+        if isinstance(twin, MixedPolicy):
+            twin = twin.adversarial
+        if twin is policies[agent]:
+            seats[side.twin] = replace(side, victim=agent) if side.victim == side.twin else side
+    return seats
 
 
 def _opponents(

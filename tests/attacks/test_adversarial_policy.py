@@ -19,11 +19,11 @@ from sparring.exact.simplex import mixed
 from sparring.games.markov import SampledMarkovGame, random_game
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame, as_markov
 from sparring.learners.ppo import PPOConfig
-from sparring.nets import ActorCritic, NetworkConfig, actor_critic, in_view
+from sparring.nets import ActorCritic, NetworkConfig, actor_critic
 from sparring.policy import ConstantPolicy, MixedPolicy, RandomPolicy, TabularPolicy, mix
 from sparring.rollout import rollout
 from sparring.training import Opponents, Reward
-from sparring.types import Continuous, Discrete, Game, Spaces, ThreatModel
+from sparring.types import Discrete, Game, Spaces, ThreatModel
 
 SMALL = NetworkConfig("mlp", (16, 16))
 # Shared by the budgets: every instance of a game is compiled anew.
@@ -176,15 +176,3 @@ def test_start_from_the_benign_weights() -> None:
     weight = [checkpoint.flatten(n.actor)["mlp/layers/0/weight"] for n in (benign, same, fresh)]
     np.testing.assert_array_equal(weight[0], weight[1])
     assert not np.array_equal(weight[0], weight[2])
-
-
-def test_benign_weights_start_a_symmetric_network_in_the_view_asked_for() -> None:
-    ant = Spaces(120, Continuous(8))
-    benign = actor_critic(ant, SMALL, np.array([5, 6], np.uint32))
-    symmetric = PPOConfig(network=replace(SMALL, symmetry="robosumo-ant"))
-    learner = attack_learner(AttackConfig(start="benign", view=3, ppo=symmetric), benign)
-    start = learner.policy(learner.init(ant, np.array([7, 8], np.uint32)))
-    assert jax.tree.all(jax.tree.map(np.array_equal, start, in_view(benign, "robosumo-ant", 3)))
-    # Benign weights that have the symmetry are taken as they are.
-    learner = attack_learner(AttackConfig(start="benign", view=3, ppo=symmetric), start)
-    assert learner.policy(learner.init(ant, np.array([7, 8], np.uint32))) is start

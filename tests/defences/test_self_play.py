@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import islice
+
 import numpy as np
 import pytest
 
@@ -8,8 +11,8 @@ from sparring.errors import InputError
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
 from sparring.nets import NetworkConfig, actor_critic
 from sparring.policy import ConstantPolicy, MixedPolicy, Policy, RandomPolicy
-from sparring.training import Opponents
-from sparring.types import Discrete
+from sparring.training import Opponents, train
+from sparring.types import Discrete, Experience, Key, Learner
 
 GAME = MatrixGame(ROCK_PAPER_SCISSORS)
 CURRENT: Policy = ConstantPolicy(Discrete(3))
@@ -52,9 +55,43 @@ def test_unequal_seats_are_refused() -> None:
 def test_the_opponent_of_some_matches_is_passive() -> None:
     _, play = self_play_setup(GAME, SelfPlayConfig(past=0.0, passive=0.25))
     faced = play(Opponents({"row": CURRENT}, {"row": []}, 0), np.random.default_rng(0))["col"]
-    assert isinstance(faced, MixedPolicy) and faced.benign is CURRENT
+    assert isinstance(faced, MixedPolicy) and faced.adversarial is CURRENT
     # Whole matches of it, a quarter of them.
-    assert (faced.adversarial, faced.budget, faced.control) == (ConstantPolicy(Discrete(3)), 0.25, "episode")
+    assert (faced.benign, faced.budget, faced.control) == (ConstantPolicy(Discrete(3)), 0.75, "episode")
+
+
+def seats_learned_from(past: float, both_seats: bool = True, passive: float = 0.0) -> list[tuple[int, int]]:
+    """How many matches a learner gets in each of four rounds of three matches, and how many of them it controlled."""
+    got = []
+
+    def update(state: np.ndarray, experience: Experience, key: Key) -> tuple[np.ndarray, dict[str, float]]:
+        won, lost = (experience.reward == 1).sum(), (experience.reward == -1).sum()
+        if experience.reward.shape[1] == 6:
+            assert won == lost > 0  # what the one seat wins the other one loses
+        got.append((experience.reward.shape[1], int(np.asarray(experience.controlled).all(0).sum())))
+        return state, {}
+
+    config = SelfPlayConfig(past=past, snapshot_every=1, both_seats=both_seats, passive=passive)
+    game = MatrixGame(ROCK_PAPER_SCISSORS, 3)
+    sides, play = self_play_setup(game, config)
+    side = sides["row"]
+    learner = Learner(lambda spaces, key: np.zeros(()), lambda state: RandomPolicy(Discrete(3)), update)
+    for _ in islice(train(game, {"row": replace(side, learner=learner)}, play, 0, 20), 4):
+        pass
+    return got
+
+
+def test_it_learns_from_both_seats_when_it_has_both() -> None:
+    assert seats_learned_from(past=0.0) == [(6, 6)] * 4
+    assert seats_learned_from(past=0.0, both_seats=False) == [(3, 3)] * 4
+    assert seats_learned_from(past=1.0) == [(6, 6), (3, 3), (3, 3), (3, 3)]  # no snapshot in the first round
+
+
+def test_a_passive_opponent_teaches_nothing() -> None:
+    rounds = seats_learned_from(past=0.0, passive=0.5)
+    assert {matches for matches, _ in rounds} == {6}
+    # The first seat's matches are all its own; the second seat's in about half of the one-step matches.
+    assert all(3 <= controlled < 6 for _, controlled in rounds)
 
 
 def test_it_can_start_from_given_weights() -> None:

@@ -39,6 +39,13 @@ def test_the_damage_figure_shows_budgets_names_and_damage(audit: Any) -> None:
     assert ElementTree.fromstring(svg).attrib["viewBox"] == "0 0 675 315"  # 900 x 420 pixels in points
 
 
+def test_the_matrix_shows_every_rate_that_there_is() -> None:
+    svg = plots.matrix_figure(["ant", "bug"], [[0.5, 0.124], [float("nan"), 0.95]], "Who beats whom", "400 matches")
+    for text in ("ant", "bug", ">50<", ">12<", ">95<", "400 matches"):
+        assert text in svg
+    assert ">nan<" not in svg
+
+
 def test_one_budget_and_odd_names_are_fine(audit: Any) -> None:
     audit["budgets"] = audit["budgets"][:1]
     audit["game"] = "a$b$ <script> & \\frac_x^2"

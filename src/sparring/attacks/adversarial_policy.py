@@ -10,7 +10,7 @@ import numpy as np
 
 from sparring.errors import InputError
 from sparring.learners.ppo import PPOConfig, ppo
-from sparring.nets import ActorCritic, in_view
+from sparring.nets import ActorCritic
 from sparring.policy import ConstantPolicy, Policy, mix
 from sparring.training import Opponents, Reward, Side, TrainState, annealed, train
 from sparring.types import AgentID, Control, Game, Learner, ThreatModel
@@ -24,7 +24,6 @@ class AttackConfig:
     num_games: int = 64  # B
     steps_per_round: int = 128  # T
     start: Literal["benign", "scratch"] = "scratch"
-    view: int = 0  # the `choice` of `in_view`, when benign weights without a symmetry start a network with one
     control: Control = "step"
     curriculum_steps: int = 0  # the victim is passive (constant action) with a probability that falls from 1 to 0
     reward: Reward = Reward()
@@ -89,5 +88,4 @@ def attack_learner(config: AttackConfig, benign: Policy) -> Learner:
         return ppo(config.ppo)
     if not isinstance(benign, ActorCritic):
         raise InputError("start=benign needs a benign policy with weights of this package's kind; use start=scratch")
-    symmetry = config.ppo.network.symmetry
-    return ppo(config.ppo, in_view(benign, symmetry, config.view) if symmetry and not benign.symmetry else benign)
+    return ppo(config.ppo, benign)

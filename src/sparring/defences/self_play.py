@@ -23,6 +23,7 @@ class SelfPlayConfig:
     snapshot_every: int = 25  # rounds
     past: float = 0.5  # probability that a round's opponent is an earlier snapshot, not the policy of the moment
     passive: float = 0.0  # share of matches in which the opponent takes a constant action instead
+    both_seats: bool = True  # learn from the second seat too, in rounds in which the policy of the moment has it
     reward: Reward = Reward()
     ppo: PPOConfig = PPOConfig()
 
@@ -67,7 +68,9 @@ def self_play_setup(
         from_the_past = rng.random() < config.past and len(past) > 0
         faced = past[int(rng.integers(len(past)))] if from_the_past else current
         if config.passive:
-            faced = mix(faced, passive, config.passive, "episode")
+            faced = mix(passive, faced, 1 - config.passive, "episode")
         return {me: current, other: faced}
 
-    return {me: Side(ppo(config.ppo, start), config.reward, victim=other, snapshot_every=config.snapshot_every)}, play
+    twin = other if config.both_seats else None
+    side = Side(ppo(config.ppo, start), config.reward, other, snapshot_every=config.snapshot_every, twin=twin)
+    return {me: side}, play

@@ -119,6 +119,27 @@ def rates_figure(series: Mapping[str, Sequence[Sequence[float]]], title: str, ca
     return svg("rates", title, caption, 900, 420, draw)
 
 
+def matrix_figure(names: Sequence[str], rates: Sequence[Sequence[float]], title: str, caption: str) -> str:
+    """How often each row wins against each column, as a shaded table; NaN is left empty."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        shades = axes.imshow([[100 * rate for rate in row] for row in rates], vmin=0, vmax=100, cmap="RdBu")
+        for i, row in enumerate(rates):
+            for j, rate in enumerate(row):
+                if rate == rate:
+                    colour = "white" if abs(rate - 0.5) > 0.3 else "black"
+                    axes.annotate(f"{100 * rate:.0f}", (j, i), ha="center", va="center", color=colour)
+        places = range(len(names))
+        axes.set_xticks(places, names, rotation=35, ha="right")
+        axes.set_yticks(places, names)
+        axes.spines[:].set_visible(False)
+        axes.grid(visible=False)
+        figure.colorbar(shades, shrink=0.7, label="win rate of the row, %")
+
+    return svg("matrix", title, caption, 760, 200 + 55 * len(names), draw)
+
+
 def shift_figure(audit: Audit) -> str | None:
     """The shift of the states by budget over its noise floor, or None if it was not measured."""
     results = [result for result in audit["budgets"] if result["shift"] is not None]

@@ -50,6 +50,7 @@ def victim_config(steps: int) -> SelfPlayConfig:
         steps=steps,
         num_games=num_games,
         steps_per_round=steps_per_round,
+        both_seats=False,  # as the shipped ant was trained
         reward=Reward("outcome", draw=-1.0, shaping=SELF_PLAY_SHAPING, shaping_steps=int(0.7 * steps)),
         ppo=PPOConfig(
             learning_rate=3e-4,

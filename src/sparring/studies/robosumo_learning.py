@@ -1,22 +1,15 @@
-"""What learns to fight in RoboSumo: named variants of attacks and of self-play, one change at a time, in one table.
+"""What learns to fight in RoboSumo: named variants of attacks and of self-play, trained one change at a time.
 
-Three steps, each a command:
+    python -m sparring.studies.robosumo_learning attack --budget 0.7 --steps 4000000 --out runs/attack-0.7
 
-1. `python -m sparring.studies.robosumo_learning train VARIANT --seed 1 --steps 1000000 --out runs/VARIANT-1` trains one
-   variant in the Euler variant of ant against ant; run again, it goes on. Ctrl-C stops a loser, and what it learned
-   until then can be measured.
-2. `python -m sparring.studies.robosumo_learning measure --run runs/VARIANT-1` plays complete matches and adds the run
-   to `results/robosumo-learning/runs.json`, or takes the place of its earlier row.
-3. `python -m sparring.studies.robosumo_learning table` writes the table and the figure of all runs.
+trains one variant in the Euler variant of a robot against its like; run again, it goes on. Ctrl-C stops a loser, and
+what it learned until then can be measured: see `sparring.studies.robosumo_measures`.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
-import io
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -32,34 +25,35 @@ from sparring.defences.self_play import SelfPlayConfig, self_play_setup
 from sparring.drive import drive, resumed
 from sparring.errors import InputError, unknown
 from sparring.games import make
-from sparring.games.hosted import hosted
 from sparring.games.robosumo.learning import ATTACK, SELF_PLAY_SHAPING
 from sparring.learners.ppo import PPOConfig
 from sparring.loaders import load, native
-from sparring.metrics.outcome import summary, wilson
-from sparring.nets import ActorCritic, NetworkConfig, in_view
-from sparring.policy import Policy, mix
-from sparring.rollout import evaluate
-from sparring.runs import CHECKPOINT, Run, plain, read_config, read_events, read_json, write_json
+from sparring.metrics.outcome import wilson
+from sparring.nets import ActorCritic, NetworkConfig
+from sparring.runs import CHECKPOINT, Run, plain, read_config, read_events
 from sparring.training import Play, Reward, Side, TrainState
-from sparring.types import AgentID, Game, ThreatModel, VectorGame
-
-RESULTS = Path("results/robosumo-learning")
-SYMMETRIC = NetworkConfig(symmetry="robosumo-ant")
-VICTIM = "builtin:ant"
-HEADER = "variant,victim,seed,steps,minutes,budget,pairing,win,low,high,draw,loss,matches\n"
-VIEW = 1  # the situations in which builtin:ant wins most often: see the README of the results
+from sparring.types import AgentID, Game, ThreatModel
 
 
 @dataclass(frozen=True)
 class Variant:
-    """What is trained, and in which one point it differs from the variant that it is compared with."""
+    """What is trained, and in which point it differs from the variant that it is compared with.
+
+    Attributes:
+      change: that point, in words.
+      config: settings.
+      body: of both robots.
+      victim: who is attacked; "" in self-play.
+      start: whose weights it starts from; of an attack, that is the benign opponent. "": of self-play, new ones.
+      budget: of an attack.
+    """
 
     change: str
     config: AttackConfig | SelfPlayConfig
-    victim: str = VICTIM  # whose weights are also the benign opponent's, and those that self-play starts from, if any
-    budget: float = 1.0  # of attacks
     body: str = "ant"
+    victim: str = ""
+    start: str = ""
+    budget: float = 1.0
 
     @property
     def game(self) -> str:
@@ -67,21 +61,21 @@ class Variant:
 
 
 ATTACK_PPO = PPOConfig(**{**ATTACK["ppo"], "normalize_observations": False})
-BASE = AttackConfig(num_games=128, steps_per_round=64, start="benign", reward=Reward("outcome"), ppo=ATTACK_PPO)
-ATTACK_SYMMETRIC = replace(BASE, view=VIEW, ppo=replace(ATTACK_PPO, gamma=0.99, minibatch=1024, network=SYMMETRIC))
+DEFAULT = AttackConfig(**{**ATTACK, "start": "benign", "reward": Reward(ATTACK["reward"]), "ppo": ATTACK_PPO})
+BASE = replace(DEFAULT, ppo=replace(ATTACK_PPO, gamma=0.98, minibatch=512))
 SELF_PLAY = SelfPlayConfig(
+    past=0.3,
     passive=0.15,
     reward=Reward("outcome", draw=-1.0),
-    ppo=replace(ATTACK_SYMMETRIC.ppo, entropy_coef=0.001),
+    ppo=replace(ATTACK_PPO, epochs=8, entropy_coef=0.001),
 )
 
 
 def from_scratch(body: str) -> SelfPlayConfig:
-    """As `SELF_PLAY`, with what a robot needs that cannot walk yet: noise, shaping, and a symmetry of its own."""
-    network = NetworkConfig(initial_std=0.6, symmetry=f"robosumo-{body}")
-    ppo = replace(SELF_PLAY.ppo, normalize_observations=True, warmup_updates=0, min_std=0.15, network=network)
-    reward = replace(SELF_PLAY.reward, shaping=SELF_PLAY_SHAPING)
-    return replace(SELF_PLAY, reward=reward, ppo=ppo)
+    """As `SELF_PLAY`, with what a robot needs that cannot walk yet: noise, shaping, and the symmetry of its body."""
+    network = NetworkConfig(initial_std=0.3, symmetry=f"robosumo-{body}")
+    ppo = replace(SELF_PLAY.ppo, normalize_observations=True, warmup_updates=0, network=network)
+    return replace(SELF_PLAY, reward=replace(SELF_PLAY.reward, shaping=SELF_PLAY_SHAPING), ppo=ppo)
 
 
 VARIANTS: dict[str, Variant] = {
@@ -92,27 +86,41 @@ VARIANTS: dict[str, Variant] = {
             BASE,
             num_games=256,
             steps_per_round=128,
-            ppo=replace(ATTACK_PPO, minibatch=4096, epochs=8, learning_rate=5e-4),
+            ppo=replace(BASE.ppo, minibatch=4096, epochs=8, learning_rate=5e-4),
         ),
     ),
-    "horizon": Variant(
-        "base with gamma .99 and minibatches of 1,024",
-        replace(BASE, ppo=replace(ATTACK_PPO, gamma=0.99, minibatch=1024)),
+    "attack": Variant("the game's defaults: base with gamma .99 and minibatches of 1,024", DEFAULT),
+    "self-play": Variant("from given weights; 15% of the matches against zero, draws are losses", SELF_PLAY),
+    "self-play-scratch": Variant(
+        "self-play of new weights with the body's symmetry; shaping until a fifth of the steps are done",
+        from_scratch("ant"),
     ),
-    "symmetric": Variant("horizon with the ant's symmetry", ATTACK_SYMMETRIC),
-    "self-play": Variant(
-        "from the same weights with the ant's symmetry; 15% of the matches against zero, draws are losses", SELF_PLAY
-    ),
-    **{
-        f"self-play-{body}": Variant(
-            f"a {body} from scratch with its symmetry; approach and ring terms until half of the steps are done",
-            from_scratch(body),
-            victim="",
-            body=body,
-        )
-        for body in ("ant", "bug", "spider")
-    },
 }
+
+
+def chosen(
+    name: str, steps: int, *, body: str = "ant", victim: str = "", start: str = "", budget: float = 1.0
+) -> Variant:
+    """A variant with what may be asked for besides; its learning rate falls to zero over its steps.
+
+    Raises:
+      InputError: there is no such variant, or `start` does not go with it.
+    """
+    if name not in VARIANTS:
+        raise unknown("variant", name, VARIANTS)
+    config = VARIANTS[name].config
+    if isinstance(config, AttackConfig):
+        victim = victim or f"builtin:{body}"
+        start = start or victim
+    elif bool(start) == bool(config.ppo.network.symmetry):
+        needed = "takes no start: its weights are new" if start else "needs start: whose weights it goes on from"
+        raise InputError(f"{name}: {needed}")
+    if config.ppo.network.symmetry:
+        config = from_scratch(body)
+    updates = -(-steps // (config.num_games * config.steps_per_round))
+    reward = replace(config.reward, shaping_steps=steps // 5 if config.reward.shaping else 0)
+    config = replace(config, steps=steps, reward=reward, ppo=replace(config.ppo, decay_updates=updates))
+    return replace(VARIANTS[name], config=config, body=body, victim=victim, start=start, budget=budget)
 
 
 def train(name: str, variant: Variant, seed: int, out: Path, threads: int) -> None:
@@ -124,9 +132,12 @@ def train(name: str, variant: Variant, seed: int, out: Path, threads: int) -> No
     config = variant.config
     game = make(variant.game, config.num_games, threads)
     settings = {"variant": name, **asdict(variant)}
-    command = f"python -m sparring.studies.robosumo_learning train {name} --seed {seed} --steps {config.steps}"
+    command = f"python -m sparring.studies.robosumo_learning {name} --body {variant.body} --seed {seed}"
+    command += f" --steps {config.steps}"
     if isinstance(config, AttackConfig):
-        command += f" --victim {variant.victim} --budget {variant.budget:g} --view {config.view}"
+        command += f" --victim {variant.victim} --budget {variant.budget:g}"
+    if variant.start != variant.victim:
+        command += f" --start {variant.start}"
     exists = (out / "config.json").exists()
     run = Run.open(out) if exists else Run.create(out, game.id, "learning", seed, settings, command.split())
     with run:
@@ -148,15 +159,15 @@ def train(name: str, variant: Variant, seed: int, out: Path, threads: int) -> No
 
 
 def trained(folder: Path) -> tuple[ActorCritic, dict[str, Any]]:
-    """The network of a run, finished or stopped, and the run's row of the table without what is to be measured.
+    """The network of a run, finished or stopped, and what is to be recorded of the run.
 
     Raises:
       InputError: `folder` is no run of a variant as it is now, or has no checkpoint yet.
     """
     config = read_config(folder)
     asked = config["settings"]
-    steps, view = asked["config"]["steps"], asked["config"].get("view", VIEW)
-    variant = chosen(asked["variant"], steps, asked["victim"], asked["budget"], view)
+    besides = {key: asked[key] for key in ("body", "victim", "start", "budget")}
+    variant = chosen(asked["variant"], asked["config"]["steps"], **besides)
     if not (folder / CHECKPOINT).exists():
         raise InputError(f"{folder} has no {CHECKPOINT} yet: train it for a minute longer")
     saved = checkpoint.load(folder / CHECKPOINT)
@@ -166,7 +177,7 @@ def trained(folder: Path) -> tuple[ActorCritic, dict[str, Any]]:
     sides, play = _setup(game, variant)
     state = resumed(saved, game, sides, play, config["seed"])
     seconds = (folder / CHECKPOINT).stat().st_mtime - datetime.fromisoformat(config["started"]).timestamp()
-    row = {
+    return _network(sides, state), {
         "game": game.id,
         "seed": config["seed"],
         "steps": state.steps,
@@ -175,49 +186,6 @@ def trained(folder: Path) -> tuple[ActorCritic, dict[str, Any]]:
         "settings": config["settings"],
         "curve": curve(read_events(folder)),
     }
-    return _network(sides, state), row
-
-
-def measure(folder: Path, zoo: Path | None, episodes: int, threads: int) -> None:
-    """Complete matches of a run's network, added to `runs.json`.
-
-    An attacker plays its victim at its budget, and so do the benign opponent, zero and random; self-play's robot plays
-    random, zero, the one that it started from and, if their files are at hand, the published ones.
-    """
-    network, row = trained(folder)
-    settings = row["settings"]
-    body = settings["body"]
-    game = hosted(make(row["game"], min(32, episodes), threads))
-    first, second = game.agents
-    found = {}
-    if "past" in settings["config"]:
-        names = {"random": "random", "zero": "zero"}
-        if settings["victim"]:
-            names[settings["victim"]] = settings["victim"]
-        if zoo is not None:
-            names |= {f"published {kind}": f"robosumo-zoo:{zoo / f'{body}-{kind}-v1.npy'}" for kind in ("mlp", "lstm")}
-        for name, spec in names.items():
-            found[f"against {name}"] = rates(game, 0, {first: network, second: load(spec, game, second)}, episodes)
-    else:
-        victim, benign = load(settings["victim"], game, first), load(settings["victim"], game, second)
-        plain_ones = {name: load(name, game, second) for name in ("zero", "random")}
-        for name, policy in {"attacker": network, "benign": benign, **plain_ones}.items():
-            executed = mix(benign, policy, settings["budget"])
-            found[name] = rates(game, 1, {first: victim, second: executed}, episodes)
-    for name, result in found.items():
-        print(f"{name}: {result}", file=sys.stderr)
-    path = RESULTS / "runs.json"
-    runs = read_json(path)["runs"] if path.exists() else []
-    others = [r for r in runs if r["command"] != row["command"]]
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"runs": [*others, {**row, "measured": found}]})
-
-
-def rates(game: VectorGame, seat: int, policies: Mapping[str, Policy], episodes: int) -> dict[str, Any]:
-    """How often the agent of one seat wins, with its 95% interval."""
-    rng = np.random.default_rng(0)
-    result = summary(evaluate(game, policies, episodes, rng), seat, 1 - seat, game.agents, rng)
-    return {key: result[key] for key in ("win", "win_ci", "draw", "loss", "episodes", "mean_length")}
 
 
 def curve(events: Sequence[Mapping[str, Any]], points: int = 20) -> list[list[float]]:
@@ -230,69 +198,17 @@ def curve(events: Sequence[Mapping[str, Any]], points: int = 20) -> list[list[fl
     return found
 
 
-def write_table(folder: Path) -> None:
-    """`runs.csv`, a line per run and pairing, and `attacks.svg`, the attacks' curves, from `runs.json`."""
-    from sparring.report.plots import rates_figure
-
-    runs = read_json(folder / "runs.json")["runs"]
-    text = io.StringIO(HEADER)
-    text.seek(0, io.SEEK_END)
-    out = csv.writer(text, lineterminator="\n")
-    for run in runs:
-        settings = run["settings"]
-        budget = "" if "past" in settings["config"] else settings["budget"]
-        for name, r in run["measured"].items():
-            numbers = [round(x, 4) for x in (r["win"], *r["win_ci"], r["draw"], r["loss"])]
-            start = [settings["variant"], settings["victim"], run["seed"], run["steps"], run["minutes"], budget, name]
-            out.writerow([*start, *numbers, r["episodes"]])
-    checkpoint.write_atomic(folder / "runs.csv", text.getvalue().encode())
-    series = {
-        f"{r['settings']['variant']} {r['seed']}, {r['steps'] // 1000}k": r["curve"]
-        for r in runs
-        if "view" in (asked := r["settings"])["config"]
-        and (asked["victim"], asked["budget"]) == (VICTIM, 1)
-        and r["curve"]
-    }
-    caption = "variant, seed and steps; matches that ended during training, Euler integrator, 95% intervals"
-    svg = rates_figure(series, "Attacks on builtin:ant at budget 1", caption, "attacker's win rate")
-    checkpoint.write_atomic(folder / "attacks.svg", svg.encode())
-
-
-def chosen(name: str, steps: int, victim: str = VICTIM, budget: float = 1.0, view: int = VIEW) -> Variant:
-    """A variant with what may be asked for besides.
-
-    Its learning rate falls to zero over its steps, and its shaping over half of them.
-
-    Raises:
-      InputError: there is no such variant.
-    """
-    if name not in VARIANTS:
-        raise unknown("variant", name, VARIANTS)
-    config = VARIANTS[name].config
-    updates = -(-steps // (config.num_games * config.steps_per_round))
-    reward = config.reward
-    if reward.shaping:
-        reward = replace(reward, shaping_steps=steps // 2)
-    config = replace(config, steps=steps, reward=reward, ppo=replace(config.ppo, decay_updates=updates))
-    if isinstance(config, AttackConfig):
-        config = replace(config, view=view if config.ppo.network.symmetry else 0)
-    if VARIANTS[name].victim:
-        return replace(VARIANTS[name], config=config, victim=victim, budget=budget)
-    return replace(VARIANTS[name], config=config)
-
-
 def _setup(game: Game, variant: Variant) -> tuple[dict[AgentID, Side], Play]:
     """The one learning side (an attacker's is the second seat), and who plays."""
     first, second = game.agents
-    if isinstance(variant.config, SelfPlayConfig):
-        if not variant.victim:
-            return self_play_setup(game, variant.config)
-        start = load(variant.victim, game, first)
-        assert isinstance(start, ActorCritic)
-        return self_play_setup(game, variant.config, in_view(start, SYMMETRIC.symmetry, VIEW))
-    victim, benign = load(variant.victim, game, first), load(variant.victim, game, second)
-    threat = ThreatModel(first, (second,), {second: benign}, variant.budget)
-    return attack_setup(game, threat, victim, variant.config, {})
+    if isinstance(variant.config, AttackConfig):
+        benign = load(variant.start, game, second)
+        threat = ThreatModel(first, (second,), {second: benign}, variant.budget)
+        return attack_setup(game, threat, load(variant.victim, game, first), variant.config, {})
+    start = load(variant.start, game, first) if variant.start else None
+    if not (start is None or isinstance(start, ActorCritic)):
+        raise InputError(f"start: {variant.start} has no weights of this package's kind")
+    return self_play_setup(game, variant.config, start)
 
 
 def _network(sides: Mapping[AgentID, Side], state: TrainState) -> ActorCritic:
@@ -303,36 +219,26 @@ def _network(sides: Mapping[AgentID, Side], state: TrainState) -> ActorCritic:
 
 
 def main(arguments: list[str] | None = None) -> None:
+    variants = "\n".join(f"  {name}: {variant.change}" for name, variant in VARIANTS.items())
     parser = argparse.ArgumentParser(
         prog="python -m sparring.studies.robosumo_learning",
-        description=__doc__,
+        description=f"{__doc__}\nvariants:\n{variants}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    stages = parser.add_subparsers(dest="stage", required=True)
-    training = stages.add_parser("train", help="train a variant")
-    training.add_argument("variant", choices=sorted(VARIANTS))
-    training.add_argument("--steps", type=int, default=1_000_000)
-    training.add_argument("--seed", type=int, default=1)
-    training.add_argument("--victim", default=VICTIM, help="an MLP ant; what trains starts from its weights")
-    training.add_argument("--budget", type=float, default=1.0)
-    training.add_argument("--view", type=int, default=VIEW, help="in which of its situations, see in_view")
-    training.add_argument("--out", type=Path, required=True, help="run folder; an existing one is resumed")
-    measuring = stages.add_parser("measure", help="play what a run has learned, and add it to the table's runs")
-    measuring.add_argument("--run", type=Path, required=True)
-    measuring.add_argument("--zoo", type=Path, help="folder with the published ant-mlp-v1.npy")
-    measuring.add_argument("--episodes", type=int, default=400)
-    stages.add_parser("table", help="write the table and the figure")
-    for stage in (training, measuring):
-        stage.add_argument("--threads", type=int, default=0)
+    parser.add_argument("variant", choices=list(VARIANTS), metavar="VARIANT")
+    parser.add_argument("--body", choices=("ant", "bug", "spider"), default="ant")
+    parser.add_argument("--steps", type=int, default=4_000_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--victim", default="", help="who is attacked; by default the package's own robot")
+    parser.add_argument("--start", default="", help="whose weights it starts from; by default the victim's")
+    parser.add_argument("--budget", type=float, default=1.0, help="of an attack")
+    parser.add_argument("--out", type=Path, required=True, help="run folder; an existing one is resumed")
+    parser.add_argument("--threads", type=int, default=0)
     asked = parser.parse_args(arguments)
-    if asked.stage == "train":
-        variant = chosen(asked.variant, asked.steps, asked.victim, asked.budget, asked.view)
-        with contextlib.suppress(Stopped):
-            train(asked.variant, variant, asked.seed, asked.out, asked.threads)
-    elif asked.stage == "measure":
-        measure(asked.run, asked.zoo, asked.episodes, asked.threads)
-    else:
-        write_table(RESULTS)
+    besides = {key: getattr(asked, key) for key in ("body", "victim", "start", "budget")}
+    variant = chosen(asked.variant, asked.steps, **besides)
+    with contextlib.suppress(Stopped):
+        train(asked.variant, variant, asked.seed, asked.out, asked.threads)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,28 @@
+"""`in-view:NUMBER:POLICY`: a RoboSumo robot's network that acts everywhere as POLICY does in one kind of situation.
+
+A robot has 8 (ant), 4 (bug) or 2 (spider) kinds of situation that are alike but for turns and the mirror, and what was
+trained without the symmetry fights better in some of them than in others. See `nets.in_view`.
+"""
+
+from __future__ import annotations
+
+from sparring import loaders
+from sparring.errors import InputError
+from sparring.nets import SYMMETRIES, ActorCritic, in_view
+from sparring.types import AgentID, Game
+
+
+def load(argument: str, game: Game, agent: AgentID) -> ActorCritic:
+    number, colon, spec = argument.partition(":")
+    if not colon or not number.isdecimal():
+        raise InputError(f"in-view:{argument}: expected in-view:NUMBER:POLICY, such as in-view:0:builtin:ant")
+    symmetry = f"robosumo-{agent.rstrip('0123456789')}"
+    if not game.id.startswith("robosumo/") or symmetry not in SYMMETRIES:
+        raise InputError(f"in-view:{argument}: {agent} of {game.id} has no symmetry; expected a robot of RoboSumo")
+    network = loaders.load(spec, game, agent)
+    if not isinstance(network, ActorCritic):
+        raise InputError(f"in-view:{argument}: expected a policy with weights, got {type(network).__name__}")
+    try:
+        return in_view(network, symmetry, int(number))
+    except InputError as error:
+        raise InputError(f"in-view:{argument}: {error}") from error

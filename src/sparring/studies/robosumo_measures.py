@@ -1,0 +1,234 @@
+"""What the runs of `sparring.studies.robosumo_learning` are worth: matches, tables, and what comes with the package.
+
+1. `python -m sparring.studies.robosumo_measures measure --run runs/attack-0.7` plays complete matches, by default with
+   RK4, and adds the run to `results/robosumo-learning/runs.json`, or takes the place of its earlier row.
+2. `... cross --zoo FOLDER` plays the package's own robots and the published ones against each other.
+3. `... table` writes the tables and the figures of all that was measured.
+4. `... ship --run runs/attack-0.7 --name ant-attack-0.7` writes a measured run's network into the package.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sparring import checkpoint
+from sparring.errors import InputError, unknown
+from sparring.games import make
+from sparring.games.hosted import hosted
+from sparring.games.robosumo.bodies import BODIES
+from sparring.loaders import builtin, load, native
+from sparring.metrics.outcome import summary
+from sparring.policy import Policy, mix
+from sparring.rollout import evaluate
+from sparring.runs import plain, read_json, write_json
+from sparring.studies.robosumo_learning import trained
+from sparring.types import VectorGame
+
+RESULTS = Path("results/robosumo-learning")
+VICTIM = "builtin:ant"  # of the figure
+HEADER = "variant,body,victim,start,seed,steps,minutes,budget,integrator,pairing,win,low,high,draw,loss,matches\n"
+PUBLISHED = ("mlp", "lstm")  # kinds of the agents that OpenAI published, version 1
+
+
+def measure(folder: Path, zoo: Path | None, integrator: str, episodes: int, threads: int) -> None:
+    """Complete matches of a run's network, added to `runs.json`.
+
+    An attacker plays its victim at its budget, and so do the benign opponent, zero and random; self-play's robot plays
+    random, zero, the one that it started from and, if their files are at hand, the published ones.
+    """
+    network, row = trained(folder)
+    settings = row["settings"]
+    body, attacked, began = settings["body"], settings["victim"], settings["start"]
+    game = _game(body, body, integrator, episodes, threads)
+    first, second = game.agents
+    found = {}
+    if attacked:
+        victim, benign = load(attacked, game, first), load(began, game, second)
+        others = {"benign": benign, **{name: load(name, game, second) for name in ("zero", "random")}}
+        for name, policy in {"attacker": network, **others}.items():
+            executed = mix(benign, policy, settings["budget"])
+            found[name] = rates(game, 1, {first: victim, second: executed}, episodes)
+    else:
+        names = {name: name for name in ("random", "zero", began) if name}
+        names |= {f"the published {kind.upper()} {body}": spec for kind, spec in _published(zoo, body).items()}
+        for name, spec in names.items():
+            found[name] = rates(game, 0, {first: network, second: load(spec, game, second)}, episodes)
+    for name, result in found.items():
+        print(f"{name}: {result}", file=sys.stderr)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    runs = recorded(RESULTS)
+    row["measured"] = {**_measured(runs, row), integrator: found}
+    others = [run for run in runs if run["command"] != row["command"]]
+    write_json(RESULTS / "runs.json", {"runs": [*others, row]})
+
+
+def rates(game: VectorGame, seat: int, policies: Mapping[str, Policy], episodes: int) -> dict[str, Any]:
+    """How often the agent of one seat wins, with its 95% interval."""
+    rng = np.random.default_rng(0)
+    result = summary(evaluate(game, policies, episodes, rng), seat, 1 - seat, game.agents, rng)
+    return {key: result[key] for key in ("win", "win_ci", "draw", "loss", "episodes", "mean_length")}
+
+
+def cross(zoo: Path | None, integrator: str, episodes: int, threads: int) -> None:
+    """Every robot against every other, in both seats: `cross.json`, which grows, so that it can be interrupted."""
+    robots = dict(_robots(zoo))
+    path = RESULTS / "cross.json"
+    cells = read_json(path)["cells"] if path.exists() else []
+    done = {(cell["row"], cell["column"]) for cell in cells}
+    for row, column in product(robots, robots):
+        if (row, column) in done:
+            continue
+        (own, spec), (body, opponent) = robots[row], robots[column]
+        game = _game(own, body, integrator, episodes, threads)
+        first, second = game.agents
+        result = rates(game, 0, {first: load(spec, game, first), second: load(opponent, game, second)}, episodes)
+        cells.append({"row": row, "column": column, **result})
+        write_json(path, {"integrator": integrator, "cells": cells})
+        print(f"{row} against {column}: {result['win']:.3f}", file=sys.stderr)
+
+
+def ship(folder: Path, name: str) -> None:
+    """Write a run's network into the package, with how it was made and what was measured of it with RK4.
+
+    Raises:
+      InputError: the run has not been measured with RK4, or the name is not one of its kind.
+    """
+    network, row = trained(folder)
+    settings = row["settings"]
+    expected = settings["body"]
+    if settings["victim"]:
+        expected += f"-attack-{settings['budget']:g}"
+    if name != expected:
+        raise InputError(f"ship: expected the name {expected}, got {name}")
+    measured = [
+        r["measured"] for r in recorded(RESULTS) if (r["command"], r["steps"]) == (row["command"], row["steps"])
+    ]
+    if not measured or "rk4" not in measured[0]:
+        raise InputError(f"{folder}: measure it with --integrator rk4 first")
+    found = measured[0]["rk4"]
+    if settings["victim"]:
+        found = {f"{settings['victim']} at budget {settings['budget']:g}": found["attacker"]}
+    keys = ("win", "win_ci", "draw", "loss", "episodes")
+    made = {**row, "measured": {what: {key: result[key] for key in keys} for what, result in found.items()}}
+    native.save(network, builtin.path(name), plain(made))
+
+
+def write_tables(folder: Path) -> None:
+    """`runs.csv`, a line per run and pairing; `cross.csv`; `attacks.svg`, the curves at budget 1; `cross.svg`."""
+    from sparring.report.plots import matrix_figure, rates_figure
+
+    runs = recorded(folder)
+    text = io.StringIO(HEADER)
+    text.seek(0, io.SEEK_END)
+    out = csv.writer(text, lineterminator="\n")
+    for run in runs:
+        asked = run["settings"]
+        budget = asked["budget"] if asked["victim"] else ""
+        start = [asked["variant"], asked["body"], asked["victim"], asked["start"], run["seed"], run["steps"]]
+        for integrator, found in run["measured"].items():
+            for name, r in found.items():
+                out.writerow([*start, run["minutes"], budget, integrator, name, *_numbers(r)])
+    checkpoint.write_atomic(folder / "runs.csv", text.getvalue().encode())
+    series = {}
+    for run in runs:
+        asked = run["settings"]
+        if (asked["victim"], asked["budget"]) == (VICTIM, 1) and run["curve"]:
+            kind = asked["variant"] + (" in view" if asked["start"].startswith("in-view:") else "")
+            series[f"{kind}, seed {run['seed']}, {run['steps'] // 1000}k"] = run["curve"]
+    if series:
+        caption = "matches that ended during training, Euler integrator, 95% intervals"
+        svg = rates_figure(series, f"Attacks on {VICTIM} at budget 1", caption, "attacker's win rate")
+        checkpoint.write_atomic(folder / "attacks.svg", svg.encode())
+    if not (folder / "cross.json").exists():
+        return
+    played = read_json(folder / "cross.json")
+    cells = played["cells"]
+    text = io.StringIO("row,column,win,low,high,draw,loss,matches\n")
+    text.seek(0, io.SEEK_END)
+    csv.writer(text, lineterminator="\n").writerows([c["row"], c["column"], *_numbers(c)] for c in cells)
+    checkpoint.write_atomic(folder / "cross.csv", text.getvalue().encode())
+    names = list(dict.fromkeys(cell["row"] for cell in cells))
+    win = {(cell["row"], cell["column"]): cell["win"] for cell in cells}
+    caption = f"win rate of the row's robot, {cells[0]['episodes']} matches a cell, {played['integrator']} integrator"
+    svg = matrix_figure(names, [[win.get((a, b), np.nan) for b in names] for a in names], "Who beats whom", caption)
+    checkpoint.write_atomic(folder / "cross.svg", svg.encode())
+
+
+def recorded(folder: Path) -> list[dict[str, Any]]:
+    """The runs in `runs.json`, oldest first."""
+    path = folder / "runs.json"
+    return read_json(path)["runs"] if path.exists() else []
+
+
+def _measured(runs: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) -> dict[str, Any]:
+    """What has been measured of a run as it is now, by integrator."""
+    same = [run["measured"] for run in runs if (run["command"], run["steps"]) == (row["command"], row["steps"])]
+    return same[0] if same else {}
+
+
+def _numbers(result: Mapping[str, Any]) -> list[Any]:
+    numbers = (result["win"], *result["win_ci"], result["draw"], result["loss"])
+    return [*(round(number, 4) for number in numbers), result["episodes"]]
+
+
+def _robots(zoo: Path | None) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Name, body and specification of the package's own robots and, if their files are at hand, the published ones."""
+    for body in BODIES:
+        if body in builtin.names():
+            yield f"our {body}", (body, f"builtin:{body}")
+        for kind, spec in _published(zoo, body).items():
+            yield f"{kind.upper()} {body}", (body, spec)
+
+
+def _published(zoo: Path | None, body: str) -> dict[str, str]:
+    return {} if zoo is None else {kind: f"robosumo-zoo:{zoo / f'{body}-{kind}-v1.npy'}" for kind in PUBLISHED}
+
+
+def _game(first: str, second: str, integrator: str, episodes: int, threads: int) -> VectorGame:
+    if integrator not in ("rk4", "euler"):
+        raise unknown("robosumo integrator", integrator, ("rk4", "euler"))
+    option = ",integrator=euler" if integrator == "euler" else ""
+    return hosted(make(f"robosumo/{first}-vs-{second}{option}", min(64, episodes), threads))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m sparring.studies.robosumo_measures",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    stages = parser.add_subparsers(dest="stage", required=True)
+    measuring = stages.add_parser("measure", help="play what a run has learned, and record it")
+    crossing = stages.add_parser("cross", help="play all robots against each other")
+    shipping = stages.add_parser("ship", help="write a measured run's network into the package")
+    for stage in (measuring, shipping):
+        stage.add_argument("--run", type=Path, required=True)
+    for stage in (measuring, crossing):
+        stage.add_argument("--zoo", type=Path, help="folder with the published BODY-KIND-v1.npy")
+        stage.add_argument("--integrator", choices=("rk4", "euler"), default="rk4")
+        stage.add_argument("--episodes", type=int, default=400)
+        stage.add_argument("--threads", type=int, default=0)
+    shipping.add_argument("--name", required=True, help="BODY, or BODY-attack-BUDGET")
+    stages.add_parser("table", help="write the tables and the figures")
+    asked = parser.parse_args(arguments)
+    if asked.stage == "measure":
+        measure(asked.run, asked.zoo, asked.integrator, asked.episodes, asked.threads)
+    elif asked.stage == "cross":
+        cross(asked.zoo, asked.integrator, asked.episodes, asked.threads)
+    elif asked.stage == "ship":
+        ship(asked.run, asked.name)
+    else:
+        write_tables(RESULTS)
+
+
+if __name__ == "__main__":
+    main()

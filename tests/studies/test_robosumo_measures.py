@@ -1,0 +1,105 @@
+"""What is played, recorded and shipped of RoboSumo's runs, on tiny ones."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sparring.errors import InputError
+from sparring.loaders import builtin, native
+from sparring.runs import read_json, write_json
+from sparring.studies import robosumo_measures as measures
+from sparring.studies.robosumo_learning import chosen, train, trained
+from sparring.studies.robosumo_measures import cross, measure, recorded, ship, write_tables
+
+
+@pytest.fixture(autouse=True)
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Results that stay in the test's folder."""
+    monkeypatch.setattr(measures, "RESULTS", tmp_path / "results")
+    (tmp_path / "results").mkdir()
+    return tmp_path / "results"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tiny")
+def test_an_attack_is_measured_tabled_and_shipped(
+    tmp_path: Path, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    train("tiny-attack", chosen("tiny-attack", 64, budget=0.5), 5, run, 1)
+    with pytest.raises(InputError, match="measure it with --integrator rk4 first"):
+        ship(run, "ant-attack-0.5")
+    _, row = trained(run)
+    earlier = {**row, "measured": {}}
+    write_json(results / "runs.json", {"runs": [{**earlier, "command": "another run"}, earlier]})
+    measure(run, None, "euler", 4, 1)
+    measure(run, None, "rk4", 5, 1)
+    other, found = recorded(results)
+    assert (other["command"], found["command"]) == ("another run", row["command"])
+    assert list(found["measured"]) == ["euler", "rk4"]
+    for integrator, episodes in (("euler", 4), ("rk4", 5)):
+        assert list(found["measured"][integrator]) == ["attacker", "benign", "zero", "random"]
+        for result in found["measured"][integrator].values():
+            assert result["win"] + result["draw"] + result["loss"] == pytest.approx(1)
+            assert result["episodes"] == episodes and result["win_ci"][0] <= result["win"] <= result["win_ci"][1]
+
+    write_tables(results)
+    rows = list(csv.DictReader((results / "runs.csv").read_text().splitlines()))
+    assert [(r["integrator"], r["pairing"]) for r in rows] == [
+        (integrator, pairing) for integrator in ("euler", "rk4") for pairing in ("attacker", "benign", "zero", "random")
+    ]
+    assert {(r["variant"], r["seed"], r["steps"], r["budget"]) for r in rows} == {("tiny-attack", "5", "64", "0.5")}
+
+    shutil.copy(builtin.path("ant"), tmp_path)
+    monkeypatch.setattr(builtin, "FOLDER", tmp_path)
+    with pytest.raises(InputError, match=r"expected the name ant-attack-0\.5, got ant"):
+        ship(run, "ant")
+    ship(run, "ant-attack-0.5")
+    made = native.read(tmp_path / "ant-attack-0.5.safetensors")[1]["provenance"]
+    attacker = found["measured"]["rk4"]["attacker"]
+    assert made["command"] == row["command"]
+    assert made["measured"] == {
+        "builtin:ant at budget 0.5": {k: attacker[k] for k in ("win", "win_ci", "draw", "loss", "episodes")}
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tiny")
+def test_a_robot_of_self_play_is_measured_against_others(tmp_path: Path, results: Path) -> None:
+    train("tiny-self-play", chosen("tiny-self-play", 32, start="builtin:ant"), 5, tmp_path / "run", 1)
+    measure(tmp_path / "run", None, "euler", 4, 1)
+    (run,) = recorded(results)
+    assert list(run["measured"]["euler"]) == ["random", "zero", "builtin:ant"]
+
+
+@pytest.mark.slow
+def test_robots_of_all_kinds_play_each_other_once(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    robots = {"our ant": ("ant", "builtin:ant"), "a bug": ("bug", "zero")}
+    monkeypatch.setattr(measures, "_robots", lambda zoo: robots.items())
+    done = {"row": "our ant", "column": "our ant", "win": 0.25, "win_ci": [0.2, 0.3], "draw": 0, "loss": 0.75}
+    write_json(results / "cross.json", {"integrator": "euler", "cells": [{**done, "episodes": 4}]})
+    cross(None, "euler", 4, 1)
+    cells = read_json(results / "cross.json")["cells"]
+    assert [(c["row"], c["column"]) for c in cells] == [
+        ("our ant", "our ant"), ("our ant", "a bug"), ("a bug", "our ant"), ("a bug", "a bug")
+    ]  # fmt: skip
+    assert cells[0]["win"] == 0.25  # what was played is not played again
+    write_tables(results)
+    assert "a bug,our ant," in (results / "cross.csv").read_text()
+    assert "Who beats whom" in (results / "cross.svg").read_text()
+
+
+def test_the_figure_shows_the_attacks_on_the_package_s_ant_at_budget_1(results: Path) -> None:
+    settings: dict[str, Any] = {"variant": "attack", "body": "ant", "victim": "builtin:ant", "start": "builtin:ant"}
+    points = [[100_000, 0.5, 0.4, 0.6], [200_000, 0.7, 0.6, 0.8]]
+    run = {"settings": settings | {"budget": 1.0}, "seed": 3, "steps": 2, "minutes": 1, "curve": points, "measured": {}}
+    others = [{**run, "seed": 4, "settings": settings | {"budget": 0.3}}, {**run, "seed": 5, "curve": []}]
+    write_json(results / "runs.json", {"runs": [run, *others]})
+    write_tables(results)
+    svg = (results / "attacks.svg").read_text()
+    assert "attack, seed 3" in svg and "seed 4" not in svg and "seed 5" not in svg
