@@ -27,7 +27,7 @@ from sparring.drive import drive, resumed
 from sparring.errors import InputError
 from sparring.games import make
 from sparring.games.hosted import hosted
-from sparring.games.robosumo.learning import SELF_PLAY_SHAPING
+from sparring.games.robosumo.learning import FROM_SCRATCH
 from sparring.learners.ppo import PPOConfig
 from sparring.loaders import builtin, load, native
 from sparring.metrics.outcome import summary
@@ -51,7 +51,7 @@ def victim_config(steps: int) -> SelfPlayConfig:
         num_games=num_games,
         steps_per_round=steps_per_round,
         both_seats=False,  # as the shipped ant was trained
-        reward=Reward("outcome", draw=-1.0, shaping=SELF_PLAY_SHAPING, shaping_steps=int(0.7 * steps)),
+        reward=Reward("outcome", draw=-1.0, shaping=FROM_SCRATCH["shaping"], shaping_steps=int(0.7 * steps)),
         ppo=PPOConfig(
             learning_rate=3e-4,
             decay_updates=-(-steps // (num_games * steps_per_round)),

@@ -25,7 +25,7 @@ from sparring.defences.self_play import SelfPlayConfig, self_play_setup
 from sparring.drive import drive, resumed
 from sparring.errors import InputError, unknown
 from sparring.games import make
-from sparring.games.robosumo.learning import ATTACK, SELF_PLAY_SHAPING
+from sparring.games.robosumo.learning import ATTACK, FROM_SCRATCH, SELF_PLAY
 from sparring.learners.ppo import PPOConfig
 from sparring.loaders import load, native
 from sparring.metrics.outcome import wilson
@@ -63,19 +63,22 @@ class Variant:
 ATTACK_PPO = PPOConfig(**{**ATTACK["ppo"], "normalize_observations": False})
 DEFAULT = AttackConfig(**{**ATTACK, "start": "benign", "reward": Reward(ATTACK["reward"]), "ppo": ATTACK_PPO})
 BASE = replace(DEFAULT, ppo=replace(ATTACK_PPO, gamma=0.98, minibatch=512))
-SELF_PLAY = SelfPlayConfig(
-    past=0.3,
-    passive=0.15,
-    reward=Reward("outcome", draw=-1.0),
-    ppo=replace(ATTACK_PPO, epochs=8, entropy_coef=0.001),
+SELF_PLAY_PPO = PPOConfig(**{**SELF_PLAY["ppo"], "normalize_observations": False})
+ON = SelfPlayConfig(
+    num_games=SELF_PLAY["num_games"],
+    steps_per_round=SELF_PLAY["steps_per_round"],
+    past=SELF_PLAY["past"],
+    passive=SELF_PLAY["passive"],
+    reward=Reward("outcome", draw=SELF_PLAY["draw"]),
+    ppo=SELF_PLAY_PPO,
 )
 
 
 def from_scratch(body: str) -> SelfPlayConfig:
-    """As `SELF_PLAY`, with what a robot needs that cannot walk yet: noise, shaping, and the symmetry of its body."""
-    network = NetworkConfig(initial_std=0.3, symmetry=f"robosumo-{body}")
-    ppo = replace(SELF_PLAY.ppo, normalize_observations=True, warmup_updates=0, network=network)
-    return replace(SELF_PLAY, reward=replace(SELF_PLAY.reward, shaping=SELF_PLAY_SHAPING), ppo=ppo)
+    """Self-play of new weights, which have the symmetry of their body."""
+    network = NetworkConfig(initial_std=FROM_SCRATCH["initial_std"], symmetry=f"robosumo-{body}")
+    ppo = replace(ON.ppo, normalize_observations=True, warmup_updates=0, network=network)
+    return replace(ON, reward=replace(ON.reward, shaping=FROM_SCRATCH["shaping"]), ppo=ppo)
 
 
 VARIANTS: dict[str, Variant] = {
@@ -90,7 +93,7 @@ VARIANTS: dict[str, Variant] = {
         ),
     ),
     "attack": Variant("the game's defaults: base with gamma .99 and minibatches of 1,024", DEFAULT),
-    "self-play": Variant("from given weights; 15% of the matches against zero, draws are losses", SELF_PLAY),
+    "self-play": Variant("from given weights; 15% of the matches against zero, draws are losses", ON),
     "self-play-scratch": Variant(
         "self-play of new weights with the body's symmetry; shaping until a fifth of the steps are done",
         from_scratch("ant"),
@@ -118,7 +121,8 @@ def chosen(
     if config.ppo.network.symmetry:
         config = from_scratch(body)
     updates = -(-steps // (config.num_games * config.steps_per_round))
-    reward = replace(config.reward, shaping_steps=steps // 5 if config.reward.shaping else 0)
+    shaped = int(FROM_SCRATCH["shaping_part"] * steps) if config.reward.shaping else 0
+    reward = replace(config.reward, shaping_steps=shaped)
     config = replace(config, steps=steps, reward=reward, ppo=replace(config.ppo, decay_updates=updates))
     return replace(VARIANTS[name], config=config, body=body, victim=victim, start=start, budget=budget)
 

@@ -1,8 +1,9 @@
 """What has been found to learn in RoboSumo: the game's own defaults, in one place.
 
 `SHAPING` is what a shaped reward adds per metre: walk up to the opponent (`approach`), push it outwards (`ring`).
-`ATTACK` overrides the fields of `AttackConfig` and, under `ppo`, of `PPOConfig`; the table that justifies it is in
-`results/robosumo-learning`.
+`ATTACK` overrides the fields of `AttackConfig` and, under `ppo`, of `PPOConfig`; `SELF_PLAY` those of `SelfPlayConfig`.
+A robot that cannot walk yet needs `FROM_SCRATCH` besides: noise, and shaping over `shaping_part` of the steps. The
+tables that justify them are in `results/robosumo-learning`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 from typing import Any
 
 SHAPING = {"approach": 2.0, "ring": 0.5}
-SELF_PLAY_SHAPING = {"approach": 6.0, "ring": 0.5}
 VICTIM_REWARD_SCALE = 1 / 2000  # a lost match costs the victim 2000
 
 ATTACK: dict[str, Any] = {
@@ -27,3 +27,14 @@ ATTACK: dict[str, Any] = {
         "min_std": 0.1,
     },
 }
+
+SELF_PLAY: dict[str, Any] = {
+    "past": 0.3,
+    "passive": 0.15,
+    "draw": -1.0,
+    "num_games": 128,
+    "steps_per_round": 64,
+    "ppo": {**ATTACK["ppo"], "epochs": 8, "entropy_coef": 0.001},
+}
+
+FROM_SCRATCH: dict[str, Any] = {"initial_std": 0.3, "shaping": {"approach": 6.0, "ring": 0.5}, "shaping_part": 0.2}
