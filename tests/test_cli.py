@@ -109,6 +109,8 @@ def test_dry_run_writes_nothing(capsys: pytest.CaptureFixture[str], in_tmp: Path
         (["audit", GAME, "--victim", "zero", "--steps", "0"], "steps"),
         (["attack", GAME, "--victim", "zero", "--minibatch", "0"], "minibatch"),
         (["attack", GAME, "--victim", "random", "--start", "benign"], "start=scratch"),
+        (["attack", GAME, "--victim", "random", "--start", "zero"], "start=zero needs a policy with weights"),
+        (["attack", GAME, "--victim", "random", "--start", "bening"], "unknown policy 'bening'"),
         (["attack", GAME, "--victim", "zero", "--train-game", "robosumo/bug-vs-bug"], "train-game"),
         (["audit", "matrix/rps"], "give --victim"),
         (["audit", GAME, "--victim", "zero", "--oracle", "exact"], "oracle=learned"),

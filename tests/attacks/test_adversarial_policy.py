@@ -163,7 +163,7 @@ def test_bad_input_is_refused() -> None:
     team = ThreatModel("row", ("col", "third"), {"col": policy, "third": policy}, 0.3)
     with pytest.raises(InputError, match="attackers: expected one, got 2"):
         adversarial_policy(game, team, policy, AttackConfig(), seed=0)
-    with pytest.raises(InputError, match="start=benign needs a benign policy with weights"):
+    with pytest.raises(InputError, match="start=benign needs a policy with weights"):
         attack_learner(AttackConfig(start="benign"), policy)
 
 
@@ -173,6 +173,10 @@ def test_start_from_the_benign_weights() -> None:
     key = np.array([1, 2], np.uint32)
     same = attack_learner(AttackConfig(start="benign"), benign).init(spaces, key).network
     fresh = attack_learner(AttackConfig(ppo=PPOConfig(network=SMALL)), benign).init(spaces, key).network
-    weight = [checkpoint.flatten(n.actor)["mlp/layers/0/weight"] for n in (benign, same, fresh)]
+    given = attack_learner(AttackConfig(start="another"), RandomPolicy(Discrete(3)), benign).init(spaces, key).network
+    weight = [checkpoint.flatten(n.actor)["mlp/layers/0/weight"] for n in (benign, same, given, fresh)]
     np.testing.assert_array_equal(weight[0], weight[1])
-    assert not np.array_equal(weight[0], weight[2])
+    np.testing.assert_array_equal(weight[0], weight[2])
+    assert not np.array_equal(weight[0], weight[3])
+    with pytest.raises(InputError, match="start=another needs a policy with weights"):
+        attack_learner(AttackConfig(start="another"), benign)

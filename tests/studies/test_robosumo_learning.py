@@ -30,12 +30,15 @@ def test_variants_differ_in_what_they_say() -> None:
 
 def test_what_is_asked_for_besides() -> None:
     attack = chosen("attack", 100_000, victim="native:ant.safetensors", budget=0.3)
-    assert (attack.victim, attack.start, attack.budget) == ("native:ant.safetensors", "native:ant.safetensors", 0.3)
+    assert (attack.victim, attack.benign, attack.start) == ("native:ant.safetensors", "native:ant.safetensors", "")
     assert attack.game == "robosumo/ant-vs-ant,integrator=euler"
     assert isinstance(attack.config, AttackConfig)
-    assert (attack.config.steps, attack.config.ppo.decay_updates) == (100_000, 13)
-    own = chosen("attack", 100, body="bug", start="in-view:2:builtin:bug")
-    assert (own.victim, own.start) == ("builtin:bug", "in-view:2:builtin:bug")
+    assert (attack.budget, attack.config.start, attack.config.steps) == (0.3, "benign", 100_000)
+    assert attack.config.ppo.decay_updates == 13
+    own = chosen("attack", 100, body="bug", benign="in-view:2:builtin:bug")
+    assert (own.victim, own.benign) == ("builtin:bug", "in-view:2:builtin:bug")
+    stronger = chosen("attack", 100, start="native:strong.safetensors").config
+    assert isinstance(stronger, AttackConfig) and stronger.start == "native:strong.safetensors"
     bug = chosen("self-play-scratch", 100_000, body="bug")
     assert (bug.victim, bug.start, bug.game) == ("", "", "robosumo/bug-vs-bug,integrator=euler")
     assert bug.config.ppo.network.symmetry == "robosumo-bug" and bug.config.reward.shaping_steps == 20_000

@@ -95,7 +95,8 @@ def test_robots_of_all_kinds_play_each_other_once(results: Path, monkeypatch: py
 
 
 def test_the_figure_shows_the_attacks_on_the_package_s_ant_at_budget_1(results: Path) -> None:
-    settings: dict[str, Any] = {"variant": "attack", "body": "ant", "victim": "builtin:ant", "start": "builtin:ant"}
+    settings: dict[str, Any] = {"variant": "attack", "body": "ant", "victim": "builtin:ant"}
+    settings |= {"benign": "builtin:ant", "start": ""}
     points = [[100_000, 0.5, 0.4, 0.6], [200_000, 0.7, 0.6, 0.8]]
     run = {"settings": settings | {"budget": 1.0}, "seed": 3, "steps": 2, "minutes": 1, "curve": points, "measured": {}}
     others = [{**run, "seed": 4, "settings": settings | {"budget": 0.3}}, {**run, "seed": 5, "curve": []}]

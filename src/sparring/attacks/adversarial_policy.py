@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -23,7 +22,7 @@ class AttackConfig:
     steps: int = 2_000_000  # of all matches together
     num_games: int = 64  # B
     steps_per_round: int = 128  # T
-    start: Literal["benign", "scratch"] = "scratch"
+    start: str = "scratch"  # or "benign": from its weights; any other name: from the weights that are given
     control: Control = "step"
     curriculum_steps: int = 0  # the victim is passive (constant action) with a probability that falls from 1 to 0
     reward: Reward = Reward()
@@ -37,6 +36,7 @@ def adversarial_policy(
     config: AttackConfig,
     seed: int,
     others: Mapping[AgentID, Policy] | None = None,
+    start: ActorCritic | None = None,
     state: TrainState | None = None,
 ) -> Iterator[TrainState]:
     """Train the attacker's policy against a frozen victim; yields after every round, for as long as the caller wants.
@@ -51,23 +51,29 @@ def adversarial_policy(
       config: settings.
       seed: of all randomness.
       others: policies of agents that are neither victim nor attacker.
+      start: the weights to start from, unless `config.start` is "scratch" or "benign".
       state: where to go on.
 
     Raises:
-      InputError: more than one attacker, or `start="benign"` with a benign policy that has no weights.
+      InputError: more than one attacker, or no weights to start from.
     """
-    sides, play = attack_setup(game, threat, victim, config, others or {})
+    sides, play = attack_setup(game, threat, victim, config, others or {}, start)
     return train(game, sides, play, seed, config.steps_per_round, state)
 
 
 def attack_setup(
-    game: Game, threat: ThreatModel, victim: Policy, config: AttackConfig, others: Mapping[AgentID, Policy]
+    game: Game,
+    threat: ThreatModel,
+    victim: Policy,
+    config: AttackConfig,
+    others: Mapping[AgentID, Policy],
+    start: ActorCritic | None = None,
 ):
     """The one learning side, and who plays."""
     if len(threat.attackers) != 1:
         raise InputError(f"attackers: expected one, got {len(threat.attackers)}; a team needs a learner for each")
     attacker = threat.attackers[0]
-    side = Side(attack_learner(config, threat.benign[attacker]), config.reward, threat.victim)
+    side = Side(attack_learner(config, threat.benign[attacker], start), config.reward, threat.victim)
     passive = ConstantPolicy(game.spaces[threat.victim].action)
 
     def play(opponents: Opponents, rng: np.random.Generator) -> Mapping[AgentID, Policy]:
@@ -82,10 +88,15 @@ def attack_setup(
     return {attacker: side}, play
 
 
-def attack_learner(config: AttackConfig, benign: Policy) -> Learner:
-    """PPO, from scratch or from the benign policy's weights."""
+def attack_learner(config: AttackConfig, benign: Policy, start: ActorCritic | None = None) -> Learner:
+    """PPO, from scratch, from the benign policy's weights or from `start`.
+
+    Raises:
+      InputError: there are no weights to start from.
+    """
     if config.start == "scratch":
         return ppo(config.ppo)
-    if not isinstance(benign, ActorCritic):
-        raise InputError("start=benign needs a benign policy with weights of this package's kind; use start=scratch")
-    return ppo(config.ppo, benign)
+    weights = benign if config.start == "benign" else start
+    if not isinstance(weights, ActorCritic):
+        raise InputError(f"start={config.start} needs a policy with weights of this package's kind; use start=scratch")
+    return ppo(config.ppo, weights)

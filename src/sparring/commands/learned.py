@@ -57,8 +57,9 @@ class Training(Seats):
     reward: RewardName | None = None
     """What the attacker maximises: minus the victim's reward (victim), win or loss (outcome), or win or loss with the
     game's shaping terms annealed away over half of the steps (shaped). By default the game's best known."""
-    start: Literal["benign", "scratch"] | None = None
-    """Begin from the benign policy's weights (the default where it has any) or from scratch."""
+    start: Annotated[str | None, tyro.conf.arg(metavar="benign|scratch|POLICY")] = None
+    """Begin from the benign policy's weights (the default where it has any), from scratch, or from those of any other
+    policy: builtin:NAME, native:FILE, robosumo-zoo:FILE, run:DIR, ... A stronger one makes a stronger attacker."""
     control: Control = "step"
     """How control is drawn: at every step (the paper), once per episode, or not at all but blended."""
     num_games: OptionalInt = None
@@ -119,10 +120,13 @@ def check_training(settings: Training, pairing: Matchup) -> None:
     """Find out before anything is started whether training can be.
 
     Raises:
-      InputError: a setting is out of range, or the game to train in does not fit.
+      InputError: a setting is out of range, or the game to train in or the weights to start from do not fit.
     """
+    from sparring.attacks.adversarial_policy import attack_learner
+
     _training_game(settings, pairing, 1)
-    attack_config(settings, _training_id(settings, pairing), _has_weights(pairing.benign))
+    config = attack_config(settings, _training_id(settings, pairing), _has_weights(pairing.benign))
+    attack_learner(config, pairing.benign, _start(settings, pairing))
 
 
 def training_speed(settings: Training, pairing: Matchup) -> float:
@@ -163,7 +167,7 @@ def train_attacker(
     game = _training_game(settings, pairing, config.num_games)
     attacker = pairing.attacker_agent
     threat = ThreatModel(pairing.victim_agent, (attacker,), {attacker: pairing.benign}, budget)
-    sides, play = attack_setup(game, threat, pairing.victim, config, {})
+    sides, play = attack_setup(game, threat, pairing.victim, config, {}, _start(settings, pairing))
     state = drive(
         run,
         game,
@@ -222,6 +226,18 @@ def _training_game(settings: Training, pairing: Matchup, num_games: int) -> Game
     if game.spaces != pairing.game.spaces:
         raise InputError(f"train-game: {game.id} has other observations or actions than {pairing.game.id}")
     return game
+
+
+def _start(settings: Training, pairing: Matchup) -> ActorCritic | None:
+    """The weights that training starts from, if they are neither new nor the benign policy's."""
+    from sparring.loaders import load
+    from sparring.nets import ActorCritic
+
+    if settings.start in (None, "benign", "scratch"):
+        return None
+    assert settings.start is not None
+    loaded = load(settings.start, pairing.game, pairing.attacker_agent)
+    return loaded if isinstance(loaded, ActorCritic) else None
 
 
 def _has_weights(benign: Policy) -> bool:

@@ -218,7 +218,7 @@ def _shipped(settings: Settings, victim: PolicyLike, budgets: tuple[float, ...])
     """The attackers that come with the package's own victim, by budget; none if the user asks for anything else."""
     from sparring.loaders.builtin import names
 
-    if (settings.victim, settings.benign, settings.steps) != (None, None, None):
+    if (settings.victim, settings.benign, settings.steps, settings.start) != (None, None, None, None):
         return {}
     prefix = f"{victim.removeprefix('builtin:')}-attack-"
     found = {float(n.removeprefix(prefix)): f"builtin:{n}" for n in names() if n.startswith(prefix)}

@@ -44,7 +44,8 @@ class Variant:
       config: settings.
       body: of both robots.
       victim: who is attacked; "" in self-play.
-      start: whose weights it starts from; of an attack, that is the benign opponent. "": of self-play, new ones.
+      benign: the opponent that an attack controls in part.
+      start: whose weights it starts from; "": of an attack the benign opponent's, of self-play new ones.
       budget: of an attack.
     """
 
@@ -52,6 +53,7 @@ class Variant:
     config: AttackConfig | SelfPlayConfig
     body: str = "ant"
     victim: str = ""
+    benign: str = ""
     start: str = ""
     budget: float = 1.0
 
@@ -59,6 +61,8 @@ class Variant:
     def game(self) -> str:
         return f"robosumo/{self.body}-vs-{self.body},integrator=euler"
 
+
+ASKED = ("body", "victim", "benign", "start", "budget")  # besides the variant, its steps and the seed
 
 ATTACK_PPO = PPOConfig(**{**ATTACK["ppo"], "normalize_observations": False})
 DEFAULT = AttackConfig(**{**ATTACK, "start": "benign", "reward": Reward(ATTACK["reward"]), "ppo": ATTACK_PPO})
@@ -102,7 +106,14 @@ VARIANTS: dict[str, Variant] = {
 
 
 def chosen(
-    name: str, steps: int, *, body: str = "ant", victim: str = "", start: str = "", budget: float = 1.0
+    name: str,
+    steps: int,
+    *,
+    body: str = "ant",
+    victim: str = "",
+    benign: str = "",
+    start: str = "",
+    budget: float = 1.0,
 ) -> Variant:
     """A variant with what may be asked for besides; its learning rate falls to zero over its steps.
 
@@ -114,7 +125,8 @@ def chosen(
     config = VARIANTS[name].config
     if isinstance(config, AttackConfig):
         victim = victim or f"builtin:{body}"
-        start = start or victim
+        benign = benign or victim
+        config = replace(config, start=start or "benign")
     elif bool(start) == bool(config.ppo.network.symmetry):
         needed = "takes no start: its weights are new" if start else "needs start: whose weights it goes on from"
         raise InputError(f"{name}: {needed}")
@@ -124,7 +136,7 @@ def chosen(
     shaped = int(FROM_SCRATCH["shaping_part"] * steps) if config.reward.shaping else 0
     reward = replace(config.reward, shaping_steps=shaped)
     config = replace(config, steps=steps, reward=reward, ppo=replace(config.ppo, decay_updates=updates))
-    return replace(VARIANTS[name], config=config, body=body, victim=victim, start=start, budget=budget)
+    return Variant(VARIANTS[name].change, config, body, victim, benign, start, budget)
 
 
 def train(name: str, variant: Variant, seed: int, out: Path, threads: int) -> None:
@@ -140,7 +152,9 @@ def train(name: str, variant: Variant, seed: int, out: Path, threads: int) -> No
     command += f" --steps {config.steps}"
     if isinstance(config, AttackConfig):
         command += f" --victim {variant.victim} --budget {variant.budget:g}"
-    if variant.start != variant.victim:
+    if variant.benign != variant.victim:
+        command += f" --benign {variant.benign}"
+    if variant.start:
         command += f" --start {variant.start}"
     exists = (out / "config.json").exists()
     run = Run.open(out) if exists else Run.create(out, game.id, "learning", seed, settings, command.split())
@@ -170,7 +184,7 @@ def trained(folder: Path) -> tuple[ActorCritic, dict[str, Any]]:
     """
     config = read_config(folder)
     asked = config["settings"]
-    besides = {key: asked[key] for key in ("body", "victim", "start", "budget")}
+    besides = {key: asked[key] for key in ASKED}
     variant = chosen(asked["variant"], asked["config"]["steps"], **besides)
     if not (folder / CHECKPOINT).exists():
         raise InputError(f"{folder} has no {CHECKPOINT} yet: train it for a minute longer")
@@ -205,14 +219,14 @@ def curve(events: Sequence[Mapping[str, Any]], points: int = 20) -> list[list[fl
 def _setup(game: Game, variant: Variant) -> tuple[dict[AgentID, Side], Play]:
     """The one learning side (an attacker's is the second seat), and who plays."""
     first, second = game.agents
-    if isinstance(variant.config, AttackConfig):
-        benign = load(variant.start, game, second)
-        threat = ThreatModel(first, (second,), {second: benign}, variant.budget)
-        return attack_setup(game, threat, load(variant.victim, game, first), variant.config, {})
     start = load(variant.start, game, first) if variant.start else None
     if not (start is None or isinstance(start, ActorCritic)):
         raise InputError(f"start: {variant.start} has no weights of this package's kind")
-    return self_play_setup(game, variant.config, start)
+    if isinstance(variant.config, SelfPlayConfig):
+        return self_play_setup(game, variant.config, start)
+    victim, benign = load(variant.victim, game, first), load(variant.benign, game, second)
+    threat = ThreatModel(first, (second,), {second: benign}, variant.budget)
+    return attack_setup(game, threat, victim, variant.config, {}, start)
 
 
 def _network(sides: Mapping[AgentID, Side], state: TrainState) -> ActorCritic:
@@ -234,12 +248,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=4_000_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--victim", default="", help="who is attacked; by default the package's own robot")
-    parser.add_argument("--start", default="", help="whose weights it starts from; by default the victim's")
+    parser.add_argument("--benign", default="", help="the opponent that it controls in part; by default as the victim")
+    parser.add_argument("--start", default="", help="whose weights it starts from; by default the benign opponent's")
     parser.add_argument("--budget", type=float, default=1.0, help="of an attack")
     parser.add_argument("--out", type=Path, required=True, help="run folder; an existing one is resumed")
     parser.add_argument("--threads", type=int, default=0)
     asked = parser.parse_args(arguments)
-    besides = {key: getattr(asked, key) for key in ("body", "victim", "start", "budget")}
+    besides = {key: getattr(asked, key) for key in ASKED}
     variant = chosen(asked.variant, asked.steps, **besides)
     with contextlib.suppress(Stopped):
         train(asked.variant, variant, asked.seed, asked.out, asked.threads)

@@ -35,7 +35,9 @@ from sparring.types import VectorGame
 
 RESULTS = Path("results/robosumo-learning")
 VICTIM = "builtin:ant"  # of the figure
-HEADER = "variant,body,victim,start,seed,steps,minutes,budget,integrator,pairing,win,low,high,draw,loss,matches\n"
+HEADER = (
+    "variant,body,victim,benign,start,seed,steps,minutes,budget,integrator,pairing,win,low,high,draw,loss,matches\n"
+)
 PUBLISHED = ("mlp", "lstm")  # kinds of the agents that OpenAI published, version 1
 
 
@@ -47,18 +49,18 @@ def measure(folder: Path, zoo: Path | None, integrator: str, episodes: int, thre
     """
     network, row = trained(folder)
     settings = row["settings"]
-    body, attacked, began = settings["body"], settings["victim"], settings["start"]
+    body, attacked = settings["body"], settings["victim"]
     game = _game(body, body, integrator, episodes, threads)
     first, second = game.agents
     found = {}
     if attacked:
-        victim, benign = load(attacked, game, first), load(began, game, second)
+        victim, benign = load(attacked, game, first), load(settings["benign"], game, second)
         others = {"benign": benign, **{name: load(name, game, second) for name in ("zero", "random")}}
         for name, policy in {"attacker": network, **others}.items():
             executed = mix(benign, policy, settings["budget"])
             found[name] = rates(game, 1, {first: victim, second: executed}, episodes)
     else:
-        names = {name: name for name in ("random", "zero", began) if name}
+        names = {name: name for name in ("random", "zero", settings["start"]) if name}
         names |= {f"the published {kind.upper()} {body}": spec for kind, spec in _published(zoo, body).items()}
         for name, spec in names.items():
             found[name] = rates(game, 0, {first: network, second: load(spec, game, second)}, episodes)
@@ -133,10 +135,10 @@ def write_tables(folder: Path) -> None:
     for run in runs:
         asked = run["settings"]
         budget = asked["budget"] if asked["victim"] else ""
-        start = [asked["variant"], asked["body"], asked["victim"], asked["start"], run["seed"], run["steps"]]
+        what = [asked[key] for key in ("variant", "body", "victim", "benign", "start")]
         for integrator, found in run["measured"].items():
             for name, r in found.items():
-                out.writerow([*start, run["minutes"], budget, integrator, name, *_numbers(r)])
+                out.writerow([*what, run["seed"], run["steps"], run["minutes"], budget, integrator, name, *_numbers(r)])
     checkpoint.write_atomic(folder / "runs.csv", text.getvalue().encode())
     series = {}
     for run in runs:
