@@ -34,7 +34,7 @@ def test_one_round_of_self_play_leaves_a_policy_that_says_how_it_was_made(tmp_pa
 
 def test_the_committed_record_agrees_with_the_shipped_weights() -> None:
     root = Path(__file__).parents[2] / RESULTS
-    for name in builtin.names():
+    for name in (n for n in builtin.names() if n.partition("-")[0] == "ant"):
         record, made = read_json(root / f"{name}.json"), native.read(builtin.path(name))[1]["provenance"]
         for key in ("command", "seed", "steps", "settings", "measured"):
             assert record[key] == made[key], (name, key)

@@ -16,6 +16,8 @@ from sparring.studies import robosumo_measures as measures
 from sparring.studies.robosumo_learning import chosen, train, trained
 from sparring.studies.robosumo_measures import cross, measure, recorded, ship, write_tables
 
+COMMITTED = Path(__file__).parents[2] / measures.RESULTS
+
 
 @pytest.fixture(autouse=True)
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -92,6 +94,14 @@ def test_robots_of_all_kinds_play_each_other_once(results: Path, monkeypatch: py
     write_tables(results)
     assert "a bug,our ant," in (results / "cross.csv").read_text()
     assert "Who beats whom" in (results / "cross.svg").read_text()
+
+
+def test_the_committed_record_agrees_with_the_shipped_bug() -> None:
+    made = native.read(builtin.path("bug"))[1]["provenance"]
+    (run,) = (r for r in recorded(COMMITTED) if r["command"] == made["command"])
+    assert (run["steps"], run["settings"], run["curve"]) == (made["steps"], made["settings"], made["curve"])
+    for opponent, rates in made["measured"].items():
+        assert rates.items() <= run["measured"]["rk4"][opponent].items()
 
 
 def test_the_figure_shows_the_attacks_on_the_package_s_ant_at_budget_1(results: Path) -> None:
