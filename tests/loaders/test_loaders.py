@@ -46,7 +46,7 @@ def test_formats_are_the_files() -> None:
         ("builtin:mosquito", "unknown builtin policy 'mosquito'"),
         ("native:no-such-file.safetensors", "cannot read no-such-file.safetensors: No such file"),
         ("robosumo-zoo:no-such-file.npy", "robosumo-zoo:no-such-file.npy: no such file"),
-        ("in-view:0:zero", "col of matrix/custom has no symmetry"),
+        ("in-view:0:zero", "row of matrix/custom has no symmetry"),
         ("run:no-such-folder", "expected a run folder with one policy, found none"),
         ("", "unknown policy ''"),
     ],
