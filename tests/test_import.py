@@ -50,4 +50,4 @@ def test_all_names_are_located_and_listed() -> None:
 
 def test_unknown_name() -> None:
     with pytest.raises(AttributeError, match="'sparring' has no attribute 'atack'"):
-        _ = sparring.atack  # pyright: ignore[reportAttributeAccessIssue]
+        _ = sparring.atack  # pyright: ignore[reportAttributeAccessIssue]  # a wrong name on purpose

@@ -232,7 +232,7 @@ def test_setting_the_standard_deviation() -> None:
 
 def test_bad_settings_are_refused() -> None:
     with pytest.raises(InputError, match="did you mean lstm"):
-        actor_critic(CONTINUOUS, NetworkConfig("lst"), KEY)  # type: ignore[arg-type]
+        actor_critic(CONTINUOUS, NetworkConfig("lst"), KEY)  # type: ignore[arg-type]  # a wrong name on purpose
     with pytest.raises(InputError, match="one width"):
         actor_critic(CONTINUOUS, NetworkConfig("mlp", (8, 16)), KEY)
 
@@ -259,7 +259,7 @@ def generic_ant(config: NetworkConfig) -> ActorCritic:
     """A network of which no part is special, with statistics of observations."""
     net = actor_critic(ANT, config, KEY)
     rng = np.random.default_rng(3)
-    last = net.actor.mlp.layers[-1]  # pyright: ignore[reportAttributeAccessIssue]
+    last = net.actor.mlp.layers[-1]  # pyright: ignore[reportAttributeAccessIssue]  # a union of two networks; this is the MLP
     net = eqx.tree_at(
         lambda n: (n.actor.mlp.layers[-1].weight, n.actor.mlp.layers[-1].bias, n.log_std),
         net,

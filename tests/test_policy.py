@@ -44,7 +44,7 @@ def pair(kind: str) -> tuple[Policy, Policy]:
         return CallablePolicy(partial(noisy, sign=1.0)), CallablePolicy(partial(noisy, sign=-1.0))
     if kind == "both":
         return RandomPolicy(SPACES.action), CallablePolicy(partial(noisy, sign=-1.0))
-    config = NetworkConfig(kind, (8, 8))  # type: ignore[arg-type]
+    config = NetworkConfig(kind, (8, 8))  # type: ignore[arg-type]  # kind is one of the names
     return actor_critic(SPACES, config, key(1)), actor_critic(SPACES, config, key(2))
 
 
@@ -155,7 +155,7 @@ def test_every_probability_is_accepted(budget: float) -> None:
 def test_unknown_control_is_refused() -> None:
     policy = RandomPolicy(SPACES.action)
     with pytest.raises(InputError, match="did you mean episode"):
-        mix(policy, policy, 0.5, "episodes")  # type: ignore[arg-type]
+        mix(policy, policy, 0.5, "episodes")  # type: ignore[arg-type]  # a wrong name on purpose
 
 
 def test_threat_model() -> None:

@@ -136,7 +136,7 @@ def test_snapshots_do_not_follow_the_live_weights() -> None:
     states = rounds(Side(counting(), Reward(), "col", snapshot_every=2), 6)
     assert [len(s.snapshots["row"]) for s in states] == [0, 1, 1, 2, 2, 3]
     for state in states[1:]:
-        kept = [float(policy.probabilities[0, 0]) for policy in state.snapshots["row"]]  # type: ignore[attr-defined]
+        kept = [float(policy.probabilities[0, 0]) for policy in state.snapshots["row"]]  # type: ignore[attr-defined]  # snapshots are of this test's policy
         assert kept == [3.0, 5.0, 7.0][: len(kept)]
 
 
@@ -157,7 +157,7 @@ def test_learned_snapshots_stay_as_they_were() -> None:
 @pytest.mark.parametrize("most", [1, 2, 4, 5])
 def test_snapshots_are_thinned_over_the_whole_span(most: int) -> None:
     *_, last = rounds(Side(counting(), Reward(), "col", snapshot_every=1, max_snapshots=most), 40)
-    kept = [float(policy.probabilities[0, 0]) - 1 for policy in last.snapshots["row"]]  # type: ignore[attr-defined]
+    kept = [float(policy.probabilities[0, 0]) - 1 for policy in last.snapshots["row"]]  # type: ignore[attr-defined]  # snapshots are of this test's policy
     assert len(kept) <= most
     assert kept == sorted(kept)
     assert kept[-1] == 40
@@ -175,7 +175,7 @@ def test_a_side_updates_in_every_so_manieth_round() -> None:
 
 def test_the_generator_is_restartable_from_any_state() -> None:
     game, sides = rps(), {"row": Side(counting(), Reward(), "col")}
-    play = lambda o, rng: {"row": RandomPolicy(Discrete(3)), "col": RandomPolicy(Discrete(3))}  # noqa: E731
+    play = lambda o, rng: {"row": RandomPolicy(Discrete(3)), "col": RandomPolicy(Discrete(3))}  # noqa: E731  # as short as its use
     states = list(islice(train(game, sides, play, 3, 4), 5))
     again = next(train(game, sides, play, 3, 4, states[2]))
     for name, array in numbers(states[3]).items():
@@ -228,7 +228,7 @@ def test_what_a_learner_is_paid(agent: str, reward: Reward, expected: list[list[
 
 def test_unknown_rewards_are_refused() -> None:
     with pytest.raises(InputError, match="did you mean victim"):
-        Reward("victims")  # type: ignore[arg-type]
+        Reward("victims")  # type: ignore[arg-type]  # a wrong name on purpose
     side = Side(counting(), Reward(shaping={"pusch": 1.0}), "row")
     with pytest.raises(InputError, match="unknown shaping term 'pusch': did you mean push"):
         reward_of(trajectory(), rps(), "col", side, 0)

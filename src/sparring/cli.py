@@ -9,15 +9,15 @@ import os
 import re
 import shlex
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sparring.console import BAD_INPUT, DONE, INTERRUPTED, exit_code
 from sparring.errors import InputError
 
 VERBS = ("audit", "attack", "defend", "evaluate", "certify", "study")
-DONE, FINDING, BAD_INPUT, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 130
+FINDING = 1  # the other exit codes are those of every program, in `sparring.console`
 
 HELP = """\
 usage: sparring COMMAND [ARGUMENTS]
@@ -52,22 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     # As `python -m` does: a user's package.module:factory lies in the folder in which the command is given.
     sys.path.insert(0, os.getcwd())
-    try:
-        return _main(words)
-    except InputError as error:
-        print(f"sparring: {' '.join(str(error).split())}", file=sys.stderr)
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        print("sparring: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has left, as `head` does; closing keeps Python from complaining on exit.
-        sys.stderr.close()
-        return DONE
-    except Exception:
-        traceback.print_exc()
-        print("sparring: internal error; the lines above say where", file=sys.stderr)
-        return INTERNAL
+    return exit_code("sparring", lambda: _main(words))
 
 
 def _main(words: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""What a long computation and the person at the terminal say to each other: interruptions and progress."""
+"""What a program and the person at the terminal say to each other: exit codes, interruptions and progress."""
 
 from __future__ import annotations
 
@@ -6,13 +6,38 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from sparring.errors import InputError
+
+DONE, BAD_INPUT, INTERNAL, INTERRUPTED = 0, 2, 3, 130
+
 
 class Stopped(Exception):
     """The user asked to stop, and what was reached so far has been saved."""
+
+
+def exit_code(program: str, work: Callable[[], int]) -> int:
+    """Do the work of a program and return its exit code; bad input and interruptions get one line, and no traceback."""
+    try:
+        return work()
+    except InputError as error:
+        print(f"{program}: {' '.join(str(error).split())}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has left, as `head` does; closing keeps Python from complaining on exit.
+        sys.stderr.close()
+        return DONE
+    except Exception:
+        traceback.print_exc()
+        print(f"{program}: internal error; the lines above say where", file=sys.stderr)
+        return INTERNAL
 
 
 @contextmanager

@@ -92,5 +92,5 @@ def test_same_seed_same_victim() -> None:
 )
 def test_bad_settings_are_told(settings: dict[str, object], message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message):
-        sparring.defend(**{"game": KUHN, **settings})  # pyright: ignore[reportArgumentType]
+        sparring.defend(**{"game": KUHN, **settings})  # pyright: ignore[reportArgumentType]  # settings by name
     assert not list(tmp_path.iterdir())

@@ -56,6 +56,6 @@ def test_python_takes_a_threat() -> None:
     assert found.value == pytest.approx(-0.5) and found.policy.tolist() == [[0, 0, 1]]
     assert -sparring.robust_policy("matrix/rps", threat).lower == pytest.approx(0, abs=1e-12)
     with pytest.raises(InputError, match="unknown agent of matrix/rps 'raw': did you mean row"):
-        sparring.exploitability("matrix/rps", "first", ThreatModel("raw", ("col",), {"col": "uniform"}, 0.5))  # pyright: ignore[reportArgumentType]
+        sparring.exploitability("matrix/rps", "first", ThreatModel("raw", ("col",), {"col": "uniform"}, 0.5))  # pyright: ignore[reportArgumentType]  # wrong on purpose
     with pytest.raises(InputError, match="can only be simulated"):
         sparring.exploitability("gymnasium/CartPole-v1", "first", threat)

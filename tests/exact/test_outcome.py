@@ -87,4 +87,4 @@ def test_markov_games_have_no_winner(seed: int, budget: float) -> None:
 
 def test_another_kind_of_problem_is_refused() -> None:
     with pytest.raises(InputError, match="expected a problem on a Markov game or a tree, got int"):
-        outcome(3, np.eye(1), np.eye(1))  # pyright: ignore[reportArgumentType]
+        outcome(3, np.eye(1), np.eye(1))  # pyright: ignore[reportArgumentType]  # wrong on purpose

@@ -65,5 +65,5 @@ def test_bad_sizes_are_refused(num_games: int, threads: int) -> None:
 
 def test_a_users_factory_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
     module = SimpleNamespace(factory=lambda num_games: ("made", num_games))
-    monkeypatch.setitem(sys.modules, "a_users_module", module)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "a_users_module", module)  # type: ignore[arg-type]  # a module in all that is asked of it
     assert make("a_users_module:factory", num_games=7) == ("made", 7)

@@ -73,7 +73,7 @@ def test_random_game_refuses_sizes() -> None:
     with pytest.raises(InputError, match="1 <= k <= S"):
         random_game(0, S=2, A=2, B=2, gamma=0.9, k=3)
     with pytest.raises(InputError, match="unknown start distribution"):
-        random_game(0, 2, 2, 2, 0.9, 1, rho="unifrom")  # pyright: ignore[reportArgumentType]
+        random_game(0, 2, 2, 2, 0.9, 1, rho="unifrom")  # pyright: ignore[reportArgumentType]  # a wrong name on purpose
 
 
 def test_a_game_cannot_be_changed(game: MarkovGame) -> None:

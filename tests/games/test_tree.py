@@ -264,7 +264,7 @@ def test_no_match_is_refused(kuhn: Tree) -> None:
 def test_check(kuhn: Tree, change: dict[str, np.ndarray], message: str) -> None:
     assert check(kuhn) is kuhn
     with pytest.raises(InputError, match=message):
-        check(replace(kuhn, **change))  # pyright: ignore[reportArgumentType]
+        check(replace(kuhn, **change))  # pyright: ignore[reportArgumentType]  # wrong on purpose
 
 
 def test_check_sees_imperfect_recall(kuhn: Tree) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from sparring.errors import InputError
-from sparring.learners.ppo import Batch, PPOConfig, PPOState, masked_mean, ppo, ppo_loss
+from sparring.learners.ppo import Batch, PPOConfig, PPOState, final_network, masked_mean, ppo, ppo_loss
 from sparring.nets import ActorCritic, NetworkConfig, actor_critic
 from sparring.types import Continuous, Discrete, Experience, Spaces
 
@@ -259,9 +259,10 @@ def test_without_control_the_actor_stays_as_it_is() -> None:
     assert all(np.isfinite(float(x)) for x in metrics.values())
 
 
-def test_the_standard_deviation_has_a_floor_and_a_start() -> None:
+def test_the_standard_deviation_has_a_floor_a_start_and_an_end() -> None:
     net = network(CONTINUOUS, "mlp")
-    update, state = begin(replace(PLAIN, start_std=0.31, min_std=0.3, learning_rate=0.2), net, CONTINUOUS)
+    config = replace(PLAIN, start_std=0.31, min_std=0.3, learning_rate=0.2)
+    update, state = begin(config, net, CONTINUOUS)
     np.testing.assert_allclose(np.exp(state.network.log_std), 0.31, rtol=1e-6)
     # All advantage to the mode: the deviation shrinks.
     e = experience(state.network, CONTINUOUS)
@@ -273,6 +274,10 @@ def test_the_standard_deviation_has_a_floor_and_a_start() -> None:
     )
     after, metrics = update(state, e, KEY)
     np.testing.assert_allclose(np.exp(after.network.log_std), 0.3, rtol=1e-6)
+    assert final_network(config, after) is after.network
+    end = final_network(replace(config, end_std=0.1), after)
+    np.testing.assert_allclose(np.exp(end.log_std), 0.1, rtol=1e-6)
+    assert same((end.actor, end.critic), (after.network.actor, after.network.critic))
     assert float(metrics["std"]) == pytest.approx(0.3)
 
 

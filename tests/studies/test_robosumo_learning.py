@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from sparring.attacks.adversarial_policy import AttackConfig
+from sparring.console import BAD_INPUT
 from sparring.defences.self_play import SelfPlayConfig
 from sparring.errors import InputError
 from sparring.games.robosumo.learning import ATTACK
@@ -21,7 +22,8 @@ from sparring.studies.robosumo_learning import VARIANTS, chosen, curve, train, t
 def test_variants_differ_in_what_they_say() -> None:
     base, attack = VARIANTS["base"].config, VARIANTS["attack"].config
     assert isinstance(base, AttackConfig) and base.start == "benign"
-    assert attack == replace(base, ppo=replace(base.ppo, gamma=0.99, minibatch=1024))
+    noise = {"start_std": 0.3, "min_std": 0.3, "end_std": 0.1}
+    assert attack == replace(base, ppo=replace(base.ppo, gamma=0.99, minibatch=1024, **noise))
     assert isinstance(attack, AttackConfig)
     assert (attack.num_games, attack.ppo.gamma) == (ATTACK["num_games"], ATTACK["ppo"]["gamma"])
     assert isinstance(VARIANTS["self-play"].config, SelfPlayConfig)
@@ -42,6 +44,9 @@ def test_what_is_asked_for_besides() -> None:
     bug = chosen("self-play-scratch", 100_000, body="bug")
     assert (bug.victim, bug.start, bug.game) == ("", "", "robosumo/bug-vs-bug,integrator=euler")
     assert bug.config.ppo.network.symmetry == "robosumo-bug" and bug.config.reward.shaping_steps == 20_000
+    new = chosen("attack-scratch", 100_000, body="bug", victim="native:ant.safetensors").config
+    assert isinstance(new, AttackConfig) and isinstance(bug.config, SelfPlayConfig)
+    assert (new.start, new.ppo.network, new.reward) == ("scratch", bug.config.ppo.network, bug.config.reward)
 
 
 @pytest.mark.parametrize(
@@ -50,11 +55,18 @@ def test_what_is_asked_for_besides() -> None:
         ("atack", "", "unknown variant 'atack': did you mean attack"),
         ("self-play", "", "self-play: needs start"),
         ("self-play-scratch", "builtin:ant", "self-play-scratch: takes no start"),
+        ("attack-scratch", "builtin:ant", "attack-scratch: takes no start"),
     ],
 )
 def test_what_does_not_go_together_is_refused(variant: str, start: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         chosen(variant, 32, start=start)
+
+
+def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert study.main(["self-play", "--out", str(tmp_path / "run")]) == BAD_INPUT
+    assert capsys.readouterr().err == "robosumo_learning: self-play: needs start: whose weights it goes on from\n"
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow

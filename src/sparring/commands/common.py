@@ -207,18 +207,25 @@ def describe(source: PolicyLike) -> str:
     return source if isinstance(source, str) else f"<{type(source).__name__}>"
 
 
+def shipped_agent(game_id: str, seat: int) -> str | None:
+    """The trained agent that comes with the package for a seat, or None."""
+    from sparring.loaders.builtin import names
+
+    bodies = game_id.partition("/")[2].partition(",")[0].split("-vs-")
+    if game_id.startswith("robosumo/") and len(bodies) == 2 and 0 <= seat <= 1 and bodies[seat] in names():
+        return f"builtin:{bodies[seat]}"
+    return None
+
+
 def default_victim(game_id: str, victim_seat: int) -> str:
     """The agent that comes with the package for this seat.
 
     Raises:
       InputError: there is none.
     """
-    from sparring.loaders.builtin import names
-
-    bodies = game_id.partition("/")[2].partition(",")[0].split("-vs-")
-    if game_id.startswith("robosumo/") and len(bodies) == 2 and bodies[min(victim_seat, 1)] in names():
-        return f"builtin:{bodies[min(victim_seat, 1)]}"
-    raise InputError(f"{game_id}: give --victim POLICY; no trained agent comes with the package for this game")
+    if (name := shipped_agent(game_id, victim_seat)) is None:
+        raise InputError(f"{game_id}: give --victim POLICY; no trained agent comes with the package for this game")
+    return name
 
 
 class Played(NamedTuple):

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
 import numpy as np
 import tyro
 
-from sparring.commands.common import Matchup, OptionalFloat, OptionalInt, Seats
+from sparring.commands.common import Matchup, OptionalFloat, OptionalInt, Seats, shipped_agent
 from sparring.errors import InputError, unknown
-from sparring.policy import Policy, mix
+from sparring.policy import mix
 from sparring.runs import Run
 from sparring.types import Control, Game, ThreatModel
 
@@ -58,8 +58,9 @@ class Training(Seats):
     """What the attacker maximises: minus the victim's reward (victim), win or loss (outcome), or win or loss with the
     game's shaping terms annealed away over half of the steps (shaped). By default the game's best known."""
     start: Annotated[str | None, tyro.conf.arg(metavar="benign|scratch|POLICY")] = None
-    """Begin from the benign policy's weights (the default where it has any), from scratch, or from those of any other
-    policy: builtin:NAME, native:FILE, robosumo-zoo:FILE, run:DIR, ... A stronger one makes a stronger attacker."""
+    """Begin from the benign policy's weights, from scratch, or from those of any other policy: builtin:NAME,
+    native:FILE, robosumo-zoo:FILE, run:DIR, ... A stronger one makes a stronger attacker: by default the agent that
+    comes with the package for the attacker's seat, else the benign policy's weights where it has any."""
     control: Control = "step"
     """How control is drawn: at every step (the paper), once per episode, or not at all but blended."""
     num_games: OptionalInt = None
@@ -81,16 +82,17 @@ def training_steps(settings: Training) -> int:
     return steps
 
 
-def attack_config(settings: Training, game_id: str, benign_has_weights: bool) -> AttackConfig:
+def attack_config(settings: Training, pairing: Matchup) -> AttackConfig:
     """The game's learning defaults with what the user asked for on top.
 
     Raises:
-      InputError: a value out of range, or a shaped reward in a game that has no shaping terms.
+      InputError: a value out of range, a shaped reward in a game that has no shaping terms, or start=benign without
+        weights.
     """
     from sparring.attacks.adversarial_policy import AttackConfig
     from sparring.learners.ppo import PPOConfig
 
-    known = _learning_module(game_id)
+    known = _learning_module(_training_id(settings, pairing))
     defaults = dict(getattr(known, "ATTACK", {}))
     ppo = dict(defaults.pop("ppo", {}))
     asked = {n: getattr(settings, n) for n in ("num_games", "steps_per_round")}
@@ -101,9 +103,7 @@ def attack_config(settings: Training, game_id: str, benign_has_weights: bool) ->
     asked = {n: getattr(settings, n) for n in ("epochs", "minibatch", "learning_rate")}
     ppo |= {name: value for name, value in asked.items() if value is not None}
     steps = training_steps(settings)
-    start = settings.start or ("benign" if benign_has_weights else "scratch")
-    if start == "benign" and not benign_has_weights:
-        raise InputError("start=benign: the benign policy has no weights to start from; use start=scratch")
+    start = _start(settings, pairing)
     if start == "scratch":
         ppo |= {"warmup_updates": 0, "start_std": 0.0}
     else:
@@ -125,13 +125,13 @@ def check_training(settings: Training, pairing: Matchup) -> None:
     from sparring.attacks.adversarial_policy import attack_learner
 
     _training_game(settings, pairing, 1)
-    config = attack_config(settings, _training_id(settings, pairing), _has_weights(pairing.benign))
-    attack_learner(config, pairing.benign, _start(settings, pairing))
+    config = attack_config(settings, pairing)
+    attack_learner(config, pairing.benign, _weights(settings, pairing))
 
 
 def training_speed(settings: Training, pairing: Matchup) -> float:
     """Steps per second of training, of all matches together: rollouts as measured, and 30% more for the updates."""
-    config = attack_config(settings, _training_id(settings, pairing), _has_weights(pairing.benign))
+    config = attack_config(settings, pairing)
     return steps_per_second(pairing, _training_game(settings, pairing, config.num_games)) / 1.3
 
 
@@ -157,17 +157,17 @@ def train_attacker(
     """
     from sparring.attacks.adversarial_policy import attack_setup
     from sparring.drive import drive
+    from sparring.learners.ppo import final_network
     from sparring.loaders import native
-    from sparring.nets import ActorCritic
 
     path = run.folder / f"{name}.safetensors"
     if path.exists():
         return native.read(path)[0], path
-    config = attack_config(settings, _training_id(settings, pairing), _has_weights(pairing.benign))
+    config = attack_config(settings, pairing)
     game = _training_game(settings, pairing, config.num_games)
     attacker = pairing.attacker_agent
     threat = ThreatModel(pairing.victim_agent, (attacker,), {attacker: pairing.benign}, budget)
-    sides, play = attack_setup(game, threat, pairing.victim, config, {}, _start(settings, pairing))
+    sides, play = attack_setup(game, threat, pairing.victim, config, {}, _weights(settings, pairing))
     state = drive(
         run,
         game,
@@ -180,8 +180,7 @@ def train_attacker(
         settings={**asdict(config), "game": game.id, "budget": budget},
         name=name,
     )
-    network = sides[attacker].learner.policy(state.learners[attacker])
-    assert isinstance(network, ActorCritic)
+    network = final_network(config.ppo, state.learners[attacker])
     made = {
         **provenance,
         "game": game.id,
@@ -228,22 +227,33 @@ def _training_game(settings: Training, pairing: Matchup, num_games: int) -> Game
     return game
 
 
-def _start(settings: Training, pairing: Matchup) -> ActorCritic | None:
+def _start(settings: Training, pairing: Matchup) -> str:
+    """Whose weights training starts from; if the user does not say, the strongest at hand.
+
+    Raises:
+      InputError: the benign policy's, but it has none.
+    """
+    from sparring.nets import ActorCritic
+
+    has_weights = isinstance(pairing.benign, ActorCritic)
+    if settings.start == "benign" and not has_weights:
+        raise InputError("start=benign: the benign policy has no weights to start from; use start=scratch")
+    if settings.start is not None:
+        return settings.start
+    shipped = shipped_agent(pairing.game.id, pairing.game.agents.index(pairing.attacker_agent))
+    return shipped or ("benign" if has_weights else "scratch")
+
+
+def _weights(settings: Training, pairing: Matchup) -> ActorCritic | None:
     """The weights that training starts from, if they are neither new nor the benign policy's."""
     from sparring.loaders import load
     from sparring.nets import ActorCritic
 
-    if settings.start in (None, "benign", "scratch"):
+    start = _start(settings, pairing)
+    if start in ("benign", "scratch"):
         return None
-    assert settings.start is not None
-    loaded = load(settings.start, pairing.game, pairing.attacker_agent)
+    loaded = load(start, pairing.game, pairing.attacker_agent)
     return loaded if isinstance(loaded, ActorCritic) else None
-
-
-def _has_weights(benign: Policy) -> bool:
-    from sparring.nets import ActorCritic
-
-    return isinstance(benign, ActorCritic)
 
 
 def _reward(name: str, known: Any, steps: int) -> Any:

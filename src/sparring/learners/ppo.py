@@ -38,6 +38,7 @@ class PPOConfig:
     warmup_updates: int = 0  # so many first updates train the critic alone
     min_std: float = 0.0  # floor of the Gaussian's standard deviation
     start_std: float = 0.0  # when starting from given weights: reset the standard deviation; 0 keeps it
+    end_std: float = 0.0  # of the policy that training ends with; 0: as learned
     network: NetworkConfig = NetworkConfig()
 
 
@@ -93,6 +94,11 @@ def ppo(config: PPOConfig, start: ActorCritic | None = None) -> Learner:
         return _update(config, state, experience, key)
 
     return Learner(init, lambda state: state.network, update)
+
+
+def final_network(config: PPOConfig, state: PPOState) -> ActorCritic:
+    """The network that training ends with: what was worth trying while it learned, it need not go on doing."""
+    return set_std(state.network, config.end_std) if config.end_std else state.network
 
 
 @eqx.filter_jit

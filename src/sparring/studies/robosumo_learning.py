@@ -9,7 +9,7 @@ what it learned until then can be measured: see `sparring.studies.robosumo_measu
 from __future__ import annotations
 
 import argparse
-import contextlib
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -20,13 +20,13 @@ import numpy as np
 
 from sparring import checkpoint
 from sparring.attacks.adversarial_policy import AttackConfig, attack_setup
-from sparring.console import Stopped
+from sparring.console import DONE, INTERRUPTED, Stopped, exit_code
 from sparring.defences.self_play import SelfPlayConfig, self_play_setup
 from sparring.drive import drive, resumed
 from sparring.errors import InputError, unknown
 from sparring.games import make
 from sparring.games.robosumo.learning import ATTACK, FROM_SCRATCH, SELF_PLAY
-from sparring.learners.ppo import PPOConfig
+from sparring.learners.ppo import PPOConfig, final_network
 from sparring.loaders import load, native
 from sparring.metrics.outcome import wilson
 from sparring.nets import ActorCritic, NetworkConfig
@@ -45,7 +45,7 @@ class Variant:
       body: of both robots.
       victim: who is attacked; "" in self-play.
       benign: the opponent that an attack controls in part.
-      start: whose weights it starts from; "": of an attack the benign opponent's, of self-play new ones.
+      start: whose weights it starts from; "": the benign opponent's, or new ones.
       budget: of an attack.
     """
 
@@ -66,7 +66,8 @@ ASKED = ("body", "victim", "benign", "start", "budget")  # besides the variant, 
 
 ATTACK_PPO = PPOConfig(**{**ATTACK["ppo"], "normalize_observations": False})
 DEFAULT = AttackConfig(**{**ATTACK, "start": "benign", "reward": Reward(ATTACK["reward"]), "ppo": ATTACK_PPO})
-BASE = replace(DEFAULT, ppo=replace(ATTACK_PPO, gamma=0.98, minibatch=512))
+QUIET = {"min_std": 0.1, "start_std": 0.0, "end_std": 0.0}  # what was tried first: noise that may die away
+BASE = replace(DEFAULT, ppo=replace(ATTACK_PPO, gamma=0.98, minibatch=512, **QUIET))
 SELF_PLAY_PPO = PPOConfig(**{**SELF_PLAY["ppo"], "normalize_observations": False})
 ON = SelfPlayConfig(
     num_games=SELF_PLAY["num_games"],
@@ -78,15 +79,18 @@ ON = SelfPlayConfig(
 )
 
 
-def from_scratch(body: str) -> SelfPlayConfig:
-    """Self-play of new weights, which have the symmetry of their body."""
+def from_scratch(config: AttackConfig | SelfPlayConfig, body: str) -> AttackConfig | SelfPlayConfig:
+    """The same for new weights, which have the symmetry of their body."""
     network = NetworkConfig(initial_std=FROM_SCRATCH["initial_std"], symmetry=f"robosumo-{body}")
-    ppo = replace(ON.ppo, normalize_observations=True, warmup_updates=0, network=network)
-    return replace(ON, reward=replace(ON.reward, shaping=FROM_SCRATCH["shaping"]), ppo=ppo)
+    ppo = replace(config.ppo, normalize_observations=True, warmup_updates=0, network=network)
+    reward = replace(config.reward, draw=FROM_SCRATCH["draw"], shaping=FROM_SCRATCH["shaping"])
+    if isinstance(config, SelfPlayConfig):
+        return replace(config, passive=FROM_SCRATCH["passive"], reward=reward, ppo=ppo)
+    return replace(config, start="scratch", reward=reward, ppo=ppo)
 
 
 VARIANTS: dict[str, Variant] = {
-    "base": Variant("the benign weights, the bare outcome, rounds of 8,192 steps", BASE),
+    "base": Variant("the benign weights, the bare outcome, rounds of 8,192 steps, noise may fall to .1", BASE),
     "batch": Variant(
         "base with rounds of 32,768 steps, minibatches of 4,096, 8 epochs, learning rate 5e-4",
         replace(
@@ -96,11 +100,17 @@ VARIANTS: dict[str, Variant] = {
             ppo=replace(BASE.ppo, minibatch=4096, epochs=8, learning_rate=5e-4),
         ),
     ),
-    "attack": Variant("the game's defaults: base with gamma .99 and minibatches of 1,024", DEFAULT),
-    "self-play": Variant("from given weights; 15% of the matches against zero, draws are losses", ON),
+    "attack": Variant(
+        "the game's defaults: base with gamma .99, minibatches of 1,024, noise of .3 while it learns", DEFAULT
+    ),
+    "self-play": Variant("from given weights; 30% of the matches against zero, a draw costs half a loss", ON),
     "self-play-scratch": Variant(
-        "self-play of new weights with the body's symmetry; shaping until a fifth of the steps are done",
-        from_scratch("ant"),
+        "of new weights with the body's symmetry; shaping at first, 15% of the matches against zero, draws are losses",
+        from_scratch(ON, "ant"),
+    ),
+    "attack-scratch": Variant(
+        "attack of new weights with the body's symmetry; shaping at first, draws are losses",
+        from_scratch(DEFAULT, "ant"),
     ),
 }
 
@@ -123,15 +133,17 @@ def chosen(
     if name not in VARIANTS:
         raise unknown("variant", name, VARIANTS)
     config = VARIANTS[name].config
+    new = bool(config.ppo.network.symmetry)
+    if new and start:
+        raise InputError(f"{name}: takes no start: its weights are new")
     if isinstance(config, AttackConfig):
         victim = victim or f"builtin:{body}"
         benign = benign or victim
-        config = replace(config, start=start or "benign")
-    elif bool(start) == bool(config.ppo.network.symmetry):
-        needed = "takes no start: its weights are new" if start else "needs start: whose weights it goes on from"
-        raise InputError(f"{name}: {needed}")
-    if config.ppo.network.symmetry:
-        config = from_scratch(body)
+        config = config if new else replace(config, start=start or "benign")
+    elif not (new or start):
+        raise InputError(f"{name}: needs start: whose weights it goes on from")
+    if new:
+        config = from_scratch(config, body)
     updates = -(-steps // (config.num_games * config.steps_per_round))
     shaped = int(FROM_SCRATCH["shaping_part"] * steps) if config.reward.shaping else 0
     reward = replace(config.reward, shaping_steps=shaped)
@@ -172,7 +184,7 @@ def train(name: str, variant: Variant, seed: int, out: Path, threads: int) -> No
             settings=settings,
         )
         made = {"command": command, "game": game.id, "seed": seed, "steps": state.steps, "settings": settings}
-        native.save(_network(sides, state), out / "policy.safetensors", plain(made))
+        native.save(_network(variant, state), out / "policy.safetensors", plain(made))
         run.finish()
 
 
@@ -195,7 +207,7 @@ def trained(folder: Path) -> tuple[ActorCritic, dict[str, Any]]:
     sides, play = _setup(game, variant)
     state = resumed(saved, game, sides, play, config["seed"])
     seconds = (folder / CHECKPOINT).stat().st_mtime - datetime.fromisoformat(config["started"]).timestamp()
-    return _network(sides, state), {
+    return _network(variant, state), {
         "game": game.id,
         "seed": config["seed"],
         "steps": state.steps,
@@ -229,14 +241,17 @@ def _setup(game: Game, variant: Variant) -> tuple[dict[AgentID, Side], Play]:
     return attack_setup(game, threat, victim, variant.config, {}, start)
 
 
-def _network(sides: Mapping[AgentID, Side], state: TrainState) -> ActorCritic:
-    (agent,) = sides
-    network = sides[agent].learner.policy(state.learners[agent])
-    assert isinstance(network, ActorCritic)
-    return network
+def _network(variant: Variant, state: TrainState) -> ActorCritic:
+    (learner,) = state.learners.values()
+    return final_network(variant.config.ppo, learner)
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns the exit code."""
+    return exit_code("robosumo_learning", lambda: _main(arguments))
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     variants = "\n".join(f"  {name}: {variant.change}" for name, variant in VARIANTS.items())
     parser = argparse.ArgumentParser(
         prog="python -m sparring.studies.robosumo_learning",
@@ -256,9 +271,13 @@ def main(arguments: list[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     besides = {key: getattr(asked, key) for key in ASKED}
     variant = chosen(asked.variant, asked.steps, **besides)
-    with contextlib.suppress(Stopped):
+    try:
         train(asked.variant, variant, asked.seed, asked.out, asked.threads)
+    except Stopped:
+        print(f"robosumo_learning: stopped; the same command goes on with {asked.out}", file=sys.stderr)
+        return INTERRUPTED
+    return DONE
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from sparring import checkpoint
+from sparring.console import DONE, exit_code
 from sparring.errors import InputError, unknown
 from sparring.games import make
 from sparring.games.hosted import hosted
@@ -202,7 +203,12 @@ def _game(first: str, second: str, integrator: str, episodes: int, threads: int)
     return hosted(make(f"robosumo/{first}-vs-{second}{option}", min(64, episodes), threads))
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns the exit code."""
+    return exit_code("robosumo_measures", lambda: _main(arguments))
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m sparring.studies.robosumo_measures",
         description=__doc__,
@@ -230,7 +236,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ship(asked.run, asked.name)
     else:
         write_tables(RESULTS)
+    return DONE
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

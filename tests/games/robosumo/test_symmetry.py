@@ -47,7 +47,7 @@ def fights(request: pytest.FixtureRequest) -> Fights:
 
 
 def random_actions(game: RoboSumo, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    return {a: rng.uniform(-1, 1, (B, game.spaces[a].action.size)).astype(np.float32) for a in game.agents}  # pyright: ignore[reportAttributeAccessIssue]
+    return {a: rng.uniform(-1, 1, (B, game.spaces[a].action.size)).astype(np.float32) for a in game.agents}  # pyright: ignore[reportAttributeAccessIssue]  # its spaces are continuous
 
 
 def seen(fights: Fights) -> list[jax.Array]:
