@@ -44,7 +44,7 @@ def test_another_seed_is_another_study() -> None:
 
 
 def test_every_study_has_all_parts_and_three_presets() -> None:
-    assert "rps-dynamics" in study.names() and "builtin-ant" not in study.names()
+    assert "rps-dynamics" in study.names() and "robosumo-learning" not in study.names()
     for name in study.names():
         for preset in ("smoke", "standard", "paper"):
             prepared = study.prepare(study.Settings(name=name, preset=preset))
@@ -52,7 +52,7 @@ def test_every_study_has_all_parts_and_three_presets() -> None:
 
 
 def test_unknown_studies_are_told() -> None:
-    for name in ("rps-dynamic", "builtin-ant"):
+    for name in ("rps-dynamic", "robosumo-learning"):
         with pytest.raises(InputError, match=f"unknown study '{name}'"):
             sparring.study(name)
 

@@ -60,7 +60,7 @@ def test_the_opponent_of_some_matches_is_passive() -> None:
     assert (faced.benign, faced.budget, faced.control) == (ConstantPolicy(Discrete(3)), 0.75, "episode")
 
 
-def seats_learned_from(past: float, both_seats: bool = True, passive: float = 0.0) -> list[tuple[int, int]]:
+def seats_learned_from(past: float, passive: float = 0.0) -> list[tuple[int, int]]:
     """How many matches a learner gets in each of four rounds of three matches, and how many of them it controlled."""
     got = []
 
@@ -71,7 +71,7 @@ def seats_learned_from(past: float, both_seats: bool = True, passive: float = 0.
         got.append((experience.reward.shape[1], int(np.asarray(experience.controlled).all(0).sum())))
         return state, {}
 
-    config = SelfPlayConfig(past=past, snapshot_every=1, both_seats=both_seats, passive=passive)
+    config = SelfPlayConfig(past=past, snapshot_every=1, passive=passive)
     game = MatrixGame(ROCK_PAPER_SCISSORS, 3)
     sides, play = self_play_setup(game, config)
     side = sides["row"]
@@ -83,7 +83,6 @@ def seats_learned_from(past: float, both_seats: bool = True, passive: float = 0.
 
 def test_it_learns_from_both_seats_when_it_has_both() -> None:
     assert seats_learned_from(past=0.0) == [(6, 6)] * 4
-    assert seats_learned_from(past=0.0, both_seats=False) == [(3, 3)] * 4
     assert seats_learned_from(past=1.0) == [(6, 6), (3, 3), (3, 3), (3, 3)]  # no snapshot in the first round
 
 

@@ -20,10 +20,10 @@ from sparring.studies.robosumo_learning import VARIANTS, chosen, curve, train, t
 
 
 def test_variants_differ_in_what_they_say() -> None:
-    base, attack = VARIANTS["base"].config, VARIANTS["attack"].config
+    base, quiet, attack = (VARIANTS[name].config for name in ("base", "quiet", "attack"))
     assert isinstance(base, AttackConfig) and base.start == "benign"
-    noise = {"start_std": 0.3, "min_std": 0.3, "end_std": 0.1}
-    assert attack == replace(base, ppo=replace(base.ppo, gamma=0.99, minibatch=1024, **noise))
+    assert quiet == replace(base, ppo=replace(base.ppo, gamma=0.99, minibatch=1024))
+    assert attack == replace(quiet, ppo=replace(quiet.ppo, start_std=0.3, min_std=0.3, end_std=0.1))
     assert isinstance(attack, AttackConfig)
     assert (attack.num_games, attack.ppo.gamma) == (ATTACK["num_games"], ATTACK["ppo"]["gamma"])
     assert isinstance(VARIANTS["self-play"].config, SelfPlayConfig)

@@ -104,13 +104,24 @@ def test_the_committed_record_agrees_with_the_shipped_bug() -> None:
         assert rates.items() <= run["measured"]["rk4"][opponent].items()
 
 
-def test_the_figure_shows_the_attacks_on_the_package_s_ant_at_budget_1(results: Path) -> None:
-    settings: dict[str, Any] = {"variant": "attack", "body": "ant", "victim": "builtin:ant"}
-    settings |= {"benign": "builtin:ant", "start": ""}
-    points = [[100_000, 0.5, 0.4, 0.6], [200_000, 0.7, 0.6, 0.8]]
-    run = {"settings": settings | {"budget": 1.0}, "seed": 3, "steps": 2, "minutes": 1, "curve": points, "measured": {}}
-    others = [{**run, "seed": 4, "settings": settings | {"budget": 0.3}}, {**run, "seed": 5, "curve": []}]
-    write_json(results / "runs.json", {"runs": [run, *others]})
+def test_the_figure_shows_the_longest_attack_on_each_victim_at_budget_1(results: Path) -> None:
+    def run(victim: str, steps: int, budget: float = 1.0, curve: bool = True) -> dict[str, Any]:
+        settings = {"variant": "attack", "body": "ant", "victim": victim, "benign": victim, "start": ""}
+        points = [[100_000, 0.5, 0.4, 0.6], [steps, 0.7, 0.6, 0.8]] if curve else []
+        made = {"command": f"{victim} {steps}", "seed": 3, "steps": steps, "minutes": 1, "curve": points}
+        return made | {"settings": settings | {"budget": budget}, "measured": {}}
+
+    runs = [
+        run("builtin:ant", 200_000),
+        run("native:zoo/early.safetensors", 300_000),
+        run("native:zoo/late.safetensors", 300_000, budget=0.3),
+        run("native:zoo/unseen.safetensors", 300_000, curve=False),
+        run("builtin:ant", 900_000),
+    ]
+    write_json(results / "runs.json", {"runs": runs})
     write_tables(results)
     svg = (results / "attacks.svg").read_text()
-    assert "attack, seed 3" in svg and "seed 4" not in svg and "seed 5" not in svg
+    assert "on builtin:ant" in svg and "on early" in svg and "late" not in svg and "unseen" not in svg
+    write_json(results / "runs.json", {"runs": runs[1:]})
+    write_tables(results)
+    assert (results / "attacks.svg").read_text() == svg  # the longer one was shown

@@ -23,7 +23,6 @@ class SelfPlayConfig:
     snapshot_every: int = 25  # rounds
     past: float = 0.5  # probability that a round's opponent is an earlier snapshot, not the policy of the moment
     passive: float = 0.0  # share of matches in which the opponent takes a constant action instead
-    both_seats: bool = True  # learn from the second seat too, in rounds in which the policy of the moment has it
     reward: Reward = Reward()
     ppo: PPOConfig = PPOConfig()
 
@@ -37,8 +36,9 @@ def self_play(
 ) -> Iterator[TrainState]:
     """Train the first seat against itself; yields after every round.
 
-    Each round the second seat is played either by the policy of the moment or, with probability `past`, by a snapshot
-    drawn uniformly. Snapshots are immutable networks: they do not follow the live weights (DECISIONS 23).
+    Each round the second seat is played either by the policy of the moment, which then learns from both seats, or, with
+    probability `past`, by a snapshot drawn uniformly. Snapshots are immutable networks: they do not follow the live
+    weights (DECISIONS 23).
 
     Args:
       game: B matches.
@@ -71,6 +71,5 @@ def self_play_setup(
             faced = mix(passive, faced, 1 - config.passive, "episode")
         return {me: current, other: faced}
 
-    twin = other if config.both_seats else None
-    side = Side(ppo(config.ppo, start), config.reward, other, snapshot_every=config.snapshot_every, twin=twin)
+    side = Side(ppo(config.ppo, start), config.reward, other, snapshot_every=config.snapshot_every, twin=other)
     return {me: side}, play

@@ -66,8 +66,9 @@ ASKED = ("body", "victim", "benign", "start", "budget")  # besides the variant, 
 
 ATTACK_PPO = PPOConfig(**{**ATTACK["ppo"], "normalize_observations": False})
 DEFAULT = AttackConfig(**{**ATTACK, "start": "benign", "reward": Reward(ATTACK["reward"]), "ppo": ATTACK_PPO})
-QUIET = {"min_std": 0.1, "start_std": 0.0, "end_std": 0.0}  # what was tried first: noise that may die away
-BASE = replace(DEFAULT, ppo=replace(ATTACK_PPO, gamma=0.98, minibatch=512, **QUIET))
+LITTLE_NOISE = {"min_std": 0.1, "start_std": 0.0, "end_std": 0.0}  # it may die away: what was tried first
+QUIET = replace(DEFAULT, ppo=replace(ATTACK_PPO, **LITTLE_NOISE))
+BASE = replace(QUIET, ppo=replace(QUIET.ppo, gamma=0.98, minibatch=512))
 SELF_PLAY_PPO = PPOConfig(**{**SELF_PLAY["ppo"], "normalize_observations": False})
 ON = SelfPlayConfig(
     num_games=SELF_PLAY["num_games"],
@@ -100,13 +101,16 @@ VARIANTS: dict[str, Variant] = {
             ppo=replace(BASE.ppo, minibatch=4096, epochs=8, learning_rate=5e-4),
         ),
     ),
-    "attack": Variant(
-        "the game's defaults: base with gamma .99, minibatches of 1,024, noise of .3 while it learns", DEFAULT
-    ),
+    "quiet": Variant("base with gamma .99 and minibatches of 1,024", QUIET),
+    "attack": Variant("the game's defaults: quiet, but with noise of .3 while it learns", DEFAULT),
     "self-play": Variant("from given weights; 30% of the matches against zero, a draw costs half a loss", ON),
     "self-play-scratch": Variant(
         "of new weights with the body's symmetry; shaping at first, 15% of the matches against zero, draws are losses",
         from_scratch(ON, "ant"),
+    ),
+    "self-play-scratch-quiet": Variant(
+        "the same, but noise may fall to .1",
+        from_scratch(replace(ON, ppo=replace(SELF_PLAY_PPO, **LITTLE_NOISE)), "ant"),
     ),
     "attack-scratch": Variant(
         "attack of new weights with the body's symmetry; shaping at first, draws are losses",

@@ -35,7 +35,6 @@ from sparring.studies.robosumo_learning import trained
 from sparring.types import VectorGame
 
 RESULTS = Path("results/robosumo-learning")
-VICTIM = "builtin:ant"  # of the figure
 HEADER = (
     "variant,body,victim,benign,start,seed,steps,minutes,budget,integrator,pairing,win,low,high,draw,loss,matches\n"
 )
@@ -126,7 +125,7 @@ def ship(folder: Path, name: str) -> None:
 
 
 def write_tables(folder: Path) -> None:
-    """`runs.csv`, a line per run and pairing; `cross.csv`; `attacks.svg`, the curves at budget 1; `cross.svg`."""
+    """`runs.csv`, one line a run and pairing; `attacks.svg`, one curve a victim; `cross.csv` and `cross.svg`."""
     from sparring.report.plots import matrix_figure, rates_figure
 
     runs = recorded(folder)
@@ -141,15 +140,13 @@ def write_tables(folder: Path) -> None:
             for name, r in found.items():
                 out.writerow([*what, run["seed"], run["steps"], run["minutes"], budget, integrator, name, *_numbers(r)])
     checkpoint.write_atomic(folder / "runs.csv", text.getvalue().encode())
-    series = {}
-    for run in runs:
-        asked = run["settings"]
-        if (asked["victim"], asked["budget"]) == (VICTIM, 1) and run["curve"]:
-            kind = asked["variant"] + (" in view" if asked["start"].startswith("in-view:") else "")
-            series[f"{kind}, seed {run['seed']}, {run['steps'] // 1000}k"] = run["curve"]
-    if series:
-        caption = "matches that ended during training, Euler integrator, 95% intervals"
-        svg = rates_figure(series, f"Attacks on {VICTIM} at budget 1", caption, "attacker's win rate")
+    attacks = [r for r in runs if (r["settings"]["variant"], r["settings"]["budget"]) == ("attack", 1) and r["curve"]]
+    # Of several attacks on one victim the longest.
+    longest = {run["settings"]["victim"]: run for run in sorted(attacks, key=lambda run: run["steps"])}
+    if longest:
+        series = {f"on {_short(victim)}": longest[victim]["curve"] for victim in sorted(longest)}
+        caption = "matches that ended during training, Euler integrator, noise .3, 95% intervals"
+        svg = rates_figure(series, "Attacks at budget 1", caption, "attacker's win rate")
         checkpoint.write_atomic(folder / "attacks.svg", svg.encode())
     if not (folder / "cross.json").exists():
         return
@@ -176,6 +173,11 @@ def _measured(runs: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) -> dict
     """What has been measured of a run as it is now, by integrator."""
     same = [run["measured"] for run in runs if (run["command"], run["steps"]) == (row["command"], row["steps"])]
     return same[0] if same else {}
+
+
+def _short(policy: str) -> str:
+    """`ant-mlp-v1` of `robosumo-zoo:zoo/ant-mlp-v1.npy`; what comes with the package keeps its whole name."""
+    return policy if policy.startswith("builtin:") else Path(policy.partition(":")[2]).stem
 
 
 def _numbers(result: Mapping[str, Any]) -> list[Any]:
