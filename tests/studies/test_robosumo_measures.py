@@ -40,8 +40,16 @@ def test_an_attack_is_measured_tabled_and_shipped(
     earlier = {**row, "measured": {}}
     write_json(results / "runs.json", {"runs": [{**earlier, "command": "another run"}, earlier]})
     measure(run, None, "euler", 4, 1)
+    elsewhere = {**row, "command": "another budget", "settings": row["settings"] | {"budget": 0.25}}
+    benign = {"win": 0.6, "win_ci": [0.2, 0.9], "draw": 0.2, "loss": 0.2, "episodes": 5, "mean_length": 9.0}
+    write_json(
+        results / "runs.json", {"runs": [*recorded(results), {**elsewhere, "measured": {"rk4": {"benign": benign}}}]}
+    )
     measure(run, None, "rk4", 5, 1)
-    other, found = recorded(results)
+    other, another, found = recorded(results)
+    assert found["measured"]["rk4"]["benign"] == benign  # the same at all budgets, so it is not played again
+    write_json(results / "runs.json", {"runs": [other, found]})
+    assert another["command"] == "another budget"
     assert (other["command"], found["command"]) == ("another run", row["command"])
     assert list(found["measured"]) == ["euler", "rk4"]
     for integrator, episodes in (("euler", 4), ("rk4", 5)):

@@ -58,14 +58,15 @@ def measure(folder: Path, zoo: Path | None, integrator: str, episodes: int, thre
         others = {"benign": benign, **{name: load(name, game, second) for name in ("zero", "random")}}
         for name, policy in {"attacker": network, **others}.items():
             executed = mix(benign, policy, settings["budget"])
-            found[name] = rates(game, 1, {first: victim, second: executed}, episodes)
+            known = _benign(settings, integrator, episodes) if name == "benign" else None
+            found[name] = known or rates(game, 1, {first: victim, second: executed}, episodes)
+            _say(name, found[name])
     else:
         names = {name: name for name in ("random", "zero", settings["start"]) if name}
         names |= {f"the published {kind.upper()} {body}": spec for kind, spec in _published(zoo, body).items()}
         for name, spec in names.items():
             found[name] = rates(game, 0, {first: network, second: load(spec, game, second)}, episodes)
-    for name, result in found.items():
-        print(f"{name}: {result}", file=sys.stderr)
+            _say(name, found[name])
     RESULTS.mkdir(parents=True, exist_ok=True)
     runs = recorded(RESULTS)
     row["measured"] = {**_measured(runs, row), integrator: found}
@@ -95,7 +96,7 @@ def cross(zoo: Path | None, integrator: str, episodes: int, threads: int) -> Non
         result = rates(game, 0, {first: load(spec, game, first), second: load(opponent, game, second)}, episodes)
         cells.append({"row": row, "column": column, **result})
         write_json(path, {"integrator": integrator, "cells": cells})
-        print(f"{row} against {column}: {result['win']:.3f}", file=sys.stderr)
+        _say(f"{row} against {column}", result)
 
 
 def ship(folder: Path, name: str) -> None:
@@ -167,6 +168,20 @@ def recorded(folder: Path) -> list[dict[str, Any]]:
     """The runs in `runs.json`, oldest first."""
     path = folder / "runs.json"
     return read_json(path)["runs"] if path.exists() else []
+
+
+def _say(name: str, result: Mapping[str, Any]) -> None:
+    print(f"{name}: wins {result['win']:.3f}, loses {result['loss']:.3f} of {result['episodes']}", file=sys.stderr)
+
+
+def _benign(settings: Mapping[str, Any], integrator: str, episodes: int) -> dict[str, Any] | None:
+    """What the benign opponent was measured to do at another budget: it is the same at all."""
+    for run in recorded(RESULTS):
+        asked, found = run["settings"], run["measured"].get(integrator, {}).get("benign")
+        same = all(asked[key] == settings[key] for key in ("body", "victim", "benign"))
+        if same and found and found["episodes"] == episodes:
+            return found
+    return None
 
 
 def _measured(runs: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) -> dict[str, Any]:
