@@ -104,12 +104,17 @@ def test_robots_of_all_kinds_play_each_other_once(results: Path, monkeypatch: py
     assert "Who beats whom" in (results / "cross.svg").read_text()
 
 
-def test_the_committed_record_agrees_with_the_shipped_bug() -> None:
-    made = native.read(builtin.path("bug"))[1]["provenance"]
+@pytest.mark.parametrize("name", builtin.names())
+def test_the_committed_record_agrees_with_what_is_shipped(name: str) -> None:
+    made = native.read(builtin.path(name))[1]["provenance"]
     (run,) = (r for r in recorded(COMMITTED) if r["command"] == made["command"])
     assert (run["steps"], run["settings"], run["curve"]) == (made["steps"], made["settings"], made["curve"])
+    found = run["measured"]["rk4"]
+    if "-attack-" in name:
+        found = {f"{made['settings']['victim']} at budget {name.rpartition('-')[2]}": found["attacker"]}
+    assert made["measured"].keys() == found.keys()
     for opponent, rates in made["measured"].items():
-        assert rates.items() <= run["measured"]["rk4"][opponent].items()
+        assert rates.items() <= found[opponent].items()
 
 
 def test_the_figure_shows_the_longest_attack_on_each_victim_at_budget_1(results: Path) -> None:
