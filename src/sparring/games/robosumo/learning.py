@@ -25,7 +25,7 @@ ATTACK: dict[str, Any] = {
         "minibatch": 1024,
         "entropy_coef": 0.002,
         "warmup_updates": 5,
-        # Noise of .1 teaches next to nothing: what it changes is lost in what chance decides of a fight.
+        # With .1 hardly anything is learned: what it changes is lost in what chance decides of a fight.
         "start_std": 0.3,
         "min_std": 0.3,
         "end_std": 0.1,
