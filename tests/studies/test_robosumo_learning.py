@@ -63,9 +63,19 @@ def test_what_does_not_go_together_is_refused(variant: str, start: str, message:
         chosen(variant, 32, start=start)
 
 
-def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert study.main(["self-play", "--out", str(tmp_path / "run")]) == BAD_INPUT
-    assert capsys.readouterr().err == "robosumo_learning: self-play: needs start: whose weights it goes on from\n"
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["self-play"], "self-play: needs start: whose weights it goes on from"),
+        (["self-play", "--start", "zero"], "start: zero has no weights of this package's kind"),
+        (["attack", "--budget", "1.3"], "budget: expected a probability in [0, 1] (epsilon of Eq. 3.2), got 1.3"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert study.main([*words, "--out", str(tmp_path / "run")]) == BAD_INPUT
+    assert capsys.readouterr().err == f"robosumo_learning: {message}\n"
     assert not (tmp_path / "run").exists()
 
 

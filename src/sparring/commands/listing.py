@@ -17,7 +17,8 @@ def listing() -> dict[str, Any]:
     shipped = {}
     for name in builtin.names():
         made = checkpoint.load(builtin.path(name))[1]["provenance"]
-        shipped[f"builtin:{name}"] = {key: made[key] for key in ("game", "steps", "measured") if key in made}
+        shipped[f"builtin:{name}"] = {key: made[key] for key in ("game", "steps", "measured")}
+        shipped[f"builtin:{name}"]["start"] = made["settings"]["start"] or None  # whose weights the steps went on from
     return {
         "games": list(games()),
         "exact": [name for name in games() if name.startswith(EXACT)],
@@ -42,8 +43,9 @@ def text(found: dict[str, Any]) -> str:
         "shipped",
     ]
     for name, made in found["builtin"].items():
-        lines.append(f"  {name}: {made['steps']:,} steps in {made['game']}")
-        for opponent, rates in made.get("measured", {}).items():
+        start = f", from {made['start']}" if made["start"] else ""
+        lines.append(f"  {name}: {made['steps']:,} steps in {made['game']}{start}")
+        for opponent, rates in made["measured"].items():
             rate = f"{rates['win']:.0%} [{rates['win_ci'][0]:.0%}, {rates['win_ci'][1]:.0%}]"
             lines.append(f"    wins {rate} against {opponent}, draws {rates['draw']:.0%}")
     return "\n".join(lines)

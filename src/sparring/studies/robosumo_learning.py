@@ -172,10 +172,10 @@ def train(name: str, variant: Variant, seed: int, out: Path, threads: int) -> No
         command += f" --benign {variant.benign}"
     if variant.start:
         command += f" --start {variant.start}"
+    sides, play = _setup(game, variant)  # before anything is written
     exists = (out / "config.json").exists()
     run = Run.open(out) if exists else Run.create(out, game.id, "learning", seed, settings, command.split())
     with run:
-        sides, play = _setup(game, variant)
         state = drive(
             run,
             game,
