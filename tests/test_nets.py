@@ -231,8 +231,9 @@ def test_setting_the_standard_deviation() -> None:
 
 
 def test_bad_settings_are_refused() -> None:
+    unknown: Any = "lst"
     with pytest.raises(InputError, match="did you mean lstm"):
-        actor_critic(CONTINUOUS, NetworkConfig("lst"), KEY)  # type: ignore[arg-type]  # a wrong name on purpose
+        actor_critic(CONTINUOUS, NetworkConfig(unknown), KEY)
     with pytest.raises(InputError, match="one width"):
         actor_critic(CONTINUOUS, NetworkConfig("mlp", (8, 16)), KEY)
 

@@ -39,12 +39,12 @@ def noisy(observation: np.ndarray, rng: np.random.Generator, sign: float) -> np.
     return sign + rng.normal(size=(len(observation), 2)).astype(np.float32)
 
 
-def pair(kind: str) -> tuple[Policy, Policy]:
+def pair(kind: Any) -> tuple[Policy, Policy]:
     if kind == "host":
         return CallablePolicy(partial(noisy, sign=1.0)), CallablePolicy(partial(noisy, sign=-1.0))
     if kind == "both":
         return RandomPolicy(SPACES.action), CallablePolicy(partial(noisy, sign=-1.0))
-    config = NetworkConfig(kind, (8, 8))  # type: ignore[arg-type]  # kind is one of the names
+    config = NetworkConfig(kind, (8, 8))
     return actor_critic(SPACES, config, key(1)), actor_critic(SPACES, config, key(2))
 
 
@@ -154,8 +154,9 @@ def test_every_probability_is_accepted(budget: float) -> None:
 
 def test_unknown_control_is_refused() -> None:
     policy = RandomPolicy(SPACES.action)
+    unknown: Any = "episodes"
     with pytest.raises(InputError, match="did you mean episode"):
-        mix(policy, policy, 0.5, "episodes")  # type: ignore[arg-type]  # a wrong name on purpose
+        mix(policy, policy, 0.5, unknown)
 
 
 def test_threat_model() -> None:

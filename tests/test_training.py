@@ -136,7 +136,8 @@ def test_snapshots_do_not_follow_the_live_weights() -> None:
     states = rounds(Side(counting(), Reward(), "col", snapshot_every=2), 6)
     assert [len(s.snapshots["row"]) for s in states] == [0, 1, 1, 2, 2, 3]
     for state in states[1:]:
-        kept = [float(policy.probabilities[0, 0]) for policy in state.snapshots["row"]]  # type: ignore[attr-defined]  # snapshots are of this test's policy
+        snapshots: Any = state.snapshots["row"]
+        kept = [float(policy.probabilities[0, 0]) for policy in snapshots]
         assert kept == [3.0, 5.0, 7.0][: len(kept)]
 
 
@@ -157,7 +158,8 @@ def test_learned_snapshots_stay_as_they_were() -> None:
 @pytest.mark.parametrize("most", [1, 2, 4, 5])
 def test_snapshots_are_thinned_over_the_whole_span(most: int) -> None:
     *_, last = rounds(Side(counting(), Reward(), "col", snapshot_every=1, max_snapshots=most), 40)
-    kept = [float(policy.probabilities[0, 0]) - 1 for policy in last.snapshots["row"]]  # type: ignore[attr-defined]  # snapshots are of this test's policy
+    snapshots: Any = last.snapshots["row"]
+    kept = [float(policy.probabilities[0, 0]) - 1 for policy in snapshots]
     assert len(kept) <= most
     assert kept == sorted(kept)
     assert kept[-1] == 40
@@ -175,7 +177,11 @@ def test_a_side_updates_in_every_so_manieth_round() -> None:
 
 def test_the_generator_is_restartable_from_any_state() -> None:
     game, sides = rps(), {"row": Side(counting(), Reward(), "col")}
-    play = lambda o, rng: {"row": RandomPolicy(Discrete(3)), "col": RandomPolicy(Discrete(3))}  # noqa: E731  # as short as its use
+
+    def play(opponents: Opponents, rng: np.random.Generator) -> dict[str, Any]:
+        del opponents, rng
+        return {"row": RandomPolicy(Discrete(3)), "col": RandomPolicy(Discrete(3))}
+
     states = list(islice(train(game, sides, play, 3, 4), 5))
     again = next(train(game, sides, play, 3, 4, states[2]))
     for name, array in numbers(states[3]).items():
@@ -227,8 +233,9 @@ def test_what_a_learner_is_paid(agent: str, reward: Reward, expected: list[list[
 
 
 def test_unknown_rewards_are_refused() -> None:
+    unknown: Any = "victims"
     with pytest.raises(InputError, match="did you mean victim"):
-        Reward("victims")  # type: ignore[arg-type]  # a wrong name on purpose
+        Reward(unknown)
     side = Side(counting(), Reward(shaping={"pusch": 1.0}), "row")
     with pytest.raises(InputError, match="unknown shaping term 'pusch': did you mean push"):
         reward_of(trajectory(), rps(), "col", side, 0)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,7 +71,8 @@ def test_a_time_limit_truncates(monkeypatch: pytest.MonkeyPatch) -> None:
     game = _game()
     game.reset(0)
     late = game.get_state() | {"steps": np.array([500])}
-    monkeypatch.setitem(sys.modules, "late", SimpleNamespace(factory=lambda num_games: game))  # type: ignore[arg-type]  # a module in all that is asked of it
+    module: Any = SimpleNamespace(factory=lambda num_games: game)
+    monkeypatch.setitem(sys.modules, "late", module)
     env = make_parallel_env("late:factory")
     env.reset(seed=0)
     game.set_state(late)
@@ -83,7 +85,8 @@ def test_a_time_limit_truncates(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_broken_physics_truncates_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     game = _game()
-    monkeypatch.setitem(sys.modules, "broken", SimpleNamespace(factory=lambda num_games: game))  # type: ignore[arg-type]  # a module in all that is asked of it
+    module: Any = SimpleNamespace(factory=lambda num_games: game)
+    monkeypatch.setitem(sys.modules, "broken", module)
     env = make_parallel_env("broken:factory")
     env.reset(seed=0)
     state = game.get_state()

@@ -202,7 +202,9 @@ def test_the_layout_of_a_file(tmp_path: Path) -> None:
     assert vector.size == SIZES["ant", "lstm"]
 
     def forward(net: list[np.ndarray], x: np.ndarray, c: np.ndarray, hidden: np.ndarray) -> tuple[np.ndarray, ...]:
-        sigmoid = lambda z: 1 / (1 + np.exp(-z))  # noqa: E731  # reads like the formula
+        def sigmoid(z: np.ndarray) -> np.ndarray:
+            return 1 / (1 + np.exp(-z))
+
         embedded = np.maximum(x @ net[0] + net[1], 0)
         i, j, f, o = np.split(np.concatenate([embedded, hidden]) @ net[2] + net[3], 4)
         c = c * sigmoid(f + 1) + sigmoid(i) * np.tanh(j)
