@@ -46,7 +46,7 @@ def test_progress_without_a_terminal_is_plain_lines_on_stderr(capsys: pytest.Cap
     out, err = capsys.readouterr()
     assert out == ""
     assert re.fullmatch(
-        r"attack: 1/4, \d+ s left, win 1\nattack: 2/4, \d+ s left, win 2\n"
+        r"attack: 1/4, win 1\nattack: 2/4, \d+ s left, win 2\n"
         r"attack: 3/4, \d+ s left, win 3\nattack: 4/4, win 4\n",
         err,
     )
@@ -54,6 +54,17 @@ def test_progress_without_a_terminal_is_plain_lines_on_stderr(capsys: pytest.Cap
         for done in range(1, 5):
             advance(done)
     assert capsys.readouterr().err == "attack: 4/4\n"
+
+
+def test_what_was_done_before_a_resumed_run_says_nothing_of_the_time_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([0.0, 10.0, 20.0, 30.0])
+    monkeypatch.setattr("sparring.console.time.monotonic", lambda: next(clock))
+    with progress(1000, "attack", every=5) as advance:
+        for done in (900, 910, 920):
+            advance(done)
+    assert capsys.readouterr().err == "attack: 900/1000\nattack: 910/1000, 90 s left\nattack: 920/1000, 80 s left\n"
 
 
 def test_progress_on_a_terminal_is_a_bar() -> None:

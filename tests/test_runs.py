@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparring import runs
+from sparring.console import Stopped
 from sparring.errors import InputError
 from sparring.runs import Run
 
@@ -52,6 +53,7 @@ def test_config_and_status(tmp_path: Path) -> None:
     ("error", "state", "message"),
     [
         (KeyboardInterrupt(), "interrupted", ""),
+        (Stopped(), "interrupted", ""),
         (RuntimeError("the physics broke"), "failed", "RuntimeError: the physics broke"),
         (SystemExit(130), "interrupted", ""),
         (None, "interrupted", ""),
@@ -75,6 +77,19 @@ def test_a_run_that_never_said_done_is_not_done(
     with pytest.raises(InputError, match="the run is not done"):
         runs.verify_manifest(tmp_path / "run")
     Run.open(tmp_path / "run").__exit__(None, None, None)  # the lock is free
+
+
+def test_pauses_are_no_time_of_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 0.0
+    monkeypatch.setattr("sparring.runs.time.monotonic", lambda: clock)
+    with create(tmp_path / "run") as run:
+        clock = 50.0
+        run.progress(30, 100)
+    clock = 1000.0
+    with Run.open(tmp_path / "run") as run:
+        clock = 1007.0
+        run.finish()
+    assert runs.read_status(tmp_path / "run")["seconds"] == 57.0
 
 
 def test_what_finish_said_stands(tmp_path: Path) -> None:

@@ -105,15 +105,21 @@ def _bar(total: int, description: str, every: float) -> Iterator[Advance]:
 
 @contextmanager
 def _lines(total: int, description: str, every: float) -> Iterator[Advance]:
-    start = last = time.monotonic()
+    last = time.monotonic()
+    # The first line's time and steps: what was done before it may have been an earlier process's.
+    first: tuple[float, int] | None = None
 
     def advance(done: int, note: str = "") -> None:
-        nonlocal last
+        nonlocal first, last
         now = time.monotonic()
         if now - last < every and done < total:
             return
         last = now
-        left = f", {(now - start) / done * (total - done):.0f} s left" if 0 < done < total else ""
+        left = ""
+        if first is None:
+            first = now, done
+        elif first[1] < done < total:
+            left = f", {(now - first[0]) / (done - first[1]) * (total - done):.0f} s left"
         print(f"{description}: {done}/{total}{left}{', ' + note if note else ''}", file=sys.stderr, flush=True)
 
     yield advance

@@ -4,7 +4,7 @@ A run is one folder:
 
 - `config.json`: game, verb, seed, command line, resolved settings, versions;
 - `status.json`: `state` (running, done, interrupted, failed), steps `done` of `total`, `message`,
-  time of the last update;
+  time of the last update, `seconds` of work on it, pauses not counted;
 - `events.jsonl`: one JSON object per line, in order. It carries no clock, so that a resumed run writes the same file
   as an uninterrupted one;
 - `checkpoint.safetensors`: the last state from which the run can go on;
@@ -21,6 +21,7 @@ import os
 import platform
 import re
 import shlex
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,6 +33,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from sparring import checkpoint
+from sparring.console import Stopped
 from sparring.errors import InputError
 
 State = Literal["running", "done", "interrupted", "failed"]
@@ -55,6 +57,7 @@ class Run:
     folder: Path
     config: Mapping[str, Any]
     _lock: FileLock
+    _begun: float  # by `time.monotonic`, or when it would have been without pauses
 
     @classmethod
     def create(
@@ -103,7 +106,7 @@ class Run:
                 "started": now.isoformat(timespec="seconds"),
                 "versions": versions(),
             }
-            run = cls(folder, config, lock)
+            run = cls(folder, config, lock, time.monotonic())
             run._set_status("running", 0, 0, "")
             write_json(folder / CONFIG, config)  # last: it makes the folder a run
         except BaseException:
@@ -122,12 +125,12 @@ class Run:
         config = read_config(folder)
         lock = _lock(folder)
         try:
-            run = cls(folder, config, lock)
+            status = read_status(folder)
+            run = cls(folder, config, lock, time.monotonic() - status["seconds"])
             restored = run.load()
             _cut_events(folder / EVENTS, restored[1][_EVENTS_KEY] if restored else 0)
             for leftover in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
                 leftover.unlink(missing_ok=True)
-            status = read_status(folder)
             run._set_status("running", status["done"], status["total"], "")
         except BaseException:
             lock.release()
@@ -192,7 +195,7 @@ class Run:
         try:
             if read_status(self.folder)["state"] != "running":
                 return  # `finish` has said how it ended
-            if kind is None or issubclass(kind, (KeyboardInterrupt, GeneratorExit, SystemExit)):
+            if kind is None or issubclass(kind, (Stopped, KeyboardInterrupt, GeneratorExit, SystemExit)):
                 self.finish("interrupted")
             else:
                 self.finish("failed", f"{kind.__name__}: {error}")
@@ -200,8 +203,14 @@ class Run:
             self._lock.release()
 
     def _set_status(self, state: State, done: int, total: int, message: str) -> None:
-        updated = datetime.now(UTC).isoformat(timespec="seconds")
-        status = {"state": state, "done": int(done), "total": int(total), "message": message, "updated": updated}
+        status = {
+            "state": state,
+            "done": int(done),
+            "total": int(total),
+            "message": message,
+            "updated": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": round(time.monotonic() - self._begun, 1),
+        }
         write_json(self.folder / STATUS, status)
 
 
@@ -218,7 +227,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def read_status(folder: Path) -> dict[str, Any]:
-    """A run's `status.json`: `state`, `done`, `total`, `message`, `updated`; needs no lock."""
+    """A run's `status.json`: `state`, `done`, `total`, `message`, `updated`, `seconds`; needs no lock."""
     return read_json(Path(folder) / STATUS)
 
 

@@ -110,13 +110,12 @@ def perform(verb: str, settings: Any, command: Sequence[str] = (), resume: Path 
         out = None if settings.out is None else Path(settings.out)
         subject = settings.name if verb == "study" else settings.game
         run = Run.create(out, subject, verb, settings.seed, as_config(settings), command)
-    with run:
-        try:
+    try:
+        with run:
             result = module.execute(settings, prepared, run)
-        except Stopped as stopped:
-            run.finish("interrupted")
-            raise Interrupted(run.folder) from stopped
-        run.finish()
+            run.finish()
+    except Stopped as stopped:
+        raise Interrupted(run.folder) from stopped
     return {**result, "run": str(run.folder)}
 
 

@@ -12,7 +12,6 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ from sparring.learners.ppo import PPOConfig, final_network
 from sparring.loaders import load, native
 from sparring.metrics.outcome import wilson
 from sparring.nets import ActorCritic, NetworkConfig
-from sparring.runs import CHECKPOINT, Run, plain, read_config, read_events
+from sparring.runs import CHECKPOINT, Run, plain, read_config, read_events, read_status
 from sparring.training import Play, Reward, Side, TrainState
 from sparring.types import AgentID, Game, ThreatModel
 
@@ -210,12 +209,11 @@ def trained(folder: Path) -> tuple[ActorCritic, dict[str, Any]]:
     game = make(variant.game, variant.config.num_games, 1)
     sides, play = _setup(game, variant)
     state = resumed(saved, game, sides, play, config["seed"])
-    seconds = (folder / CHECKPOINT).stat().st_mtime - datetime.fromisoformat(config["started"]).timestamp()
     return _network(variant, state), {
         "game": game.id,
         "seed": config["seed"],
         "steps": state.steps,
-        "minutes": round(seconds / 60, 1),
+        "minutes": round(read_status(folder)["seconds"] / 60, 1),
         "command": config["command"],
         "settings": config["settings"],
         "curve": curve(read_events(folder)),
