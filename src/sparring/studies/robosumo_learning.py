@@ -102,6 +102,15 @@ VARIANTS: dict[str, Variant] = {
     ),
     "quiet": Variant("base with gamma .99 and minibatches of 1,024", QUIET),
     "attack": Variant("the game's defaults: quiet, but with noise of .3 while it learns", DEFAULT),
+    "large": Variant(
+        "attack with rounds of 65,536 steps, minibatches of 4,096, 4 epochs, learning rate 2e-4, one round of warm-up",
+        replace(
+            DEFAULT,
+            num_games=256,
+            steps_per_round=256,
+            ppo=replace(ATTACK_PPO, minibatch=4096, epochs=4, learning_rate=2e-4, warmup_updates=1),
+        ),
+    ),
     "self-play": Variant("from given weights; 30% of the matches against zero, a draw costs half a loss", ON),
     "self-play-scratch": Variant(
         "of new weights with the body's symmetry; shaping at first, 15% of the matches against zero, draws are losses",
