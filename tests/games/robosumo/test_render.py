@@ -65,3 +65,10 @@ def test_without_opengl_the_reason_is_told() -> None:
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("no picture: OpenGL cannot be used")
     assert done.stdout.count("\n") == 1
+
+
+@pytest.mark.usefixtures("game")  # skips where nothing can be drawn
+def test_a_program_that_has_drawn_ends_quietly() -> None:
+    code = "from sparring.games import make\ngame = make('robosumo/ant-vs-ant'); game.reset(0); game.frame()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -52,7 +52,8 @@ class _Painter:
         self._camera.azimuth, self._camera.elevation = 90, -25
         self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
-        self._close = weakref.finalize(self, _free, self._gl, self._context)
+        # At exit the process gives everything back by itself, and EGL has closed its display before this could run.
+        weakref.finalize(self, _free, self._gl, self._context).atexit = False
 
     def paint(self, data: mujoco.MjData) -> np.ndarray:
         mujoco.mj_kinematics(self._model, data)
