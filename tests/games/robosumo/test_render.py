@@ -69,6 +69,10 @@ def test_without_opengl_the_reason_is_told() -> None:
 
 @pytest.mark.usefixtures("game")  # skips where nothing can be drawn
 def test_a_program_that_has_drawn_ends_quietly() -> None:
-    code = "from sparring.games import make\ngame = make('robosumo/ant-vs-ant'); game.reset(0); game.frame()"
+    # Finalizers run from where the first of them was made, as JAX does on import: after EGL's own end.
+    code = (
+        "import weakref; from sparring.games import make; weakref.finalize(make, int)\n"
+        "game = make('robosumo/ant-vs-ant'); game.reset(0); game.frame()"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
