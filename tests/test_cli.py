@@ -81,6 +81,10 @@ def test_dry_run_writes_nothing(capsys: pytest.CaptureFixture[str], in_tmp: Path
     assert cli.main([*ZERO, "--dry-run", "--json"]) == cli.DONE
     shown = json.loads(capsys.readouterr().out)
     assert shown["settings"]["episodes"] == 4 and shown["steps_per_second"] > 0 and "estimate" in shown
+    assert cli.main([*ZERO, "--dry-run"]) == cli.DONE
+    lines = capsys.readouterr().out.splitlines()
+    assert {"verb: evaluate", "settings:", "  episodes: 4"} <= set(lines)
+    assert not any("None" in line for line in lines)  # what was left unset
     assert list(in_tmp.iterdir()) == []
 
 

@@ -9,7 +9,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,12 +114,23 @@ def _perform(verb: str, settings: Any, command: list[str], resume: Path | None) 
 
         print(json.dumps(plain(result)))
     elif settings.dry_run:
-        for name, value in result.items():
-            print(f"{name}: {value}")
+        print(_plan(result))
     else:
         print(module.text(result))
     finding = getattr(module, "finding", None)
     return FINDING if not settings.dry_run and finding is not None and finding(settings, result) else DONE
+
+
+def _plan(result: Mapping[str, Any]) -> str:
+    """What would be done, one thing a line; of the settings those that are set."""
+    lines = []
+    for name, value in result.items():
+        if isinstance(value, Mapping):
+            given = {key: inner for key, inner in value.items() if inner is not None and inner != ()}
+            lines += [f"{name}:", *(f"  {key}: {inner}" for key, inner in given.items())]
+        else:
+            lines.append(f"{name}: {value}")
+    return "\n".join(lines)
 
 
 def _resume(words: list[str]) -> int:
