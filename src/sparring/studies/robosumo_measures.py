@@ -217,7 +217,8 @@ def _game(first: str, second: str, integrator: str, episodes: int, threads: int)
     if integrator not in ("rk4", "euler"):
         raise unknown("robosumo integrator", integrator, ("rk4", "euler"))
     option = ",integrator=euler" if integrator == "euler" else ""
-    return hosted(make(f"robosumo/{first}-vs-{second}{option}", min(64, episodes), threads))
+    # Few matches side by side: those that are done with their share idle until the last one is.
+    return hosted(make(f"robosumo/{first}-vs-{second}{option}", min(16, episodes), threads))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
