@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from sparring.console import interruptible, progress
+from sparring.console import INTERRUPTED, exit_code, interruptible, progress
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -37,6 +37,20 @@ def test_outside_the_main_thread_signals_are_left_alone() -> None:
     thread.start()
     thread.join()
     assert seen == [False, before]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_at_any_moment_is_an_interruption(number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> int:
+        with interruptible():
+            pass
+        os.kill(os.getpid(), number)  # between two stretches that can save what they have
+        raise AssertionError("not reached")
+
+    before = signal.getsignal(number)
+    assert exit_code("program", work) == INTERRUPTED
+    assert capsys.readouterr().err == "program: interrupted\n"
+    assert signal.getsignal(number) is before
 
 
 def test_progress_without_a_terminal_is_plain_lines_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:

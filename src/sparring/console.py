@@ -21,9 +21,13 @@ class Stopped(Exception):
 
 
 def exit_code(program: str, work: Callable[[], int]) -> int:
-    """Do the work of a program and return its exit code; bad input and interruptions get one line, and no traceback."""
+    """Do the work of a program and return its exit code; bad input and interruptions get one line, and no traceback.
+
+    SIGTERM interrupts as Ctrl-C does.
+    """
     try:
-        return work()
+        with _handled(_interrupt, signal.SIGTERM):
+            return work()
     except InputError as error:
         print(f"{program}: {' '.join(str(error).split())}", file=sys.stderr)
         return BAD_INPUT
@@ -58,16 +62,27 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         # Not print: a handler may run in the middle of a buffered write.
         os.write(2, b"\nstopping after this round (once more to stop at once)\n")
 
-    handlers = {}
+    with _handled(handle, signal.SIGINT, signal.SIGTERM):
+        yield lambda: requested
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def _handled(handle: Callable[[int, object], None], *numbers: signal.Signals) -> Iterator[None]:
+    """Handle these signals so; outside the main thread, where Python lets nobody, change nothing."""
+    before = {}
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            handlers[number] = signal.signal(number, handle)
+        for number in numbers:
+            before[number] = signal.signal(number, handle)
     except ValueError:
         pass  # not the main thread
     try:
-        yield lambda: requested
+        yield
     finally:
-        for number, handler in handlers.items():
+        for number, handler in before.items():
             signal.signal(number, handler or signal.SIG_DFL)
 
 

@@ -114,7 +114,7 @@ def perform(verb: str, settings: Any, command: Sequence[str] = (), resume: Path 
         with run:
             result = module.execute(settings, prepared, run)
             run.finish()
-    except Stopped as stopped:
+    except (Stopped, KeyboardInterrupt) as stopped:
         raise Interrupted(run.folder) from stopped
     return {**result, "run": str(run.folder)}
 
