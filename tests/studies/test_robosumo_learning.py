@@ -66,6 +66,11 @@ def test_what_does_not_go_together_is_refused(variant: str, start: str, message:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["larg"], "unknown variant 'larg': did you mean large?"),
+        (
+            ["attack", "--body", "ent"],
+            "unknown robosumo game 'ent-vs-ent': did you mean ant-vs-ant or spider-vs-ant or ant-vs-spider?",
+        ),
         (["self-play"], "self-play: needs start: whose weights it goes on from"),
         (["self-play", "--start", "zero"], "start: zero has no weights of this package's kind"),
         (["attack", "--budget", "1.3"], "budget: expected a probability in [0, 1] (epsilon of Eq. 3.2), got 1.3"),
