@@ -291,6 +291,26 @@ def test_the_learning_rate_falls_to_zero() -> None:
         assert same(before, state.network) == (rate == 0)
 
 
+def test_the_average_is_that_of_the_weights_after_each_update() -> None:
+    net = network(CONTINUOUS, "mlp")
+    config = replace(PLAIN, learning_rate=0.01, average=0.75, normalize_observations=True)
+    update, state = begin(config, net, CONTINUOUS)
+    assert final_network(config, state) is net  # nothing has been learned
+    seen = []
+    for n in range(3):
+        state, _ = update(state, experience(state.network, CONTINUOUS, seed=n), KEY)
+        seen.append(state.network)
+    end = final_network(config, state)
+    # Weights .75^2, .75 and 1 of the three, divided by their sum 2.3125.
+    for found, *parts in zip(leaves(end.actor), *(leaves(x.actor) for x in seen), strict=True):
+        expected = (0.5625 * parts[0] + 0.75 * parts[1] + parts[2]) / 2.3125
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert same(end.normalizer, seen[-1].normalizer)  # statistics of all observations, not weights
+    update, state = begin(replace(config, average=0.0), net, CONTINUOUS)
+    plain, _ = update(state, experience(net, CONTINUOUS, seed=0), KEY)
+    assert same(plain.network, seen[0])  # what is learned does not depend on it
+
+
 def test_an_update_is_a_function_of_its_arguments() -> None:
     net = network(DISCRETE, "mlp")
     update, state = begin(replace(PLAIN, epochs=2, minibatch=2 * T), net, DISCRETE)
@@ -331,6 +351,7 @@ def test_more_of_what_paid() -> None:
         ({"minibatch": 0}, "minibatch: expected at least 1"),
         ({"gamma": 1.1}, r"gamma: expected a number in \[0, 1\], got 1.1"),
         ({"gae_lambda": math.nan}, "gae_lambda"),
+        ({"average": 1.0}, r"average: expected a number in \[0, 1\), got 1.0"),
         ({"learning_rate": math.nan}, "learning_rate"),
         ({"learning_rate": -1.0}, "learning_rate: expected a number of at least 0, got -1"),
     ],

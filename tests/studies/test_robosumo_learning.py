@@ -18,14 +18,18 @@ from sparring.runs import read_status
 from sparring.studies import robosumo_learning as study
 from sparring.studies.robosumo_learning import VARIANTS, chosen, curve, train, trained
 
+EARLY = "results/robosumo-learning/early-ant.safetensors"  # an ant without the symmetry
+
 
 def test_variants_differ_in_what_they_say() -> None:
-    base, quiet, attack = (VARIANTS[name].config for name in ("base", "quiet", "attack"))
+    base, quiet, attack, average = (VARIANTS[name].config for name in ("base", "quiet", "attack", "average"))
     assert isinstance(base, AttackConfig) and base.start == "benign"
     assert quiet == replace(base, ppo=replace(base.ppo, gamma=0.99, minibatch=1024))
     assert attack == replace(quiet, ppo=replace(quiet.ppo, start_std=0.3, min_std=0.3, end_std=0.1))
-    assert isinstance(attack, AttackConfig)
-    assert (attack.num_games, attack.ppo.gamma) == (ATTACK["num_games"], ATTACK["ppo"]["gamma"])
+    assert average == replace(attack, ppo=replace(attack.ppo, average=0.99))
+    assert isinstance(average, AttackConfig)
+    assert (average.num_games, average.ppo.gamma) == (ATTACK["num_games"], ATTACK["ppo"]["gamma"])
+    assert average.ppo.average == ATTACK["ppo"]["average"]
     assert isinstance(VARIANTS["self-play"].config, SelfPlayConfig)
     assert len({repr(v.config) for v in VARIANTS.values()}) == len(VARIANTS)
 
@@ -66,7 +70,7 @@ def test_what_does_not_go_together_is_refused(variant: str, start: str, message:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["larg"], "unknown variant 'larg': did you mean large?"),
+        (["larg"], "unknown variant 'larg': did you mean large or average?"),
         (
             ["attack", "--body", "ent"],
             "unknown robosumo game 'ent-vs-ent': did you mean ant-vs-ant or spider-vs-ant or ant-vs-spider?",
@@ -88,14 +92,15 @@ def test_bad_input_is_one_line_and_leaves_nothing(
 @pytest.mark.usefixtures("tiny")
 def test_an_attack_says_how_it_was_made(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    train("tiny-attack", chosen("tiny-attack", 64, budget=0.5, start="in-view:1:builtin:ant"), 5, out, 1)
+    start = f"in-view:1:native:{EARLY}"
+    train("tiny-attack", chosen("tiny-attack", 64, budget=0.5, start=start), 5, out, 1)
     assert read_status(out)["state"] == "done"
     network, row = trained(out)
     saved, meta = native.read(out / "policy.safetensors")
     assert saved.symmetry == network.symmetry == "robosumo-ant"
     np.testing.assert_array_equal(saved.log_std, network.log_std)
     assert meta["provenance"]["command"] == row["command"] and str(tmp_path) not in row["command"]
-    assert row["command"].endswith("--victim builtin:ant --budget 0.5 --start in-view:1:builtin:ant")
+    assert row["command"].endswith(f"--victim builtin:ant --budget 0.5 --start {start}")
     assert row["steps"] == 64 and row["settings"]["config"]["ppo"]["decay_updates"] == 2
 
 

@@ -14,7 +14,7 @@ from sparring.loaders import builtin, native
 from sparring.runs import read_json, write_json
 from sparring.studies import robosumo_measures as measures
 from sparring.studies.robosumo_learning import chosen, train, trained
-from sparring.studies.robosumo_measures import cross, measure, recorded, ship, write_tables
+from sparring.studies.robosumo_measures import both_ways, cross, measure, recorded, ship, write_tables
 
 COMMITTED = Path(__file__).parents[2] / measures.RESULTS
 
@@ -41,14 +41,17 @@ def test_an_attack_is_measured_tabled_and_shipped(
     write_json(results / "runs.json", {"runs": [{**earlier, "command": "another run"}, earlier]})
     measure(run, None, "euler", 4, 1)
     elsewhere = {**row, "command": "another budget", "settings": row["settings"] | {"budget": 0.25}}
-    benign = {"win": 0.6, "win_ci": [0.2, 0.9], "draw": 0.2, "loss": 0.2, "episodes": 5, "mean_length": 9.0}
-    write_json(
-        results / "runs.json", {"runs": [*recorded(results), {**elsewhere, "measured": {"rk4": {"benign": benign}}}]}
-    )
+    known = {"win": 0.6, "win_ci": [0.2, 0.9], "draw": 0.2, "loss": 0.2, "episodes": 5, "mean_length": 9.0}
+    elsewhere["measured"] = {"rk4": {"benign": known, "zero": known}}
+    again = {**row, "command": "another seed", "measured": {"rk4": {"random": known}}}
+    write_json(results / "runs.json", {"runs": [*recorded(results), elsewhere, again]})
     measure(run, None, "rk4", 5, 1)
-    other, another, found = recorded(results)
-    assert found["measured"]["rk4"]["benign"] == benign  # the same at all budgets, so it is not played again
+    other, another, seed, found = recorded(results)
+    played = found["measured"]["rk4"]
+    # The benign opponent is the same at all budgets, other baselines at the same one: they are not played again.
+    assert played["benign"] == played["random"] == known != played["zero"]
     write_json(results / "runs.json", {"runs": [other, found]})
+    assert seed["command"] == "another seed"
     assert another["command"] == "another budget"
     assert (other["command"], found["command"]) == ("another run", row["command"])
     assert list(found["measured"]) == ["euler", "rk4"]
@@ -96,12 +99,22 @@ def test_robots_of_all_kinds_play_each_other_once(results: Path, monkeypatch: py
     cross(None, "euler", 4, 1)
     cells = read_json(results / "cross.json")["cells"]
     assert [(c["row"], c["column"]) for c in cells] == [
-        ("our ant", "our ant"), ("our ant", "a bug"), ("a bug", "our ant"), ("a bug", "a bug")
-    ]  # fmt: skip
+        ("our ant", "our ant"),
+        ("our ant", "a bug"),
+        ("a bug", "a bug"),
+    ]
     assert cells[0]["win"] == 0.25  # what was played is not played again
     write_tables(results)
-    assert "a bug,our ant," in (results / "cross.csv").read_text()
+    assert "our ant,a bug," in (results / "cross.csv").read_text()
     assert "Who beats whom" in (results / "cross.svg").read_text()
+
+
+def test_what_one_loses_the_other_wins() -> None:
+    cells = [
+        {"row": "a", "column": "a", "win": 0.4, "loss": 0.5},
+        {"row": "a", "column": "b", "win": 0.7, "loss": 0.2},
+    ]
+    assert both_ways(cells) == {("a", "a"): 0.4, ("a", "b"): 0.7, ("b", "a"): 0.2}
 
 
 @pytest.mark.parametrize("name", builtin.names())

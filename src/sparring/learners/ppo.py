@@ -39,6 +39,7 @@ class PPOConfig:
     min_std: float = 0.0  # floor of the Gaussian's standard deviation
     start_std: float = 0.0  # when starting from given weights: reset the standard deviation; 0 keeps it
     end_std: float = 0.0  # of the policy that training ends with; 0: as learned
+    average: float = 0.0  # it ends with a running mean of the weights that decays by this per update; 0: the last ones
     network: NetworkConfig = NetworkConfig()
 
 
@@ -46,6 +47,7 @@ class PPOState(NamedTuple):
     network: ActorCritic
     optimizer: Any
     updates: Array  # int32 []
+    average: Any  # optax.EmaState of the weights; () where none is kept
 
 
 class Batch(NamedTuple):
@@ -88,7 +90,8 @@ def ppo(config: PPOConfig, start: ActorCritic | None = None) -> Learner:
             )
         elif config.start_std:
             network = set_std(network, config.start_std)
-        return PPOState(network, _optimizer(config).init(_weights(network)), jnp.int32(0))
+        average = optax.ema(config.average).init(_weights(network)) if config.average else ()
+        return PPOState(network, _optimizer(config).init(_weights(network)), jnp.int32(0), average)
 
     def update(state: PPOState, experience: Experience, key: Key) -> tuple[PPOState, Metrics]:
         return _update(config, state, experience, key)
@@ -97,8 +100,16 @@ def ppo(config: PPOConfig, start: ActorCritic | None = None) -> Learner:
 
 
 def final_network(config: PPOConfig, state: PPOState) -> ActorCritic:
-    """The network that training ends with: what was worth trying while it learned, it need not go on doing."""
-    return set_std(state.network, config.end_std) if config.end_std else state.network
+    """The network that training ends with: what was worth trying while it learned, it need not go on doing.
+
+    With `average`, the mean of what the weights were after each update (Polyak and Juditsky 1992): chance moves them to
+    and fro, and most of that goes away in the mean.
+    """
+    network = state.network
+    if config.average and state.updates > 0:
+        mean = optax.tree.bias_correction(state.average.ema, config.average, state.average.count)
+        network = eqx.combine(mean, network)
+    return set_std(network, config.end_std) if config.end_std else network
 
 
 @eqx.filter_jit
@@ -140,7 +151,8 @@ def _update(config: PPOConfig, state: PPOState, experience: Experience, key: Key
     metrics["explained_variance"] = 1 - (batch.target - experience.value.reshape(batch.target.shape)).var() / (
         variance + 1e-8
     )
-    return PPOState(eqx.combine(weights, static), opt_state, state.updates + 1), metrics
+    average = optax.ema(config.average).update(weights, state.average)[1] if config.average else ()
+    return PPOState(eqx.combine(weights, static), opt_state, state.updates + 1, average), metrics
 
 
 def _optimizer(config: PPOConfig) -> optax.GradientTransformation:
@@ -232,5 +244,7 @@ def _check(config: PPOConfig) -> None:
     for name in ("gamma", "gae_lambda"):
         if not 0 <= getattr(config, name) <= 1:
             raise InputError(f"{name}: expected a number in [0, 1], got {getattr(config, name)}")
+    if not 0 <= config.average < 1:
+        raise InputError(f"average: expected a number in [0, 1), got {config.average}")
     if not config.learning_rate >= 0:
         raise InputError(f"learning_rate: expected a number of at least 0, got {config.learning_rate}")

@@ -65,8 +65,9 @@ ASKED = ("body", "victim", "benign", "start", "budget")  # besides the variant, 
 
 ATTACK_PPO = PPOConfig(**{**ATTACK["ppo"], "normalize_observations": False})
 DEFAULT = AttackConfig(**{**ATTACK, "start": "benign", "reward": Reward(ATTACK["reward"]), "ppo": ATTACK_PPO})
+LAST = replace(DEFAULT, ppo=replace(ATTACK_PPO, average=0.0))
 LITTLE_NOISE = {"min_std": 0.1, "start_std": 0.0, "end_std": 0.0}  # it may die away: what was tried first
-QUIET = replace(DEFAULT, ppo=replace(ATTACK_PPO, **LITTLE_NOISE))
+QUIET = replace(LAST, ppo=replace(LAST.ppo, **LITTLE_NOISE))
 BASE = replace(QUIET, ppo=replace(QUIET.ppo, gamma=0.98, minibatch=512))
 SELF_PLAY_PPO = PPOConfig(**{**SELF_PLAY["ppo"], "normalize_observations": False})
 ON = SelfPlayConfig(
@@ -101,14 +102,17 @@ VARIANTS: dict[str, Variant] = {
         ),
     ),
     "quiet": Variant("base with gamma .99 and minibatches of 1,024", QUIET),
-    "attack": Variant("the game's defaults: quiet, but with noise of .3 while it learns", DEFAULT),
+    "attack": Variant("quiet, but with noise of .3 while it learns", LAST),
+    "average": Variant(
+        "the game's defaults: attack, but it ends with a mean of the weights of some 100 rounds", DEFAULT
+    ),
     "large": Variant(
         "attack with rounds of 65,536 steps, minibatches of 4,096, 4 epochs, learning rate 2e-4, one round of warm-up",
         replace(
-            DEFAULT,
+            LAST,
             num_games=256,
             steps_per_round=256,
-            ppo=replace(ATTACK_PPO, minibatch=4096, epochs=4, learning_rate=2e-4, warmup_updates=1),
+            ppo=replace(LAST.ppo, minibatch=4096, epochs=4, learning_rate=2e-4, warmup_updates=1),
         ),
     ),
     "self-play": Variant("from given weights; 30% of the matches against zero, a draw costs half a loss", ON),
@@ -122,7 +126,7 @@ VARIANTS: dict[str, Variant] = {
     ),
     "attack-scratch": Variant(
         "attack of new weights with the body's symmetry; shaping at first, draws are losses",
-        from_scratch(DEFAULT, "ant"),
+        from_scratch(LAST, "ant"),
     ),
 }
 

@@ -14,7 +14,7 @@ import csv
 import io
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
+from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ def measure(folder: Path, zoo: Path | None, integrator: str, episodes: int, thre
         others = {"benign": benign, **{name: load(name, game, second) for name in ("zero", "random")}}
         for name, policy in {"attacker": network, **others}.items():
             executed = mix(benign, policy, settings["budget"])
-            known = _benign(settings, integrator, episodes) if name == "benign" else None
+            known = None if name == "attacker" else _known(name, settings, integrator, episodes)
             found[name] = known or rates(game, 1, {first: victim, second: executed}, episodes)
             _say(name, found[name])
     else:
@@ -82,12 +82,16 @@ def rates(game: VectorGame, seat: int, policies: Mapping[str, Policy], episodes:
 
 
 def cross(zoo: Path | None, integrator: str, episodes: int, threads: int) -> None:
-    """Every robot against every other, in both seats: `cross.json`, which grows, so that it can be interrupted."""
+    """Every robot against every other and itself: `cross.json`, which grows, so that it can be interrupted.
+
+    A pair is played in one order only: the seats are alike, so the other order is the same match seen from the other
+    side.
+    """
     robots = dict(_robots(zoo))
     path = RESULTS / "cross.json"
     cells = read_json(path)["cells"] if path.exists() else []
     done = {(cell["row"], cell["column"]) for cell in cells}
-    for row, column in product(robots, robots):
+    for row, column in combinations_with_replacement(robots, 2):
         if (row, column) in done:
             continue
         (own, spec), (body, opponent) = robots[row], robots[column]
@@ -157,11 +161,17 @@ def write_tables(folder: Path) -> None:
     text.seek(0, io.SEEK_END)
     csv.writer(text, lineterminator="\n").writerows([c["row"], c["column"], *_numbers(c)] for c in cells)
     checkpoint.write_atomic(folder / "cross.csv", text.getvalue().encode())
-    names = list(dict.fromkeys(cell["row"] for cell in cells))
-    win = {(cell["row"], cell["column"]): cell["win"] for cell in cells}
-    caption = f"win rate of the row's robot, {cells[0]['episodes']} matches a cell, {played['integrator']} integrator"
+    win = both_ways(cells)
+    names = list(dict.fromkeys(row for row, _ in win))
+    caption = f"win rate of the row's robot, {cells[0]['episodes']} matches a pair, {played['integrator']} integrator"
     svg = matrix_figure(names, [[win.get((a, b), np.nan) for b in names] for a in names], "Who beats whom", caption)
     checkpoint.write_atomic(folder / "cross.svg", svg.encode())
+
+
+def both_ways(cells: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], float]:
+    """Win rates by (row, column), of pairs that were played in one order: what one robot loses the other one wins."""
+    turned = {(cell["column"], cell["row"]): cell["loss"] for cell in cells}
+    return turned | {(cell["row"], cell["column"]): cell["win"] for cell in cells}
 
 
 def recorded(folder: Path) -> list[dict[str, Any]]:
@@ -174,12 +184,12 @@ def _say(name: str, result: Mapping[str, Any]) -> None:
     print(f"{name}: wins {result['win']:.3f}, loses {result['loss']:.3f} of {result['episodes']}", file=sys.stderr)
 
 
-def _benign(settings: Mapping[str, Any], integrator: str, episodes: int) -> dict[str, Any] | None:
-    """What the benign opponent was measured to do at another budget: it is the same at all."""
+def _known(name: str, settings: Mapping[str, Any], integrator: str, episodes: int) -> dict[str, Any] | None:
+    """What a baseline was measured to do in the same place: the benign opponent does it at all budgets."""
+    same = ("body", "victim", "benign") if name == "benign" else ("body", "victim", "benign", "budget")
     for run in recorded(RESULTS):
-        asked, found = run["settings"], run["measured"].get(integrator, {}).get("benign")
-        same = all(asked[key] == settings[key] for key in ("body", "victim", "benign"))
-        if same and found and found["episodes"] == episodes:
+        found = run["measured"].get(integrator, {}).get(name)
+        if found and found["episodes"] == episodes and all(run["settings"][key] == settings[key] for key in same):
             return found
     return None
 
