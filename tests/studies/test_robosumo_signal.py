@@ -1,0 +1,95 @@
+"""How much of an attack's gradient is signal: where the answer is known, and on a few real matches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sparring.console import BAD_INPUT
+from sparring.games.robosumo.learning import ATTACK
+from sparring.runs import read_json
+from sparring.studies import robosumo_signal as study
+from sparring.studies.robosumo_signal import Matches, explained, judged, outcomes, record, signal_share
+
+
+def test_outcomes_belong_to_their_own_match() -> None:
+    reward = np.array([[0, 0], [1, 0], [0, -1], [0, 0]], np.float32)
+    ended = reward != 0
+    empty = np.zeros((4, 2, 0), np.float32)
+    matches = Matches(empty, empty, empty, reward, ended, np.zeros_like(ended))
+    # First slot: won at the second step, then another match that is not over. Second: lost at the third step.
+    expected = [[0.5, -0.25], [1, -0.5], [np.nan, -1], [np.nan, np.nan]]
+    np.testing.assert_allclose(outcomes(matches, 0.5), expected)
+
+
+def test_the_share_of_the_signal_is_found() -> None:
+    """Gradients 1 + noise of variance 4 in each of 50 dimensions: a fifth of the power is signal."""
+    rng = np.random.default_rng(0)
+    shares, errors = zip(*(signal_share(1 + 2 * rng.standard_normal((30, 50))) for _ in range(300)), strict=True)
+    assert np.mean(shares) == pytest.approx(
+        0.2, abs=4 * np.std(shares) / np.sqrt(300) + 0.002
+    )  # of a ratio, a small bias
+    assert np.mean(errors) == pytest.approx(np.std(shares), rel=0.15)
+
+
+def test_of_pure_noise_nothing_is_signal() -> None:
+    rng = np.random.default_rng(1)
+    shares = [signal_share(rng.standard_normal((20, 40)))[0] for _ in range(300)]
+    assert abs(np.mean(shares)) < 4 * np.std(shares) / np.sqrt(300)
+    assert min(shares) < 0 < max(shares)
+
+
+def test_a_critic_explains_what_can_be_seen_in_matches_that_it_does_not_know() -> None:
+    rng = np.random.default_rng(2)
+    seen = rng.standard_normal((300, 8, 3)).astype(np.float32)
+    noise = rng.standard_normal((300, 8)).astype(np.float32)
+    target = seen[..., 0] + noise  # half of the variance
+    target[-20:] = np.nan
+    assert explained(judged(seen, target, 16, 150, 0), target) == pytest.approx(0.5, abs=0.06)
+    blind = judged(seen * np.float32([0, 1, 1]), target, 16, 150, 0)
+    assert -0.2 < explained(blind, target) < 0.02
+    assert explained(target, target) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--rounds", "7"], "rounds: expected at least 8, got 7"),
+        (["--start", "zero"], "start: zero is no MLP of this package's kind"),
+        (["--victim", "builtin:ent"], "unknown builtin policy 'ent': did you mean ant?"),
+    ],
+)
+def test_bad_input_is_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert study.main(words) == BAD_INPUT
+    assert capsys.readouterr().err == f"robosumo_signal: {message}\n"
+
+
+def test_the_same_attack_is_recorded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study, "RESULTS", tmp_path / "results")
+    one = {"body": "ant", "victim": "a", "start": "b", "rounds": 8}
+    for found in (one, {**one, "start": "c"}, {**one, "rounds": 9}):
+        record(found)
+    rows = read_json(tmp_path / "results" / "signal.json")["attacks"]
+    assert [(row["start"], row["rounds"]) for row in rows] == [("c", 8), ("b", 9)]
+
+
+@pytest.mark.slow
+def test_a_few_real_matches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(study, "RESULTS", tmp_path)
+    monkeypatch.setitem(ATTACK, "num_games", 8)
+    assert study.main(["--rounds", "8", "--threads", "1"]) == 0
+    (found,) = read_json(tmp_path / "signal.json")["attacks"]
+    assert found["matches"] > 8 and 0 <= found["win"] <= 1
+    assert list(found["critic"]) == [
+        "its own",
+        "its own and the opponent's velocity",
+        "its own and the opponent's angles and speeds",
+        "its own and all that the opponent sees",
+    ]
+    assert set(found["signal"]) == {"0.95", "0.9", "0.8", "0.6"}
+    assert all(row["share"] < 1 and row["error"] > 0 for row in found["signal"].values())
+    assert "builtin:ant against builtin:ant: wins" in capsys.readouterr().out
