@@ -48,7 +48,7 @@ def test_a_critic_explains_what_can_be_seen_in_matches_that_it_does_not_know() -
     target = seen[..., 0] + noise  # half of the variance
     target[-20:] = np.nan
     assert explained(judged(seen, target, 16, 150, 0), target) == pytest.approx(0.5, abs=0.06)
-    blind = judged(seen * np.float32([0, 1, 1]), target, 16, 150, 0)
+    blind = judged(seen * np.array([0, 1, 1], np.float32), target, 16, 150, 0)
     assert -0.2 < explained(blind, target) < 0.02
     assert explained(target, target) == 1
 
