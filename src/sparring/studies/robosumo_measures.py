@@ -145,7 +145,8 @@ def write_tables(folder: Path) -> None:
             for name, r in found.items():
                 out.writerow([*what, run["seed"], run["steps"], run["minutes"], budget, integrator, name, *_numbers(r)])
     checkpoint.write_atomic(folder / "runs.csv", text.getvalue().encode())
-    attacks = [r for r in runs if (r["settings"]["variant"], r["settings"]["budget"]) == ("attack", 1) and r["curve"]]
+    shown = [(variant, 1) for variant in ("attack", "average")]  # their training is the same
+    attacks = [r for r in runs if (r["settings"]["variant"], r["settings"]["budget"]) in shown and r["curve"]]
     # Of several attacks on one victim the longest.
     longest = {run["settings"]["victim"]: run for run in sorted(attacks, key=lambda run: run["steps"])}
     if longest:

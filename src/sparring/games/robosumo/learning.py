@@ -29,7 +29,7 @@ ATTACK: dict[str, Any] = {
         "start_std": 0.3,
         "min_std": 0.3,
         "end_std": 0.1,
-        # Chance moves the weights to and fro, which costs some 3 points of the win rate; their mean is spared that.
+        # Chance moves the weights to and fro: their mean won 2.1 points more than the last ones (standard error 1.0).
         "average": 0.99,
     },
 }
