@@ -9,9 +9,21 @@ import pytest
 
 from sparring.console import BAD_INPUT
 from sparring.games.robosumo.learning import ATTACK
+from sparring.learners.gae import gae
+from sparring.nets import NetworkConfig, actor_critic
 from sparring.runs import read_json
 from sparring.studies import robosumo_signal as study
-from sparring.studies.robosumo_signal import Matches, explained, judged, outcomes, record, signal_share
+from sparring.studies.robosumo_signal import (
+    GAMMA,
+    Matches,
+    explained,
+    gradients,
+    judged,
+    outcomes,
+    record,
+    signal_share,
+)
+from sparring.types import Continuous, Spaces
 
 
 def test_outcomes_belong_to_their_own_match() -> None:
@@ -22,6 +34,31 @@ def test_outcomes_belong_to_their_own_match() -> None:
     # First slot: won at the second step, then another match that is not over. Second: lost at the third step.
     expected = [[0.5, -0.25], [1, -0.5], [np.nan, -1], [np.nan, np.nan]]
     np.testing.assert_allclose(outcomes(matches, 0.5), expected)
+
+
+def test_gradients_are_those_of_the_log_probability_times_the_advantage() -> None:
+    """By central differences in the biases of the means, in which a Gaussian's log-probability is quadratic."""
+    rng = np.random.default_rng(3)
+    network = actor_critic(Spaces(3, Continuous(2)), NetworkConfig(hidden=(4,)), np.array([1, 2], np.uint32))
+
+    def draw(*shape: int) -> np.ndarray:
+        return rng.standard_normal(shape).astype(np.float32)
+
+    never = np.zeros((6, 2), bool)
+    matches = Matches(draw(6, 2, 3), draw(6, 2, 3), draw(6, 2, 2), draw(6, 2), never, never)
+    value = draw(6, 2)
+    found = gradients(network, matches, value, 0.9, 3)
+    zero = np.zeros((6, 2), np.float32)
+    advantage = np.asarray(gae(matches.reward, value, zero, never, never, value[-1], GAMMA, 0.9))
+    head, _, _ = network.forward(network.normalizer(matches.own.reshape(-1, 3)), ((), ()))
+    for part, rows in enumerate((slice(0, 3), slice(3, 6))):
+        mean = np.asarray(head).reshape(6, 2, 2)[rows]
+
+        def surrogate(shift: np.ndarray, mean: np.ndarray = mean, rows: slice = rows) -> float:
+            return float(np.mean(network.log_prob(mean + shift, matches.action[rows]) * advantage[rows]))
+
+        slopes = [(surrogate(one) - surrogate(-one)) / 2 for one in np.eye(2, dtype=np.float32)]
+        np.testing.assert_allclose(found[part, -2:], slopes, rtol=1e-4, atol=1e-5)
 
 
 def test_the_share_of_the_signal_is_found() -> None:

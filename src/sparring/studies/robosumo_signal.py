@@ -218,7 +218,7 @@ def measured(body: str, victim: str, start: str, rounds: int, seed: int, threads
         "seed": seed,
         "rounds": rounds,
         "matches": int((matches.terminated | matches.truncated).sum()),
-        "win": won / max(won + lost, 1),
+        "win": won / max(won + lost, 1),  # of the matches that were decided
         "win_ci": list(wilson(won, won + lost)),
         "critic": {name: explained(said, target) for name, said in values.items()},
         "signal": {f"{lam:g}": {"share": share, "error": error} for lam, (share, error) in signal.items()},
@@ -236,7 +236,8 @@ def record(found: Mapping[str, Any]) -> None:
 
 
 def text(found: Mapping[str, Any]) -> str:
-    lines = [f"{found['start']} against {found['victim']}: wins {found['win']:.1%} of {found['matches']:,} matches"]
+    won = f"wins {found['win']:.1%} of the decided ones of {found['matches']:,} matches"
+    lines = [f"{found['start']} against {found['victim']}: {won}"]
     for lam, row in found["signal"].items():
         lines.append(
             f"  lambda {lam}: {row['share']:.2%} of a round's gradient is signal (standard error {row['error']:.2%})"
