@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from sparring.console import DONE, exit_code
+from sparring.console import DONE, exit_code, progress
 from sparring.errors import InputError
 from sparring.games import make
 from sparring.games.robosumo.bodies import BODIES
@@ -77,12 +77,14 @@ def play(body: str, victim: str, start: str, rounds: int, seed: int, threads: in
         view = symmetry.view(own)
         return symmetry.turned(view, own), symmetry.turned(view, other), symmetry.turned_joints(view, action)
 
-    for _ in range(rounds):
-        trajectory, state = rollout(game, policies, ATTACK["steps_per_round"], rng, state, (first, second))
-        mine, its = trajectory.agents[second], trajectory.agents[first]
-        own, other, action = seen(mine.observation, its.observation, mine.action)
-        reward = np.select([trajectory.winner == 1, trajectory.winner == 0], [1.0, -1.0], 0.0).astype(np.float32)
-        found.append(Matches(own, other, action, reward, mine.terminated, mine.truncated))
+    with progress(rounds, "playing rounds") as advance:
+        for done in range(rounds):
+            trajectory, state = rollout(game, policies, ATTACK["steps_per_round"], rng, state, (first, second))
+            mine, its = trajectory.agents[second], trajectory.agents[first]
+            own, other, action = seen(mine.observation, its.observation, mine.action)
+            reward = np.select([trajectory.winner == 1, trajectory.winner == 0], [1.0, -1.0], 0.0).astype(np.float32)
+            found.append(Matches(own, other, action, reward, mine.terminated, mine.truncated))
+            advance(done + 1)
     return network, Matches(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 
