@@ -269,3 +269,28 @@ def test_meaningless_actions_are_refused(action: np.ndarray, space: Discrete | C
 def test_actions_beyond_the_box_are_the_games_to_clamp() -> None:
     check_action(np.array([[200.0], [-200.0]]), Continuous(1), "")
     check_action(np.array([0, 1, 2], np.int8), Discrete(3), "")
+
+
+@pytest.mark.parametrize("kind", ["mlp", "host"])
+@pytest.mark.parametrize("control", ["step", "episode"])
+def test_a_mixture_in_a_mixture_controls_what_both_coins_leave_to_it(kind: str, control: Control) -> None:
+    benign, adversarial = pair(kind)
+    other = ConstantPolicy(SPACES.action)
+    policy = mix(other, mix(benign, adversarial, 0.4, control), 0.5, control)
+    actions, controlled = play(policy, 3)
+    of_benign, of_adversarial = play(benign, 3)[0], play(adversarial, 3)[0]
+    for t in range(3):
+        coin = np.asarray(controlled[t])
+        # .5 x .4 with coins of their own; one coin for both would leave .4 to it.
+        assert abs(coin.mean() - 0.2) < 5 * math.sqrt(0.16 / BATCH)
+        np.testing.assert_array_equal(actions[t][coin], of_adversarial[t][coin])
+        still = (actions[t] == 0).all(1)
+        assert abs(still.mean() - 0.5) < 5 * math.sqrt(0.25 / BATCH)
+        np.testing.assert_array_equal(actions[t][~coin & ~still], of_benign[t][~coin & ~still])
+
+
+def test_a_blend_within_a_mixture_is_learned_from_by_its_own_action() -> None:
+    benign, adversarial = pair("mlp")
+    policy = mix(ConstantPolicy(SPACES.action), mix(benign, adversarial, 0.25, "blend"), 0.5)
+    decision = act(policy, key(100), OBSERVATION, policy.initial_state(BATCH))
+    np.testing.assert_array_equal(np.asarray(decision.own), play(adversarial, 1)[0][0])

@@ -133,7 +133,8 @@ class MixedPolicy:
     """The attacker's agent under partial control: Eq. 3.2. Made by `mix`.
 
     Both policies decide with the same key, so that budget 0 replays the benign policy bit for bit and budget 1 the
-    adversarial one; the coin has a key of its own. `log_prob` and `value` are the adversarial policy's.
+    adversarial one; the coin has a key of its own. `log_prob` and `value` are the adversarial policy's. If that one is
+    mixed itself, its coin is another, and controlled is what both coins leave to it.
     """
 
     benign: Policy
@@ -158,8 +159,8 @@ class MixedPolicy:
                 f"mix: the benign policy's actions have shape {list(np.shape(benign.action))}, "
                 f"the adversarial policy's {list(np.shape(adversarial.action))}; expected the same"
             )
-        uniform, xp = _coin(key, observation.shape[0], self.traceable)
-        controlled, coin, own = uniform < self.budget, state.coin, None
+        uniform, xp = _coin(key, observation.shape[0], self.traceable, _depth(self))
+        controlled, coin, own = uniform < self.budget, state.coin, adversarial.own
         if self.control == "episode":
             controlled = xp.where(coin < 0, controlled, coin == 1)
             coin = controlled.astype(np.int8)
@@ -170,10 +171,12 @@ class MixedPolicy:
                 )
             controlled = xp.broadcast_to(xp.asarray(self.budget > 0), controlled.shape)
             action = (1 - self.budget) * benign.action + self.budget * adversarial.action
-            own = adversarial.action
+            own = adversarial.action if own is None else own
         else:
             where = controlled.reshape(controlled.shape + (1,) * (benign.action.ndim - 1))
             action = xp.where(where, adversarial.action, benign.action)
+        if adversarial.controlled is not None:
+            controlled = controlled & adversarial.controlled
         state = MixedState(benign.state, adversarial.state, coin)
         return Decision(action, state, adversarial.log_prob, adversarial.value, controlled, own)
 
@@ -252,11 +255,16 @@ def check_action(action: Array, space: Discrete | Continuous, who: str) -> None:
         raise InputError(f"{who}: action {bad:.4g} is out of range, expected about [{space.low:g}, {space.high:g}]")
 
 
-def _coin(key: Key, batch: int, traceable: bool) -> tuple[Array, Any]:
-    """Uniform numbers [B] of a key derived from `key`, and the array module to go on with."""
+def _depth(policy: Policy) -> int:
+    """How many policies are mixed into it, one within the other."""
+    return 1 + _depth(policy.adversarial) if isinstance(policy, MixedPolicy) else 0
+
+
+def _coin(key: Key, batch: int, traceable: bool, depth: int) -> tuple[Array, Any]:
+    """Uniform numbers [B] of the `depth`-th key derived from `key`, and the array module to go on with."""
     if traceable:
         import jax
         import jax.numpy as jnp
 
-        return jax.random.uniform(jax.random.fold_in(key, 1), (batch,)), jnp
-    return np.random.default_rng([1, *np.asarray(key).tolist()]).random(batch), np
+        return jax.random.uniform(jax.random.fold_in(key, depth), (batch,)), jnp
+    return np.random.default_rng([depth, *np.asarray(key).tolist()]).random(batch), np

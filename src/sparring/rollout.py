@@ -295,7 +295,7 @@ def _learned_action(decision: Decision) -> Array:
 
 def _learned_state(state: Any) -> Any:
     """The learning policy's own part of a policy's state: under partial control, the adversarial policy's."""
-    return state.adversarial if isinstance(state, MixedState) else state
+    return _learned_state(state.adversarial) if isinstance(state, MixedState) else state
 
 
 def _key(rng: np.random.Generator) -> np.ndarray:

@@ -231,7 +231,7 @@ def _seats(agent: AgentID, side: Side, policies: Mapping[AgentID, Policy]) -> di
     seats = {agent: side}
     if side.twin is not None:
         twin = policies[side.twin]
-        if isinstance(twin, MixedPolicy):
+        while isinstance(twin, MixedPolicy):
             twin = twin.adversarial
         if twin is policies[agent]:
             seats[side.twin] = replace(side, victim=agent) if side.victim == side.twin else side

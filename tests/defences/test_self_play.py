@@ -60,7 +60,36 @@ def test_the_opponent_of_some_matches_is_passive() -> None:
     assert (faced.benign, faced.budget, faced.control) == (ConstantPolicy(Discrete(3)), 0.75, "episode")
 
 
-def seats_learned_from(past: float, passive: float = 0.0) -> list[tuple[int, int]]:
+def test_the_opponent_of_some_matches_is_the_partner() -> None:
+    partner = RandomPolicy(Discrete(3))
+    _, play = self_play_setup(GAME, SelfPlayConfig(past=0.0, passive=0.15, sparring=0.4), partner=partner)
+    faced = play(Opponents({"row": CURRENT}, {"row": []}, 0), np.random.default_rng(0))["col"]
+    assert isinstance(faced, MixedPolicy) and isinstance(faced.adversarial, MixedPolicy)
+    assert (faced.benign, faced.budget, faced.control) == (partner, 0.6, "episode")
+    # .25 of the other .6: .15 of all.
+    rest = faced.adversarial
+    assert (rest.adversarial, rest.budget, rest.control) == (CURRENT, 0.75, "episode")
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (SelfPlayConfig(sparring=0.4), "expected a partner, got none"),
+        (SelfPlayConfig(passive=-0.1), "expected shares of all matches, got -0.1 and 0"),
+        (SelfPlayConfig(passive=1.1), "expected shares of all matches, got 1.1 and 0"),
+    ],
+)
+def test_shares_that_nobody_can_play_are_refused(config: SelfPlayConfig, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        self_play_setup(GAME, config)
+
+
+def test_shares_together_are_at_most_all_matches() -> None:
+    with pytest.raises(InputError, match=r"expected shares of all matches, got 0\.5 and 0\.6"):
+        self_play_setup(GAME, SelfPlayConfig(passive=0.5, sparring=0.6), partner=CURRENT)
+
+
+def seats_learned_from(past: float, passive: float = 0.0, sparring: float = 0.0) -> list[tuple[int, int]]:
     """How many matches a learner gets in each of four rounds of three matches, and how many of them it controlled."""
     got = []
 
@@ -71,9 +100,9 @@ def seats_learned_from(past: float, passive: float = 0.0) -> list[tuple[int, int
         got.append((experience.reward.shape[1], int(np.asarray(experience.controlled).all(0).sum())))
         return state, {}
 
-    config = SelfPlayConfig(past=past, snapshot_every=1, passive=passive)
+    config = SelfPlayConfig(past=past, snapshot_every=1, passive=passive, sparring=sparring)
     game = MatrixGame(ROCK_PAPER_SCISSORS, 3)
-    sides, play = self_play_setup(game, config)
+    sides, play = self_play_setup(game, config, partner=ConstantPolicy(Discrete(3)))
     side = sides["row"]
     learner = Learner(lambda spaces, key: np.zeros(()), lambda state: RandomPolicy(Discrete(3)), update)
     for _ in islice(train(game, {"row": replace(side, learner=learner)}, play, 0, 20), 4):
@@ -86,8 +115,9 @@ def test_it_learns_from_both_seats_when_it_has_both() -> None:
     assert seats_learned_from(past=1.0) == [(6, 6), (3, 3), (3, 3), (3, 3)]  # no snapshot in the first round
 
 
-def test_a_passive_opponent_teaches_nothing() -> None:
-    rounds = seats_learned_from(past=0.0, passive=0.5)
+@pytest.mark.parametrize("shares", [{"passive": 0.5}, {"passive": 0.2, "sparring": 0.3}])
+def test_opponents_that_are_not_itself_are_not_learned_from(shares: dict[str, float]) -> None:
+    rounds = seats_learned_from(past=0.0, **shares)
     assert {matches for matches, _ in rounds} == {6}
     # The first seat's matches are all its own; the second seat's in about half of the one-step matches.
     assert all(3 <= controlled < 6 for _, controlled in rounds)

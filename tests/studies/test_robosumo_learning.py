@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,23 +55,32 @@ def test_what_is_asked_for_besides() -> None:
 
 
 @pytest.mark.parametrize(
-    ("variant", "start", "message"),
+    ("variant", "besides", "message"),
     [
-        ("atack", "", "unknown variant 'atack': did you mean attack"),
-        ("self-play", "", "self-play: needs start"),
-        ("self-play-scratch", "builtin:ant", "self-play-scratch: takes no start"),
-        ("attack-scratch", "builtin:ant", "attack-scratch: takes no start"),
+        ("atack", {}, "unknown variant 'atack': did you mean attack"),
+        ("self-play", {}, "self-play: needs start"),
+        ("self-play-scratch", {"start": "builtin:ant"}, "self-play-scratch: takes no start"),
+        ("attack-scratch", {"start": "builtin:ant"}, "attack-scratch: takes no start"),
+        ("sparring", {"start": "builtin:ant"}, "sparring: needs a partner"),
+        ("self-play", {"start": "builtin:ant", "partner": "zero"}, "self-play: takes no partner"),
+        ("attack", {"partner": "zero"}, "attack: takes no partner"),
     ],
 )
-def test_what_does_not_go_together_is_refused(variant: str, start: str, message: str) -> None:
+def test_what_does_not_go_together_is_refused(variant: str, besides: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        chosen(variant, 32, start=start)
+        chosen(variant, 32, **besides)
+
+
+def test_sparring_is_self_play_that_meets_somebody_else_too() -> None:
+    sparring = chosen("sparring", 100_000, body="bug", start="builtin:bug", partner="native:strong.safetensors")
+    assert sparring.partner == "native:strong.safetensors" and sparring.victim == ""
+    assert isinstance(sparring.config, SelfPlayConfig) and sparring.config.sparring > 0
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["larg"], "unknown variant 'larg': did you mean large or average?"),
+        (["quite"], "unknown variant 'quite': did you mean quiet?"),
         (
             ["attack", "--body", "ent"],
             "unknown robosumo game 'ent-vs-ent': did you mean ant-vs-ant or spider-vs-ant or ant-vs-spider?",
@@ -106,11 +116,14 @@ def test_an_attack_says_how_it_was_made(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
-def test_self_play_goes_on_from_where_it_was(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "partner"), [("tiny-self-play", ""), ("tiny-sparring", "builtin:ant-attack-1")])
+def test_self_play_goes_on_from_where_it_was(name: str, partner: str, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    train("tiny-self-play", chosen("tiny-self-play", 64, start="builtin:ant"), 5, out, 1)
+    train(name, chosen(name, 64, start="builtin:ant", partner=partner), 5, out, 1)
     first = (out / "policy.safetensors").read_bytes()
-    train("tiny-self-play", chosen("tiny-self-play", 64, start="builtin:ant"), 5, out, 1)
+    command = trained(out)[1]["command"]
+    assert command.endswith(f"--start builtin:ant --partner {partner}" if partner else "--start builtin:ant")
+    train(name, chosen(name, 64, start="builtin:ant", partner=partner), 5, out, 1)
     assert (out / "policy.safetensors").read_bytes() == first
 
 

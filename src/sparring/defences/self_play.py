@@ -23,6 +23,7 @@ class SelfPlayConfig:
     snapshot_every: int = 25  # rounds
     past: float = 0.5  # probability that a round's opponent is an earlier snapshot, not the policy of the moment
     passive: float = 0.0  # share of matches in which the opponent takes a constant action instead
+    sparring: float = 0.0  # share of matches against a given sparring partner
     reward: Reward = Reward()
     ppo: PPOConfig = PPOConfig()
 
@@ -33,6 +34,7 @@ def self_play(
     seed: int,
     start: ActorCritic | None = None,
     state: TrainState | None = None,
+    partner: Policy | None = None,
 ) -> Iterator[TrainState]:
     """Train the first seat against itself; yields after every round.
 
@@ -46,29 +48,39 @@ def self_play(
       seed: of all randomness.
       start: weights to start from instead of new ones.
       state: where to go on.
+      partner: of the matches that `sparring` says; it does not learn.
 
     Raises:
-      InputError: the game has not two agents with equal spaces.
+      InputError: the game has not two agents with equal spaces, or the partner is missing.
     """
-    sides, play = self_play_setup(game, config, start)
+    sides, play = self_play_setup(game, config, start, partner)
     return train(game, sides, play, seed, config.steps_per_round, state)
 
 
 def self_play_setup(
-    game: Game, config: SelfPlayConfig, start: ActorCritic | None = None
+    game: Game, config: SelfPlayConfig, start: ActorCritic | None = None, partner: Policy | None = None
 ) -> tuple[dict[AgentID, Side], Play]:
     """The one learning side, and who plays."""
     if len(game.agents) != 2 or game.spaces[game.agents[0]] != game.spaces[game.agents[1]]:
         raise InputError(f"{game.id}: self-play needs two agents with the same observations and actions")
+    if config.sparring and partner is None:
+        raise InputError(f"{game.id}: sparring {config.sparring:g}: expected a partner, got none")
+    if min(config.passive, config.sparring) < 0 or config.passive + config.sparring > 1:
+        raise InputError(
+            f"passive and sparring: expected shares of all matches, got {config.passive:g} and {config.sparring:g}"
+        )
     me, other = game.agents
     passive = ConstantPolicy(game.spaces[other].action)
+    passive_of_the_rest = min(config.passive / (1 - config.sparring), 1.0) if config.passive else 0.0
 
     def play(opponents: Opponents, rng: np.random.Generator) -> Mapping[AgentID, Policy]:
         current, past = opponents.current[me], opponents.snapshots[me]
         from_the_past = rng.random() < config.past and len(past) > 0
         faced = past[int(rng.integers(len(past)))] if from_the_past else current
         if config.passive:
-            faced = mix(passive, faced, 1 - config.passive, "episode")
+            faced = mix(passive, faced, 1 - passive_of_the_rest, "episode")
+        if partner is not None and config.sparring:
+            faced = mix(partner, faced, 1 - config.sparring, "episode")
         return {me: current, other: faced}
 
     side = Side(ppo(config.ppo, start), config.reward, other, snapshot_every=config.snapshot_every, twin=other)

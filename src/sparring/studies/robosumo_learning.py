@@ -46,6 +46,7 @@ class Variant:
       benign: the opponent that an attack controls in part.
       start: whose weights it starts from; "": the benign opponent's, or new ones.
       budget: of an attack.
+      partner: whom self-play meets in part of its matches; "" if nobody.
     """
 
     change: str
@@ -55,13 +56,14 @@ class Variant:
     benign: str = ""
     start: str = ""
     budget: float = 1.0
+    partner: str = ""
 
     @property
     def game(self) -> str:
         return f"robosumo/{self.body}-vs-{self.body},integrator=euler"
 
 
-ASKED = ("body", "victim", "benign", "start", "budget")  # besides the variant, its steps and the seed
+ASKED = ("body", "victim", "benign", "start", "budget", "partner")  # besides the variant, its steps and the seed
 
 ATTACK_PPO = PPOConfig(**{**ATTACK["ppo"], "normalize_observations": False})
 DEFAULT = AttackConfig(**{**ATTACK, "start": "benign", "reward": Reward(ATTACK["reward"]), "ppo": ATTACK_PPO})
@@ -80,11 +82,13 @@ ON = SelfPlayConfig(
 )
 
 
-def from_scratch(config: AttackConfig | SelfPlayConfig, body: str) -> AttackConfig | SelfPlayConfig:
-    """The same for new weights, which have the symmetry of their body."""
-    network = NetworkConfig(initial_std=FROM_SCRATCH["initial_std"], symmetry=f"robosumo-{body}")
+def from_scratch(
+    config: AttackConfig | SelfPlayConfig, shaping: Mapping[str, float] = FROM_SCRATCH["shaping"]
+) -> AttackConfig | SelfPlayConfig:
+    """The same for new weights, which have the symmetry of their body: an ant's until `chosen` says whose."""
+    network = NetworkConfig(initial_std=FROM_SCRATCH["initial_std"], symmetry="robosumo-ant")
     ppo = replace(config.ppo, normalize_observations=True, warmup_updates=0, network=network)
-    reward = replace(config.reward, draw=FROM_SCRATCH["draw"], shaping=FROM_SCRATCH["shaping"])
+    reward = replace(config.reward, draw=FROM_SCRATCH["draw"], shaping=shaping)
     if isinstance(config, SelfPlayConfig):
         return replace(config, passive=FROM_SCRATCH["passive"], reward=reward, ppo=ppo)
     return replace(config, start="scratch", reward=reward, ppo=ppo)
@@ -116,17 +120,27 @@ VARIANTS: dict[str, Variant] = {
         ),
     ),
     "self-play": Variant("from given weights; 30% of the matches against zero, a draw costs half a loss", ON),
+    "sparring": Variant(
+        "self-play, but 40% of the matches against a given partner, 10% against zero; the ring as shaping at first",
+        replace(
+            ON, sparring=0.4, passive=0.1, reward=replace(ON.reward, draw=-1.0, shaping={"approach": 1.0, "ring": 2.0})
+        ),
+    ),
     "self-play-scratch": Variant(
         "of new weights with the body's symmetry; shaping at first, 15% of the matches against zero, draws are losses",
-        from_scratch(ON, "ant"),
+        from_scratch(ON),
     ),
     "self-play-scratch-quiet": Variant(
         "the same, but noise may fall to .1",
-        from_scratch(replace(ON, ppo=replace(SELF_PLAY_PPO, **LITTLE_NOISE)), "ant"),
+        from_scratch(replace(ON, ppo=replace(SELF_PLAY_PPO, **LITTLE_NOISE))),
+    ),
+    "self-play-scratch-ring": Variant(
+        "self-play-scratch with shaping that minds the ring more: 2 a metre instead of .5, 4 to walk up instead of 6",
+        from_scratch(ON, {"approach": 4.0, "ring": 2.0}),
     ),
     "attack-scratch": Variant(
         "attack of new weights with the body's symmetry; shaping at first, draws are losses",
-        from_scratch(LAST, "ant"),
+        from_scratch(LAST),
     ),
 }
 
@@ -140,11 +154,12 @@ def chosen(
     benign: str = "",
     start: str = "",
     budget: float = 1.0,
+    partner: str = "",
 ) -> Variant:
     """A variant with what may be asked for besides; its learning rate falls to zero over its steps.
 
     Raises:
-      InputError: there is no such variant, or `start` does not go with it.
+      InputError: there is no such variant, or `start` or `partner` does not go with it.
     """
     if name not in VARIANTS:
         raise unknown("variant", name, VARIANTS)
@@ -158,13 +173,17 @@ def chosen(
         config = config if new else replace(config, start=start or "benign")
     elif not (new or start):
         raise InputError(f"{name}: needs start: whose weights it goes on from")
+    spars = isinstance(config, SelfPlayConfig) and config.sparring > 0
+    if spars != bool(partner):
+        raise InputError(f"{name}: {'needs a' if spars else 'takes no'} partner: whom it meets in part of its matches")
     if new:
-        config = from_scratch(config, body)
+        network = replace(config.ppo.network, symmetry=f"robosumo-{body}")
+        config = replace(config, ppo=replace(config.ppo, network=network))
     updates = -(-steps // (config.num_games * config.steps_per_round))
     shaped = int(FROM_SCRATCH["shaping_part"] * steps) if config.reward.shaping else 0
     reward = replace(config.reward, shaping_steps=shaped)
     config = replace(config, steps=steps, reward=reward, ppo=replace(config.ppo, decay_updates=updates))
-    return Variant(VARIANTS[name].change, config, body, victim, benign, start, budget)
+    return Variant(VARIANTS[name].change, config, body, victim, benign, start, budget, partner)
 
 
 def train(name: str, variant: Variant, seed: int, out: Path, threads: int) -> None:
@@ -184,6 +203,8 @@ def train(name: str, variant: Variant, seed: int, out: Path, threads: int) -> No
         command += f" --benign {variant.benign}"
     if variant.start:
         command += f" --start {variant.start}"
+    if variant.partner:
+        command += f" --partner {variant.partner}"
     sides, play = _setup(game, variant)  # before anything is written
     exists = (out / "config.json").exists()
     run = Run.open(out) if exists else Run.create(out, game.id, "learning", seed, settings, command.split())
@@ -250,7 +271,8 @@ def _setup(game: Game, variant: Variant) -> tuple[dict[AgentID, Side], Play]:
     if not (start is None or isinstance(start, ActorCritic)):
         raise InputError(f"start: {variant.start} has no weights of this package's kind")
     if isinstance(variant.config, SelfPlayConfig):
-        return self_play_setup(game, variant.config, start)
+        partner = load(variant.partner, game, second) if variant.partner else None
+        return self_play_setup(game, variant.config, start, partner)
     victim, benign = load(variant.victim, game, first), load(variant.benign, game, second)
     threat = ThreatModel(first, (second,), {second: benign}, variant.budget)
     return attack_setup(game, threat, victim, variant.config, {}, start)
@@ -281,6 +303,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     parser.add_argument("--benign", default="", help="the opponent that it controls in part; by default as the victim")
     parser.add_argument("--start", default="", help="whose weights it starts from; by default the benign opponent's")
     parser.add_argument("--budget", type=float, default=1.0, help="of an attack")
+    parser.add_argument("--partner", default="", help="whom self-play with sparring meets in part of its matches")
     parser.add_argument("--out", type=Path, required=True, help="run folder; an existing one is resumed")
     parser.add_argument("--threads", type=int, default=0)
     asked = parser.parse_args(arguments)

@@ -20,7 +20,9 @@ FRAMES = {
     "bug": {(own, mirrored) for own in (0, 2) for mirrored in (False, True)},
     "spider": {(0, False), (2, True)},
 }
-WIDEST = {"ant": 45, "bug": 90, "spider": 180}  # degrees off ahead
+# Degrees off ahead: the least and the most that the opponent lies, the most that the robot and the opponent face.
+BEARING = {"ant": (0, 45), "bug": (0, 45), "spider": (-90, 90)}
+FACING = {"ant": (45, 45), "bug": (90, 90), "spider": (45, 180)}
 
 
 class Fights(NamedTuple):
@@ -91,10 +93,11 @@ def test_the_view_is_canonical(fights: Fights) -> None:
     o = np.asarray(symmetry.turned(symmetry.view(observation), observation))
     opponent = symmetry.observation - 13
     bearing = np.degrees(np.arctan2(o[:, opponent + 1] - o[:, 1], o[:, opponent] - o[:, 0]))
-    assert bearing.min() > -1e-3 and bearing.max() < 45 + 1e-3
-    for start in (3, opponent + 3):
+    least, most = BEARING[symmetry.name]
+    assert bearing.min() > least - 1e-3 and bearing.max() < most + 1e-3
+    for start, widest in zip((3, opponent + 3), FACING[symmetry.name], strict=True):
         twist = np.degrees(2 * np.arctan2(o[:, start + 3], o[:, start]))
-        assert np.abs(twist).max() < WIDEST[symmetry.name] + 1e-3 and o[:, start].min() >= 0
+        assert np.abs(twist).max() < widest + 1e-3 and o[:, start].min() >= 0
 
 
 def test_turning_back_is_exact(fights: Fights) -> None:

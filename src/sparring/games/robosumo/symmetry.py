@@ -2,10 +2,15 @@
 
 The ring is a square, so a match can be turned by quarter turns and mirrored without a change of the physics; and where
 a robot's body has symmetries of its own, another of its legs can be called the first one, which turns the robot's own
-frame. `Symmetry.view` picks, for whatever match, the description in which the opponent lies between straight ahead (+x)
-and 45 degrees to the left, and in which both robots face ahead as nearly as their bodies allow: an ant, with four equal
-legs, up to 45 degrees to either side; a bug up to 90; a spider, which has a mirror image and nothing else, anyhow. So
-one of 32, 16 or 8 cases is left to be learned.
+frame. `Symmetry.view` picks one of all descriptions of a match, so that one of 32 (ant), 16 (bug) or 8 (spider) cases
+is left to be learned:
+
+- For an ant and a bug, the one in which the opponent lies between straight ahead (+x) and 45 degrees to the left, and
+  in which both robots face ahead as nearly as their bodies allow: an ant, with four equal legs, up to 45 degrees to
+  either side; a bug up to 90.
+- A spider has a mirror image and nothing else. If it went by the opponent it could face anywhere, and what keeps it
+  upright would have to be learned for every direction. So the world is turned until the spider faces ahead, up to 45
+  degrees to either side, and mirrored if the opponent is not in the half in front of it.
 
 All arrays are JAX's, with any leading dimensions [...]; an observation [..., D] is laid out as `observation` says.
 """
@@ -63,9 +68,16 @@ class Symmetry:
         """The description that is used of the matches that are seen."""
         opponent = size(self.body) - 13
         o = jnp.moveaxis(observation, -1, 0)
-        bearing = jnp.arctan2(o[opponent + 1] - o[1], o[opponent] - o[0])
-        world = -_quarters(bearing)
-        mirrored = bearing + world * (np.pi / 2) < 0
+        x, y = o[opponent] - o[0], o[opponent + 1] - o[1]
+        tables = _tables(self.name)
+        if tables.period == 4:
+            world = -_quarters(_yaw(o[3:7]))
+            mirrored = _rotated(world % 4, x, y)[0] < 0
+            world -= jnp.asarray(tables.first)[jnp.int32(mirrored)]
+        else:
+            bearing = jnp.arctan2(y, x)
+            world = -_quarters(bearing)
+            mirrored = bearing + world * (np.pi / 2) < 0
         own, other = (self._frame(o[i + 3 : i + 7], world, mirrored) for i in (0, opponent))
         return View(world % 4, own, other, mirrored)
 
