@@ -121,10 +121,8 @@ VARIANTS: dict[str, Variant] = {
     ),
     "self-play": Variant("from given weights; 30% of the matches against zero, a draw costs half a loss", ON),
     "sparring": Variant(
-        "self-play, but 40% of the matches against a given partner, 10% against zero; the ring as shaping at first",
-        replace(
-            ON, sparring=0.4, passive=0.1, reward=replace(ON.reward, draw=-1.0, shaping={"approach": 1.0, "ring": 2.0})
-        ),
+        "self-play, but 40% of the matches against a given partner and 10% against zero",
+        replace(ON, sparring=0.4, passive=0.1),
     ),
     "self-play-scratch": Variant(
         "of new weights with the body's symmetry; shaping at first, 15% of the matches against zero, draws are losses",
