@@ -49,6 +49,8 @@ def test_what_is_asked_for_besides() -> None:
     bug = chosen("self-play-scratch", 100_000, body="bug")
     assert (bug.victim, bug.start, bug.game) == ("", "", "robosumo/bug-vs-bug,integrator=euler")
     assert bug.config.ppo.network.symmetry == "robosumo-bug" and bug.config.reward.shaping_steps == 20_000
+    on = chosen("self-play-low", 100_000, body="spider", start="builtin:ant").config
+    assert on.reward.shaping_steps == 60_000  # it goes on from weights that fight already
     new = chosen("attack-scratch", 100_000, body="bug", victim="native:ant.safetensors").config
     assert isinstance(new, AttackConfig) and isinstance(bug.config, SelfPlayConfig)
     assert (new.start, new.ppo.network, new.reward) == ("scratch", bug.config.ppo.network, bug.config.reward)

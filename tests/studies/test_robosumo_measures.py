@@ -94,7 +94,7 @@ def test_a_robot_of_self_play_is_measured_against_others(tmp_path: Path, results
 def test_robots_of_all_kinds_play_each_other_once(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     robots = {"our ant": ("ant", "builtin:ant"), "a bug": ("bug", "zero")}
     monkeypatch.setattr(measures, "_robots", lambda zoo: robots.items())
-    done = {"row": "our ant", "column": "our ant", "win": 0.25, "win_ci": [0.2, 0.3], "draw": 0, "loss": 0.75}
+    done = {"row": "a bug", "column": "a bug", "win": 0.25, "win_ci": [0.2, 0.3], "draw": 0, "loss": 0.75}
     write_json(results / "cross.json", {"integrator": "euler", "cells": [{**done, "episodes": 4}]})
     cross(None, "euler", 4, 1)
     cells = read_json(results / "cross.json")["cells"]
@@ -103,7 +103,9 @@ def test_robots_of_all_kinds_play_each_other_once(results: Path, monkeypatch: py
         ("our ant", "a bug"),
         ("a bug", "a bug"),
     ]
-    assert cells[0]["win"] == 0.25  # what was played is not played again
+    assert cells[2]["win"] == 0.25  # what was played is not played again
+    with pytest.raises(InputError, match="was played with euler; expected rk4"):
+        cross(None, "rk4", 4, 1)
     write_tables(results)
     assert "our ant,a bug," in (results / "cross.csv").read_text()
     assert "Who beats whom" in (results / "cross.svg").read_text()

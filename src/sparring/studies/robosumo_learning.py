@@ -63,6 +63,7 @@ class Variant:
         return f"robosumo/{self.body}-vs-{self.body},integrator=euler"
 
 
+SHAPING_PART = 0.6  # of the steps of a variant that goes on from weights that fight already
 ASKED = ("body", "victim", "benign", "start", "budget", "partner")  # besides the variant, its steps and the seed
 
 ATTACK_PPO = PPOConfig(**{**ATTACK["ppo"], "normalize_observations": False})
@@ -72,6 +73,8 @@ LITTLE_NOISE = {"min_std": 0.1, "start_std": 0.0, "end_std": 0.0}  # it may die 
 QUIET = replace(LAST, ppo=replace(LAST.ppo, **LITTLE_NOISE))
 BASE = replace(QUIET, ppo=replace(QUIET.ppo, gamma=0.98, minibatch=512))
 SELF_PLAY_PPO = PPOConfig(**{**SELF_PLAY["ppo"], "normalize_observations": False})
+RING = {"approach": 4.0, "ring": 2.0}  # shaping per metre
+QUIET_SELF_PLAY = replace(SELF_PLAY_PPO, **LITTLE_NOISE, average=0.99)
 ON = SelfPlayConfig(
     num_games=SELF_PLAY["num_games"],
     steps_per_round=SELF_PLAY["steps_per_round"],
@@ -124,6 +127,18 @@ VARIANTS: dict[str, Variant] = {
         "self-play, but 40% of the matches against a given partner and 10% against zero",
         replace(ON, sparring=0.4, passive=0.1),
     ),
+    "self-play-quiet": Variant(
+        "self-play, but noise may fall to .1, and it ends with a mean of the weights of some 100 rounds",
+        replace(ON, ppo=QUIET_SELF_PLAY),
+    ),
+    "sparring-quiet": Variant(
+        "self-play-quiet, but 40% of the matches against a given partner and 20% against zero",
+        replace(ON, sparring=0.4, passive=0.2, ppo=QUIET_SELF_PLAY),
+    ),
+    "self-play-low": Variant(
+        "self-play-quiet with shaping: of self-play-scratch-ring, and 6 for a second a metre below the height of .6",
+        replace(ON, reward=replace(ON.reward, shaping={**RING, "low": 6.0}), ppo=QUIET_SELF_PLAY),
+    ),
     "self-play-scratch": Variant(
         "of new weights with the body's symmetry; shaping at first, 15% of the matches against zero, draws are losses",
         from_scratch(ON),
@@ -134,7 +149,11 @@ VARIANTS: dict[str, Variant] = {
     ),
     "self-play-scratch-ring": Variant(
         "self-play-scratch with shaping that minds the ring more: 2 a metre instead of .5, 4 to walk up instead of 6",
-        from_scratch(ON, {"approach": 4.0, "ring": 2.0}),
+        from_scratch(ON, RING),
+    ),
+    "self-play-scratch-low": Variant(
+        "self-play-scratch-ring, and 6 for a second a metre below the height of .6",
+        from_scratch(ON, {**RING, "low": 6.0}),
     ),
     "attack-scratch": Variant(
         "attack of new weights with the body's symmetry; shaping at first, draws are losses",
@@ -178,7 +197,8 @@ def chosen(
         network = replace(config.ppo.network, symmetry=f"robosumo-{body}")
         config = replace(config, ppo=replace(config.ppo, network=network))
     updates = -(-steps // (config.num_games * config.steps_per_round))
-    shaped = int(FROM_SCRATCH["shaping_part"] * steps) if config.reward.shaping else 0
+    part = FROM_SCRATCH["shaping_part"] if new else SHAPING_PART
+    shaped = int(part * steps) if config.reward.shaping else 0
     reward = replace(config.reward, shaping_steps=shaped)
     config = replace(config, steps=steps, reward=reward, ppo=replace(config.ppo, decay_updates=updates))
     return Variant(VARIANTS[name].change, config, body, victim, benign, start, budget, partner)

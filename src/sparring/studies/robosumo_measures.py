@@ -86,20 +86,27 @@ def cross(zoo: Path | None, integrator: str, episodes: int, threads: int) -> Non
 
     A pair is played in one order only: the seats are alike, so the other order is the same match seen from the other
     side.
+
+    Raises:
+      InputError: the pairs in `cross.json` were played with the other integrator.
     """
     robots = dict(_robots(zoo))
     path = RESULTS / "cross.json"
-    cells = read_json(path)["cells"] if path.exists() else []
-    done = {(cell["row"], cell["column"]) for cell in cells}
-    for row, column in combinations_with_replacement(robots, 2):
-        if (row, column) in done:
+    before = read_json(path) if path.exists() else {"integrator": integrator, "cells": []}
+    if before["integrator"] != integrator:
+        raise InputError(f"cross: {path} was played with {before['integrator']}; expected {integrator}: move it away")
+    cells = {(cell["row"], cell["column"]): cell for cell in before["cells"]}
+    places = {pair: place for place, pair in enumerate(combinations_with_replacement(robots, 2))}
+    for row, column in places:
+        if (row, column) in cells:
             continue
         (own, spec), (body, opponent) = robots[row], robots[column]
         game = _game(own, body, integrator, episodes, threads)
         first, second = game.agents
         result = rates(game, 0, {first: load(spec, game, first), second: load(opponent, game, second)}, episodes)
-        cells.append({"row": row, "column": column, **result})
-        write_json(path, {"integrator": integrator, "cells": cells})
+        cells[row, column] = {"row": row, "column": column, **result}
+        ordered = sorted(cells, key=lambda pair: places.get(pair, len(places)))  # robots may have come since
+        write_json(path, {"integrator": integrator, "cells": [cells[pair] for pair in ordered]})
         _say(f"{row} against {column}", result)
 
 

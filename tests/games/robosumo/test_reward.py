@@ -51,6 +51,13 @@ def test_going_away_costs_nothing_but_is_told() -> None:
     assert got.approach == pytest.approx(-0.1)
 
 
+@pytest.mark.parametrize(("height", "low"), [(0.7, 0.0), (0.6, 0.0), (0.4, 0.01), (0.2, 0.02)])
+def test_keeping_low_is_told_in_metre_seconds(height: float, low: float) -> None:
+    got = _one(((0, 0, 1), (2, 0, 1)), ((0, 0, height), (2, 0, 0.3)))
+    assert got.low == pytest.approx(low)  # a step lasts .05 s; below .6 m counts; the opponent's height does not
+    assert got.reward == pytest.approx(-10 * math.exp(-2))  # it is for shaping only
+
+
 @pytest.mark.parametrize(
     ("own", "opponent", "late", "main"),
     [

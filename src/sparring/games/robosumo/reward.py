@@ -12,6 +12,7 @@ import numpy as np
 STEP_LIMIT = 501  # the longest match
 CONTROL_DT = 0.05  # s
 MIN_HEIGHT = 0.29
+TALL = 0.6  # m
 RING_MARGIN = 0.1  # m beyond the border
 WIN, LOSE, DRAW = 2000.0, -2000.0, -1000.0
 
@@ -21,8 +22,9 @@ REWARD_TERMS = ("win", "lose", "draw", "ctrl", "move", "push")
 class Terms(NamedTuple):
     """One robot's terms of one step, each `float64 [B]`. The reward is the sum of `REWARD_TERMS`.
 
-    The last two are for shaping only: metres by which the robot's own motion brought it nearer to the opponent, and
-    the change of how much farther from the centre (in the square's norm) the opponent is than the robot itself.
+    The last three are for shaping only: metres by which the robot's own motion brought it nearer to the opponent, the
+    change of how much farther from the centre (in the square's norm) the opponent is than the robot itself, and the
+    seconds that it kept low, times the metres below `TALL`.
     """
 
     win: np.ndarray
@@ -33,6 +35,7 @@ class Terms(NamedTuple):
     push: np.ndarray
     approach: np.ndarray
     ring: np.ndarray
+    low: np.ndarray
 
     @property
     def reward(self) -> np.ndarray:
@@ -76,6 +79,7 @@ def terms(
         push=-10.0 * np.exp(-np.sqrt((opponent[:, :2] ** 2).sum(axis=1))),
         approach=approach,
         ring=lead - lead_before,
+        low=CONTROL_DT * np.maximum(TALL - own[:, 2], 0.0),
     )
 
 
