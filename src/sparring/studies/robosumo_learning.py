@@ -131,10 +131,6 @@ VARIANTS: dict[str, Variant] = {
         "self-play, but noise may fall to .1, and it ends with a mean of the weights of some 100 rounds",
         replace(ON, ppo=QUIET_SELF_PLAY),
     ),
-    "sparring-quiet": Variant(
-        "self-play-quiet, but 40% of the matches against a given partner and 20% against zero",
-        replace(ON, sparring=0.4, passive=0.2, ppo=QUIET_SELF_PLAY),
-    ),
     "self-play-low": Variant(
         "self-play-quiet with shaping: of self-play-scratch-ring, and 6 for a second a metre below the height of .6",
         replace(ON, reward=replace(ON.reward, shaping={**RING, "low": 6.0}), ppo=QUIET_SELF_PLAY),
