@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from sparring.report.schema import BENIGN, Audit, ExactAudit
@@ -111,7 +112,7 @@ def rates_figure(series: Mapping[str, Sequence[Sequence[float]]], title: str, ca
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
-        for (name, points), colour in zip(series.items(), (ATTACKER, BASELINE, *_OTHERS), strict=False):
+        for (name, points), colour in zip(series.items(), cycle((ATTACKER, BASELINE, *_OTHERS)), strict=False):
             _band(axes, points, colour, name)
         _percent(axes, label)
         _steps(axes)
