@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from sparring.errors import InputError
+from sparring.games.robosumo.bodies import BODIES
 from sparring.loaders import builtin, native
 from sparring.runs import read_json, write_json
 from sparring.studies import robosumo_measures as measures
 from sparring.studies.robosumo_learning import chosen, train, trained
-from sparring.studies.robosumo_measures import both_ways, cross, measure, recorded, ship, write_tables
+from sparring.studies.robosumo_measures import both_ways, cross, fingerprint, measure, recorded, ship, write_tables
 
 COMMITTED = Path(__file__).parents[2] / measures.RESULTS
 
@@ -95,7 +96,8 @@ def test_robots_of_all_kinds_play_each_other_once(results: Path, monkeypatch: py
     robots = {"our ant": ("ant", "builtin:ant"), "a bug": ("bug", "zero")}
     monkeypatch.setattr(measures, "_robots", lambda zoo: robots.items())
     done = {"row": "a bug", "column": "a bug", "win": 0.25, "win_ci": [0.2, 0.3], "draw": 0, "loss": 0.75}
-    write_json(results / "cross.json", {"integrator": "euler", "cells": [{**done, "episodes": 4}]})
+    before = {"integrator": "euler", "weights": {"a bug": "zero"}, "cells": [{**done, "episodes": 4}]}
+    write_json(results / "cross.json", before)
     cross(None, "euler", 4, 1)
     cells = read_json(results / "cross.json")["cells"]
     assert [(c["row"], c["column"]) for c in cells] == [
@@ -104,6 +106,13 @@ def test_robots_of_all_kinds_play_each_other_once(results: Path, monkeypatch: py
         ("a bug", "a bug"),
     ]
     assert cells[2]["win"] == 0.25  # what was played is not played again
+    found = read_json(results / "cross.json")
+    write_json(results / "cross.json", found | {"weights": found["weights"] | {"a bug": "other weights"}})
+    cross(None, "euler", 4, 1)
+    again = read_json(results / "cross.json")
+    assert again["weights"] == found["weights"] == {"our ant": fingerprint("builtin:ant"), "a bug": "zero"}
+    assert again["cells"][:2] == cells[:2]  # the same matches
+    assert again["cells"][2] != cells[2]  # a bug that stands still draws
     with pytest.raises(InputError, match="was played with euler; expected rk4"):
         cross(None, "rk4", 4, 1)
     write_tables(results)
@@ -117,6 +126,12 @@ def test_what_one_loses_the_other_wins() -> None:
         {"row": "a", "column": "b", "win": 0.7, "loss": 0.2},
     ]
     assert both_ways(cells) == {("a", "a"): 0.4, ("a", "b"): 0.7, ("b", "a"): 0.2}
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_the_committed_matches_are_those_of_the_weights_that_are_shipped(body: str) -> None:
+    if body in builtin.names():
+        assert read_json(COMMITTED / "cross.json")["weights"][f"our {body}"] == fingerprint(f"builtin:{body}")
 
 
 @pytest.mark.parametrize("name", builtin.names())

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import io
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -84,18 +85,20 @@ def rates(game: VectorGame, seat: int, policies: Mapping[str, Policy], episodes:
 def cross(zoo: Path | None, integrator: str, episodes: int, threads: int) -> None:
     """Every robot against every other and itself: `cross.json`, which grows, so that it can be interrupted.
 
-    A pair is played in one order only: the seats are alike, so the other order is the same match seen from the other
-    side.
+    What a robot played with other weights than it has now is played again. A pair is played in one order only: the
+    seats are alike, so the other order is the same match seen from the other side.
 
     Raises:
       InputError: the pairs in `cross.json` were played with the other integrator.
     """
     robots = dict(_robots(zoo))
     path = RESULTS / "cross.json"
-    before = read_json(path) if path.exists() else {"integrator": integrator, "cells": []}
+    before = read_json(path) if path.exists() else {"integrator": integrator, "weights": {}, "cells": []}
     if before["integrator"] != integrator:
         raise InputError(f"cross: {path} was played with {before['integrator']}; expected {integrator}: move it away")
-    cells = {(cell["row"], cell["column"]): cell for cell in before["cells"]}
+    weights = before["weights"] | {name: fingerprint(spec) for name, (_, spec) in robots.items()}
+    same = {name for name, digest in before["weights"].items() if weights[name] == digest}
+    cells = {(c["row"], c["column"]): c for c in before["cells"] if {c["row"], c["column"]} <= same}
     places = {pair: place for place, pair in enumerate(combinations_with_replacement(robots, 2))}
     for row, column in places:
         if (row, column) in cells:
@@ -106,8 +109,16 @@ def cross(zoo: Path | None, integrator: str, episodes: int, threads: int) -> Non
         result = rates(game, 0, {first: load(spec, game, first), second: load(opponent, game, second)}, episodes)
         cells[row, column] = {"row": row, "column": column, **result}
         ordered = sorted(cells, key=lambda pair: places.get(pair, len(places)))  # robots may have come since
-        write_json(path, {"integrator": integrator, "cells": [cells[pair] for pair in ordered]})
+        found = {"integrator": integrator, "weights": weights, "cells": [cells[pair] for pair in ordered]}
+        write_json(path, found)
         _say(f"{row} against {column}", result)
+
+
+def fingerprint(spec: str) -> str:
+    """SHA-256 of the file of a policy's weights; of one without a file its name."""
+    loader, _, argument = spec.partition(":")
+    file = builtin.path(argument) if loader == "builtin" else Path(argument)
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else spec
 
 
 def ship(folder: Path, name: str) -> None:
