@@ -131,6 +131,10 @@ VARIANTS: dict[str, Variant] = {
         "self-play, but noise may fall to .1, and it ends with a mean of the weights of some 100 rounds",
         replace(ON, ppo=QUIET_SELF_PLAY),
     ),
+    "self-play-still": Variant(
+        "self-play, but half of the matches against zero, and it ends with a mean of the weights of some 100 rounds",
+        replace(ON, passive=0.5, ppo=replace(SELF_PLAY_PPO, average=0.99)),
+    ),
     "self-play-low": Variant(
         "self-play-quiet with shaping: of self-play-scratch-ring, and 6 for a second a metre below the height of .6",
         replace(ON, reward=replace(ON.reward, shaping={**RING, "low": 6.0}), ppo=QUIET_SELF_PLAY),
