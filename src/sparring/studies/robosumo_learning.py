@@ -74,6 +74,7 @@ QUIET = replace(LAST, ppo=replace(LAST.ppo, **LITTLE_NOISE))
 BASE = replace(QUIET, ppo=replace(QUIET.ppo, gamma=0.98, minibatch=512))
 SELF_PLAY_PPO = PPOConfig(**{**SELF_PLAY["ppo"], "normalize_observations": False})
 RING = {"approach": 4.0, "ring": 2.0}  # shaping per metre
+LOW = {**RING, "low": 6.0}
 QUIET_SELF_PLAY = replace(SELF_PLAY_PPO, **LITTLE_NOISE, average=0.99)
 ON = SelfPlayConfig(
     num_games=SELF_PLAY["num_games"],
@@ -83,6 +84,7 @@ ON = SelfPlayConfig(
     reward=Reward("outcome", draw=SELF_PLAY["draw"]),
     ppo=SELF_PLAY_PPO,
 )
+STILL = replace(ON, passive=0.5, ppo=replace(SELF_PLAY_PPO, average=0.99))
 
 
 def from_scratch(
@@ -133,11 +135,15 @@ VARIANTS: dict[str, Variant] = {
     ),
     "self-play-still": Variant(
         "self-play, but half of the matches against zero, and it ends with a mean of the weights of some 100 rounds",
-        replace(ON, passive=0.5, ppo=replace(SELF_PLAY_PPO, average=0.99)),
+        STILL,
+    ),
+    "self-play-low-still": Variant(
+        "self-play-still with shaping: of self-play-scratch-ring, and 6 for a second a metre below the height of .6",
+        replace(STILL, reward=replace(ON.reward, shaping=LOW)),
     ),
     "self-play-low": Variant(
         "self-play-quiet with shaping: of self-play-scratch-ring, and 6 for a second a metre below the height of .6",
-        replace(ON, reward=replace(ON.reward, shaping={**RING, "low": 6.0}), ppo=QUIET_SELF_PLAY),
+        replace(ON, reward=replace(ON.reward, shaping=LOW), ppo=QUIET_SELF_PLAY),
     ),
     "self-play-scratch": Variant(
         "of new weights with the body's symmetry; shaping at first, 15% of the matches against zero, draws are losses",
@@ -153,7 +159,7 @@ VARIANTS: dict[str, Variant] = {
     ),
     "self-play-scratch-low": Variant(
         "self-play-scratch-ring, and 6 for a second a metre below the height of .6",
-        from_scratch(ON, {**RING, "low": 6.0}),
+        from_scratch(ON, LOW),
     ),
     "attack-scratch": Variant(
         "attack of new weights with the body's symmetry; shaping at first, draws are losses",
