@@ -120,6 +120,15 @@ def test_robots_of_all_kinds_play_each_other_once(results: Path, monkeypatch: py
     assert "Who beats whom" in (results / "cross.svg").read_text()
 
 
+def test_cross_refuses_what_it_cannot_use_before_it_plays(results: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--zoo: .*nowhere.ant-mlp-v1\.npy: no such file; expected a folder with"):
+        cross(tmp_path / "nowhere", "rk4", 4, 1)
+    assert not list(results.iterdir())
+    write_json(results / "cross.json", {"integrator": "rk4"})
+    with pytest.raises(InputError, match=r"cross\.json lacks cells, weights: move it away"):
+        cross(None, "rk4", 4, 1)
+
+
 def test_what_one_loses_the_other_wins() -> None:
     cells = [
         {"row": "a", "column": "a", "win": 0.4, "loss": 0.5},

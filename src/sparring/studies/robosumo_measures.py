@@ -89,11 +89,14 @@ def cross(zoo: Path | None, integrator: str, episodes: int, threads: int) -> Non
     seats are alike, so the other order is the same match seen from the other side.
 
     Raises:
-      InputError: the pairs in `cross.json` were played with the other integrator.
+      InputError: the pairs in `cross.json` were played with the other integrator, or it is no file of this kind.
     """
     robots = dict(_robots(zoo))
     path = RESULTS / "cross.json"
-    before = read_json(path) if path.exists() else {"integrator": integrator, "weights": {}, "cells": []}
+    empty = {"integrator": integrator, "weights": {}, "cells": []}
+    before = read_json(path) if path.exists() else empty
+    if missing := empty.keys() - before.keys():
+        raise InputError(f"cross: {path} lacks {', '.join(sorted(missing))}: move it away")
     if before["integrator"] != integrator:
         raise InputError(f"cross: {path} was played with {before['integrator']}; expected {integrator}: move it away")
     weights = before["weights"] | {name: fingerprint(spec) for name, (_, spec) in robots.items()}
@@ -109,8 +112,7 @@ def cross(zoo: Path | None, integrator: str, episodes: int, threads: int) -> Non
         result = rates(game, 0, {first: load(spec, game, first), second: load(opponent, game, second)}, episodes)
         cells[row, column] = {"row": row, "column": column, **result}
         ordered = sorted(cells, key=lambda pair: places.get(pair, len(places)))  # robots may have come since
-        found = {"integrator": integrator, "weights": weights, "cells": [cells[pair] for pair in ordered]}
-        write_json(path, found)
+        write_json(path, empty | {"weights": weights, "cells": [cells[pair] for pair in ordered]})
         _say(f"{row} against {column}", result)
 
 
@@ -163,8 +165,8 @@ def write_tables(folder: Path) -> None:
             for name, r in found.items():
                 out.writerow([*what, run["seed"], run["steps"], run["minutes"], budget, integrator, name, *_numbers(r)])
     checkpoint.write_atomic(folder / "runs.csv", text.getvalue().encode())
-    same = ("attack", "average")  # while they train
-    attacks = [run for run in runs if run["settings"]["variant"] in same and run["curve"]]
+    alike = ("attack", "average")  # while they train
+    attacks = [run for run in runs if run["settings"]["variant"] in alike and run["curve"]]
     for budget in sorted({run["settings"]["budget"] for run in attacks}):
         # Of several attacks on one victim the longest; of as long ones that of the lowest seed.
         ordered = sorted(attacks, key=lambda run: (run["steps"], -run["seed"]))
@@ -240,7 +242,11 @@ def _robots(zoo: Path | None) -> Iterator[tuple[str, tuple[str, str]]]:
 
 
 def _published(zoo: Path | None, body: str) -> dict[str, str]:
-    return {} if zoo is None else {kind: f"robosumo-zoo:{zoo / f'{body}-{kind}-v1.npy'}" for kind in PUBLISHED}
+    files = {} if zoo is None else {kind: zoo / f"{body}-{kind}-v1.npy" for kind in PUBLISHED}
+    for file in files.values():  # before matches are played for minutes
+        if not file.is_file():
+            raise InputError(f"--zoo: {file}: no such file; expected a folder with the published BODY-KIND-v1.npy")
+    return {kind: f"robosumo-zoo:{file}" for kind, file in files.items()}
 
 
 def _game(first: str, second: str, integrator: str, episodes: int, threads: int) -> VectorGame:
