@@ -155,26 +155,31 @@ def test_the_committed_record_agrees_with_what_is_shipped(name: str) -> None:
         assert rates.items() <= found[opponent].items()
 
 
-def test_a_figure_shows_the_longest_attack_on_each_victim(results: Path) -> None:
-    def run(victim: str, steps: int, budget: float = 1.0, seed: int = 1, curve: bool = True) -> dict[str, Any]:
-        settings = {"variant": "attack", "body": "ant", "victim": victim, "benign": victim, "start": ""}
-        points = [[100_000, 0.5, 0.4, 0.6], [steps, 0.6 + seed / 10, 0.6, 0.8]] if curve else []
-        made = {"command": f"{victim} {steps} {seed}", "seed": seed, "steps": steps, "minutes": 1, "curve": points}
-        return made | {"settings": settings | {"budget": budget}, "measured": {}}
+def test_a_figure_shows_every_attack_by_body_budget_and_start(results: Path) -> None:
+    def run(victim: str, budget: float = 1.0, seed: int = 1, start: str = "", **other: Any) -> dict[str, Any]:
+        settings = {"variant": "attack", "body": "ant", "victim": victim, "benign": victim, "start": start}
+        points = [[100_000, 0.5, 0.4, 0.6], [300_000, 0.6 + seed / 10, 0.6, 0.8]]
+        made = {"command": f"{victim} {budget} {seed}", "seed": seed, "steps": 300_000, "minutes": 1, "curve": points}
+        return made | {"settings": settings | {"budget": budget} | other, "measured": {}}
 
+    def figure(runs: list[dict[str, Any]]) -> str:
+        write_json(results / "runs.json", {"runs": runs})
+        write_tables(results)
+        return (results / "attacks.svg").read_text()
+
+    own = [run("builtin:ant"), run("builtin:ant", start="builtin:ant", seed=2)]
     runs = [
-        run("builtin:ant", 200_000),
-        run("native:zoo/early.safetensors", 300_000),
-        run("native:zoo/late.safetensors", 300_000, budget=0.3),
-        run("native:zoo/unseen.safetensors", 300_000, curve=False),
-        run("builtin:ant", 900_000),
-        run("builtin:ant", 900_000, seed=2),
+        *own,
+        run("builtin:bug", body="bug"),
+        run("native:zoo/early.safetensors", start="native:zoo/late.safetensors"),
+        run("native:zoo/weak.safetensors", budget=0.3),
+        run("native:zoo/unseen.safetensors") | {"curve": []},
+        run("native:zoo/noiseless.safetensors", variant="quiet"),
     ]
-    write_json(results / "runs.json", {"runs": runs})
-    write_tables(results)
-    svg = (results / "attacks-1.svg").read_text()
-    assert "on builtin:ant" in svg and "on early" in svg and "late" not in svg and "unseen" not in svg
-    assert "on late" in (results / "attacks-0.3.svg").read_text()
-    write_json(results / "runs.json", {"runs": runs[1:5]})
-    write_tables(results)
-    assert (results / "attacks-1.svg").read_text() == svg  # the longer one was shown, and of two the lower seed's
+    svg = figure(runs)
+    for words in ("ant, budget 0.3", "ant, budget 1", "bug, budget 1", "early from late", "weak from its own weights"):
+        assert f">{words}<" in svg
+    assert svg.count(">builtin:ant from its own weights<") == 1
+    assert "unseen" not in svg and "noiseless" not in svg
+    lines = [figure(some).count("<path") for some in (own[:1], own)]
+    assert lines[1] > lines[0]  # both seeds are drawn

@@ -107,17 +107,37 @@ def curves_figure(audit: Audit) -> str | None:
     return svg("curves", "Attack training", "win rate while training, 95% intervals", 900, 380, draw)
 
 
-def rates_figure(series: Mapping[str, Sequence[Sequence[float]]], title: str, caption: str, label: str) -> str:
-    """Win rates along training, a line with its 95% band per entry of `series`: [steps, rate, low, high] per point."""
+def rates_figure(
+    panels: Mapping[tuple[str, str], Mapping[str, Sequence[Sequence[Sequence[float]]]]],
+    title: str,
+    caption: str,
+    label: str,
+) -> str:
+    """Win rates along training, by row and column: per name one colour, per run a line with its 95% band.
+
+    A run is its points, [steps, rate, low, high] each; the names are explained at the end of their row.
+    """
+    rows, columns = (list(dict.fromkeys(place[axis] for place in panels)) for axis in (0, 1))
 
     def draw(figure: Figure) -> None:
-        axes = figure.add_subplot()
-        for (name, points), colour in zip(series.items(), cycle((ATTACKER, BASELINE, *_OTHERS)), strict=False):
-            _band(axes, points, colour, name)
-        _percent(axes, label)
-        _steps(axes)
+        from matplotlib.lines import Line2D
 
-    return svg("rates", title, caption, 900, 420, draw)
+        grid = figure.subplots(len(rows), len(columns), sharey=True, squeeze=False)
+        for i, row in enumerate(rows):
+            names = sorted({name for column in columns for name in panels.get((row, column), {})})
+            colours = dict(zip(names, cycle((ATTACKER, BASELINE, *_OTHERS)), strict=False))
+            for j, column in enumerate(columns):
+                axes = grid[i][j]
+                for name, runs in panels.get((row, column), {}).items():
+                    for points in runs:
+                        _band(axes, points, colours[name], None)
+                axes.annotate(f"{row}, {column}", (0.03, 0.07), xycoords="axes fraction")
+                _percent(axes, label if j == 0 else "")
+                _steps(axes, "steps of training" if i == len(rows) - 1 else "")
+            lines = [Line2D([], [], color=colour, lw=2, label=name) for name, colour in colours.items()]
+            grid[i][-1].legend(handles=lines, loc="center left", bbox_to_anchor=(1.03, 0.5), fontsize=10)
+
+    return svg("rates", title, caption, 300 + 240 * len(columns), 130 + 190 * len(rows), draw)
 
 
 def matrix_figure(names: Sequence[str], rates: Sequence[Sequence[float]], title: str, caption: str) -> str:
@@ -253,11 +273,11 @@ def _budget_axis(axes: Axes, budgets: list[float]) -> None:
     axes.set_xlabel("attack budget: probability of control at every decision")
 
 
-def _steps(axes: Axes) -> None:
+def _steps(axes: Axes, label: str = "environment steps of training") -> None:
     from matplotlib.ticker import EngFormatter
 
     axes.set_xlim(left=0)
-    axes.set_xlabel("environment steps of training")
+    axes.set_xlabel(label)
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 
@@ -281,7 +301,10 @@ def svg(name: str, title: str, caption: str, width: int, height: int, draw: Any)
         draw(figure)
         axes = figure.axes[0]
         axes.set_title(title, loc="left", weight="bold", size=14, pad=28)
-        axes.annotate(caption, (0, 1), (0, 12), xycoords="axes fraction", textcoords="offset points", alpha=0.75)
+        words = axes.annotate(
+            caption, (0, 1), (0, 12), xycoords="axes fraction", textcoords="offset points", alpha=0.75
+        )
+        words.set_in_layout(False)  # they may be wider than the first of several axes
         handles, labels = axes.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower left", ncols=5)
         buffer = io.StringIO()

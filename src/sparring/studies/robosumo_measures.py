@@ -150,7 +150,7 @@ def ship(folder: Path, name: str) -> None:
 
 
 def write_tables(folder: Path) -> None:
-    """`runs.csv`, one line a run and pairing; `attacks-BUDGET.svg`, one curve a victim; `cross.csv` and `cross.svg`."""
+    """`runs.csv`, one line a run and pairing; `attacks.svg`, one curve a run; `cross.csv` and `cross.svg`."""
     from sparring.report.plots import matrix_figure, rates_figure
 
     runs = recorded(folder)
@@ -165,16 +165,18 @@ def write_tables(folder: Path) -> None:
             for name, r in found.items():
                 out.writerow([*what, run["seed"], run["steps"], run["minutes"], budget, integrator, name, *_numbers(r)])
     checkpoint.write_atomic(folder / "runs.csv", text.getvalue().encode())
-    alike = ("attack", "average")  # while they train
-    attacks = [run for run in runs if run["settings"]["variant"] in alike and run["curve"]]
-    for budget in sorted({run["settings"]["budget"] for run in attacks}):
-        # Of several attacks on one victim the longest; of as long ones that of the lowest seed.
-        ordered = sorted(attacks, key=lambda run: (run["steps"], -run["seed"]))
-        longest = {run["settings"]["victim"]: run for run in ordered if run["settings"]["budget"] == budget}
-        series = {f"on {_short(victim)}": longest[victim]["curve"] for victim in sorted(longest)}
-        caption = "matches that ended during training, Euler integrator, noise .3, 95% intervals"
-        svg = rates_figure(series, f"Attacks at budget {budget:g}", caption, "attacker's win rate")
-        checkpoint.write_atomic(folder / f"attacks-{budget:g}.svg", svg.encode())
+    panels: dict[tuple[str, str], dict[str, list[Any]]] = {}
+    attacks = [run for run in runs if run["settings"]["variant"] in ("attack", "average") and run["curve"]]
+    for run in sorted(attacks, key=lambda run: (run["settings"]["body"], run["settings"]["budget"])):
+        asked = run["settings"]
+        own = asked["start"] in ("", asked["benign"])
+        name = f"{_short(asked['victim'])} from {'its own weights' if own else _short(asked['start'])}"
+        place = asked["body"], f"budget {asked['budget']:g}"
+        panels.setdefault(place, {}).setdefault(name, []).append(run["curve"])
+    if panels:
+        caption = "matches that ended during training, Euler integrator, noise .3, 95% intervals; a line a run"
+        svg = rates_figure(panels, "Attacks while they train", caption, "attacker's win rate")
+        checkpoint.write_atomic(folder / "attacks.svg", svg.encode())
     if not (folder / "cross.json").exists():
         return
     played = read_json(folder / "cross.json")
