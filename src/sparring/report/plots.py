@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from itertools import cycle
+from itertools import cycle, product
 from typing import TYPE_CHECKING, Any
 
 from sparring.report.schema import BENIGN, Audit, ExactAudit
@@ -113,7 +113,7 @@ def rates_figure(
     caption: str,
     label: str,
 ) -> str:
-    """Win rates along training, by row and column: per name one colour, per run a line with its 95% band.
+    """Win rates along training, by row and column: per name one colour or dash, per run a line with its 95% band.
 
     A run is its points, [steps, rate, low, high] each; the names are explained at the end of their row.
     """
@@ -125,16 +125,16 @@ def rates_figure(
         grid = figure.subplots(len(rows), len(columns), sharey=True, squeeze=False)
         for i, row in enumerate(rows):
             names = sorted({name for column in columns for name in panels.get((row, column), {})})
-            colours = dict(zip(names, cycle((ATTACKER, BASELINE, *_OTHERS)), strict=False))
+            styles = dict(zip(names, cycle(product(("-", "--"), (ATTACKER, BASELINE, *_OTHERS, INK))), strict=False))
             for j, column in enumerate(columns):
                 axes = grid[i][j]
                 for name, runs in panels.get((row, column), {}).items():
                     for points in runs:
-                        _band(axes, points, colours[name], None)
+                        _band(axes, points, styles[name][1], None, styles[name][0])
                 axes.annotate(f"{row}, {column}", (0.03, 0.07), xycoords="axes fraction")
                 _percent(axes, label if j == 0 else "")
                 _steps(axes, "steps of training" if i == len(rows) - 1 else "")
-            lines = [Line2D([], [], color=colour, lw=2, label=name) for name, colour in colours.items()]
+            lines = [Line2D([], [], ls=dash, color=c, lw=2, label=name) for name, (dash, c) in styles.items()]
             grid[i][-1].legend(handles=lines, loc="center left", bbox_to_anchor=(1.03, 0.5), fontsize=10)
 
     return svg("rates", title, caption, 300 + 240 * len(columns), 130 + 190 * len(rows), draw)
@@ -261,11 +261,11 @@ def _intervals(axes: Axes, budgets: list[float], rates: list[Any], label: str, s
     axes.errorbar(budgets, win, bars, label=label, **{**defaults, **style})
 
 
-def _band(axes: Axes, points: Sequence[Sequence[float]], colour: Any, label: str | None) -> None:
+def _band(axes: Axes, points: Sequence[Sequence[float]], colour: Any, label: str | None, dash: str = "-") -> None:
     """A line of rates in percent over steps, and the band of its intervals."""
     steps, rate, low, high = ([float(x) for x in column] for column in zip(*points, strict=True))
     axes.fill_between(steps, [100 * x for x in low], [100 * x for x in high], color=colour, alpha=0.18, lw=0)
-    axes.plot(steps, [100 * x for x in rate], color=colour, lw=2, label=label)
+    axes.plot(steps, [100 * x for x in rate], dash, color=colour, lw=2, label=label)
 
 
 def _budget_axis(axes: Axes, budgets: list[float]) -> None:
