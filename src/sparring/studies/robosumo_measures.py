@@ -13,6 +13,7 @@ import argparse
 import csv
 import hashlib
 import io
+import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations_with_replacement
@@ -72,7 +73,7 @@ def measure(folder: Path, zoo: Path | None, integrator: str, episodes: int, thre
     runs = recorded(RESULTS)
     row["measured"] = {**_measured(runs, row), integrator: found}
     others = [run for run in runs if run["command"] != row["command"]]
-    write_json(RESULTS / "runs.json", {"runs": [*others, row]})
+    record(RESULTS, [*others, row])
 
 
 def rates(game: VectorGame, seat: int, policies: Mapping[str, Policy], episodes: int) -> dict[str, Any]:
@@ -202,6 +203,12 @@ def recorded(folder: Path) -> list[dict[str, Any]]:
     """The runs in `runs.json`, oldest first."""
     path = folder / "runs.json"
     return read_json(path)["runs"] if path.exists() else []
+
+
+def record(folder: Path, runs: Sequence[Mapping[str, Any]]) -> None:
+    """Write `runs.json`, one line a run: half the size of an indented file, and what changes is the line of one run."""
+    lines = ",\n".join(json.dumps(plain(run)) for run in runs)
+    checkpoint.write_atomic(folder / "runs.json", f'{{"runs": [\n{lines}\n]}}\n'.encode())
 
 
 def _say(name: str, result: Mapping[str, Any]) -> None:
