@@ -9,11 +9,23 @@ from sparring.report.verdict import damage, exact_verdict, exact_worst, lost, ve
 
 
 def test_damage_is_the_difference_from_the_benign_opponent(result: Any) -> None:
-    found = damage(result(1.0, 252))
+    found = damage(result(1.0, 252), 1)
     low, high = newcombe(252, 400, 184, 400)
-    assert found == (pytest.approx(252 / 400 - 184 / 400), low, high)
+    assert found == (pytest.approx(252 / 400 - 184 / 400), pytest.approx(low), pytest.approx(high))
     assert found.beyond_noise
-    assert not damage(result(1.0, 190)).beyond_noise
+    assert not damage(result(1.0, 190), 1).beyond_noise
+
+
+def test_the_best_of_several_attacks_needs_more_to_be_found(audit: Any, result: Any) -> None:
+    attack = result(1.0, 213)
+    alone, among = damage(attack, 1), damage(attack, 3)
+    assert alone.value == among.value and among.low < 0 < alone.low and alone.high < among.high
+    low, high = newcombe(213, 400, 184, 400, 2.3939797998185104)  # the 1 - .05/6 quantile: Bonferroni for three
+    assert (among.low, among.high) == (pytest.approx(low), pytest.approx(high))
+    audit["budgets"] = [attack]
+    assert "is beyond the noise" in verdict(audit)
+    audit["budgets"] = [result(0.3, 190), result(0.7, 190), attack]
+    assert verdict(audit).startswith("No tested attack does better than the benign opponent beyond the noise.")
 
 
 def test_damage_beyond_the_noise(audit: Any) -> None:
@@ -21,7 +33,7 @@ def test_damage_beyond_the_noise(audit: Any) -> None:
     assert verdict(audit) == (
         "At budget 1 the attacker wins 63% [58, 68] of 400 matches; "
         "left alone the benign opponent wins 46% [41, 51] of 400. "
-        "The damage, +17 points [+10, +24], is beyond the noise. "
+        "The damage, +17 points [+9, +25], is beyond the noise. "
         "A learned attack is a lower bound: a stronger one may exist."
     )
 
@@ -37,7 +49,7 @@ def test_an_attack_that_fails_proves_nothing(audit: Any, result: Any) -> None:
         "No tested attack does better than the benign opponent beyond the noise. "
         "At budget 0.5 the attacker wins 48% [43, 53] of 400 matches; "
         "left alone the benign opponent wins 46% [41, 51] of 400. "
-        "The difference is +2 points [-5, +9]. "
+        "The difference is +2 points [-6, +10]. "
         "This proves nothing about other attacks (a learned attack is a lower bound)."
     )
 

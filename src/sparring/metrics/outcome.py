@@ -16,32 +16,34 @@ Interval = tuple[float, float]
 Z95 = 1.959963984540054  # the 97.5% quantile of the standard normal distribution
 
 
-def wilson(successes: int, n: int) -> Interval:
+def wilson(successes: int, n: int, z: float = Z95) -> Interval:
     """The 95% score interval of a rate: the p with |successes/n - p| <= z sqrt(p (1-p) / n) (Wilson 1927).
 
-    Unlike the textbook interval it keeps its coverage near 0 and 1, where attacks often end.
+    Unlike the textbook interval it keeps its coverage near 0 and 1, where attacks often end. Another `z` has another
+    coverage.
 
     Raises:
       InputError: n is not positive, or `successes` is not in 0 .. n.
     """
     if n <= 0 or not 0 <= successes <= n:
         raise InputError(f"a rate needs n > 0 trials and 0 to n successes, got {successes} of {n}")
-    centre = (successes + Z95**2 / 2) / (n + Z95**2)
-    half = Z95 / (n + Z95**2) * math.sqrt(successes * (n - successes) / n + Z95**2 / 4)
+    centre = (successes + z**2 / 2) / (n + z**2)
+    half = z / (n + z**2) * math.sqrt(successes * (n - successes) / n + z**2 / 4)
     # At the edges the bounds are 0 and 1 exactly, which rounding would miss.
     return (0.0 if successes == 0 else centre - half), (1.0 if successes == n else centre + half)
 
 
-def newcombe(successes: int, n: int, successes_0: int, n_0: int) -> Interval:
+def newcombe(successes: int, n: int, successes_0: int, n_0: int, z: float = Z95) -> Interval:
     """The 95% interval of the difference of two independent rates, successes/n - successes_0/n_0.
 
     Newcombe's hybrid score interval: the distances to Wilson's bounds, added in quadrature (Newcombe 1998, method 10).
+    `z` is that of `wilson`.
 
     Raises:
       InputError: as `wilson`.
     """
-    p, (low, high) = successes / max(n, 1), wilson(successes, n)
-    p_0, (low_0, high_0) = successes_0 / max(n_0, 1), wilson(successes_0, n_0)
+    p, (low, high) = successes / max(n, 1), wilson(successes, n, z)
+    p_0, (low_0, high_0) = successes_0 / max(n_0, 1), wilson(successes_0, n_0, z)
     return p - p_0 - math.hypot(p - low, high_0 - p_0), p - p_0 + math.hypot(high - p, p_0 - low_0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
 from typing import NamedTuple
 
 from sparring.metrics.outcome import newcombe
@@ -11,7 +12,7 @@ ROUNDING = 1e-9  # a difference of exact values that is no more than this is non
 
 
 class Damage(NamedTuple):
-    """The attacker's win rate minus the benign opponent's, with its 95% interval (Newcombe 1998)."""
+    """The attacker's win rate minus the benign opponent's, with its interval (Newcombe 1998)."""
 
     value: float
     low: float
@@ -22,25 +23,30 @@ class Damage(NamedTuple):
         return self.low > 0
 
 
-def damage(result: BudgetResult) -> Damage:
-    """The damage of one attack over the benign opponent in the same seat."""
+def damage(result: BudgetResult, tested: int) -> Damage:
+    """The damage of one of `tested` attacks over the benign opponent in the same seat.
+
+    The intervals of all of them hold together in 95% of audits (Bonferroni): of many attacks one always seems to win.
+    """
     benign = result["baselines"][BENIGN]
-    low, high = newcombe(_wins(result), result["episodes"], _wins(benign), benign["episodes"])
+    z = NormalDist().inv_cdf(1 - 0.05 / (2 * tested))
+    low, high = newcombe(_wins(result), result["episodes"], _wins(benign), benign["episodes"], z)
     return Damage(result["win"] - benign["win"], low, high)
 
 
 def worst(audit: Audit) -> BudgetResult:
     """The attack that the verdict speaks of: the most damaging one; of equals, the one with the smaller budget."""
-    return max(audit["budgets"], key=lambda result: (damage(result).value, -result["budget"]))
+    tested = len(audit["budgets"])
+    return max(audit["budgets"], key=lambda result: (damage(result, tested).value, -result["budget"]))
 
 
 def verdict(audit: Audit) -> str:
-    """The finding in a few sentences, with the number of matches and 95% intervals.
+    """The finding in a few sentences, with the number of matches and intervals: of rates, 95%; of damage, see `damage`.
 
     A learned attack that fails proves nothing, and one that succeeds is a lower bound (DECISIONS 22): both are said.
     """
-    result = worst(audit)
-    found = damage(result)
+    result, tested = worst(audit), len(audit["budgets"])
+    found = damage(result, tested)
     benign = result["baselines"][BENIGN]
     rates = (
         f"At budget {result['budget']:g} the attacker wins {rate(result)} of {result['episodes']} matches; "
@@ -48,7 +54,7 @@ def verdict(audit: Audit) -> str:
     )
     if found.beyond_noise:
         sentences = [rates, f"The damage, {points(found)}, is beyond the noise."]
-        smallest = min(entry["budget"] for entry in audit["budgets"] if damage(entry).beyond_noise)
+        smallest = min(entry["budget"] for entry in audit["budgets"] if damage(entry, tested).beyond_noise)
         if smallest < result["budget"]:
             sentences.append(f"The smallest tested budget with damage beyond the noise is {smallest:g}.")
         plain = {name: entry for name, entry in result["baselines"].items() if name != BENIGN}
