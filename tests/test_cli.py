@@ -96,6 +96,7 @@ def test_dry_run_writes_nothing(capsys: pytest.CaptureFixture[str], in_tmp: Path
         (["audit", "robosumi/ant-vs-ant"], "did you mean robosumo"),
         (["audit", "robosumo/ant-vs-ant,integrator=eular"], "euler"),
         (["audit", "robosumo/bug-vs-spider"], "give --benign"),
+        (["audit", "gymnasium/Pendulum-v1"], "no trained agent comes with the package for this game"),
         (["evaluate", GAME, "--victim", "zeroo", "--attacker", "zero"], "did you mean zero"),
         (["evaluate", GAME, "--victim", "builtin:amt", "--attacker", "zero"], "builtin"),
         (["evaluate", GAME, "--victim", "first", "--attacker", "zero"], "use zero"),

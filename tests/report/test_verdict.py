@@ -8,24 +8,25 @@ from sparring.metrics.outcome import newcombe
 from sparring.report.verdict import damage, exact_verdict, exact_worst, lost, verdict, worst
 
 
-def test_damage_is_the_difference_from_the_benign_opponent(result: Any) -> None:
-    found = damage(result(1.0, 252), 1)
+def test_damage_is_the_difference_from_the_benign_opponent(audit: Any, result: Any) -> None:
+    audit["budgets"] = [result(1.0, 252)]
+    found = damage(audit, result(1.0, 252))
     low, high = newcombe(252, 400, 184, 400)
     assert found == (pytest.approx(252 / 400 - 184 / 400), pytest.approx(low), pytest.approx(high))
     assert found.beyond_noise
-    assert not damage(result(1.0, 190), 1).beyond_noise
+    assert not damage(audit, result(1.0, 190)).beyond_noise
 
 
 def test_the_best_of_several_attacks_needs_more_to_be_found(audit: Any, result: Any) -> None:
     attack = result(1.0, 213)
-    alone, among = damage(attack, 1), damage(attack, 3)
+    several = audit | {"budgets": [result(0.3, 190), result(0.7, 190), attack]}
+    audit["budgets"] = [attack]
+    alone, among = damage(audit, attack), damage(several, attack)
     assert alone.value == among.value and among.low < 0 < alone.low and alone.high < among.high
     low, high = newcombe(213, 400, 184, 400, 2.3939797998185104)  # the 1 - .05/6 quantile: Bonferroni for three
     assert (among.low, among.high) == (pytest.approx(low), pytest.approx(high))
-    audit["budgets"] = [attack]
     assert "is beyond the noise" in verdict(audit)
-    audit["budgets"] = [result(0.3, 190), result(0.7, 190), attack]
-    assert verdict(audit).startswith("No tested attack does better than the benign opponent beyond the noise.")
+    assert verdict(several).startswith("No tested attack does better than the benign opponent beyond the noise.")
 
 
 def test_damage_beyond_the_noise(audit: Any) -> None:

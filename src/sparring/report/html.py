@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,8 @@ def _page(audit: Mapping[str, Any], folder: Path) -> tuple[str, dict[str, str]]:
         "worst": result,
         "benign": result["baselines"][BENIGN],
         "verdict": verdict(checked),
-        "damage": damage(result, len(checked["budgets"])),
-        "damage_of": lambda result: damage(result, len(checked["budgets"])),
+        "damage": damage(checked, result),
+        "damage_of": partial(damage, checked),
         "points": points,
         "percent": lambda rate: f"{100 * rate:.0f}%",
         "interval": lambda ends: f"[{100 * ends[0]:.0f}, {100 * ends[1]:.0f}]",

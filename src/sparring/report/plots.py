@@ -64,7 +64,7 @@ def damage_figure(audit: Audit) -> str:
             style = {"marker": "o" if name == BENIGN else _MARKERS[(place - 1) % len(_MARKERS)], "color": colour}
             _intervals(axes, [b for b, _ in found], [r for _, r in found], label, 9 * (place + 1), ls="", **style)
         for result in results:
-            if (found := damage(result, len(results))).beyond_noise:
+            if (found := damage(audit, result)).beyond_noise:
                 text = f"{100 * found.value:+.0f} pts"
                 place = (result["budget"], 100 * result["win_ci"][1])
                 axes.annotate(

@@ -23,21 +23,20 @@ class Damage(NamedTuple):
         return self.low > 0
 
 
-def damage(result: BudgetResult, tested: int) -> Damage:
-    """The damage of one of `tested` attacks over the benign opponent in the same seat.
+def damage(audit: Audit, result: BudgetResult) -> Damage:
+    """The damage of one attack of an audit over the benign opponent in the same seat.
 
-    The intervals of all of them hold together in 95% of audits (Bonferroni): of many attacks one always seems to win.
+    The intervals of its attacks hold together in 95% of audits (Bonferroni): of many attacks one always seems to win.
     """
     benign = result["baselines"][BENIGN]
-    z = NormalDist().inv_cdf(1 - 0.05 / (2 * tested))
+    z = NormalDist().inv_cdf(1 - 0.05 / (2 * len(audit["budgets"])))
     low, high = newcombe(_wins(result), result["episodes"], _wins(benign), benign["episodes"], z)
     return Damage(result["win"] - benign["win"], low, high)
 
 
 def worst(audit: Audit) -> BudgetResult:
     """The attack that the verdict speaks of: the most damaging one; of equals, the one with the smaller budget."""
-    tested = len(audit["budgets"])
-    return max(audit["budgets"], key=lambda result: (damage(result, tested).value, -result["budget"]))
+    return max(audit["budgets"], key=lambda result: (damage(audit, result).value, -result["budget"]))
 
 
 def verdict(audit: Audit) -> str:
@@ -45,8 +44,8 @@ def verdict(audit: Audit) -> str:
 
     A learned attack that fails proves nothing, and one that succeeds is a lower bound (DECISIONS 22): both are said.
     """
-    result, tested = worst(audit), len(audit["budgets"])
-    found = damage(result, tested)
+    result = worst(audit)
+    found = damage(audit, result)
     benign = result["baselines"][BENIGN]
     rates = (
         f"At budget {result['budget']:g} the attacker wins {rate(result)} of {result['episodes']} matches; "
@@ -54,7 +53,7 @@ def verdict(audit: Audit) -> str:
     )
     if found.beyond_noise:
         sentences = [rates, f"The damage, {points(found)}, is beyond the noise."]
-        smallest = min(entry["budget"] for entry in audit["budgets"] if damage(entry, tested).beyond_noise)
+        smallest = min(entry["budget"] for entry in audit["budgets"] if damage(audit, entry).beyond_noise)
         if smallest < result["budget"]:
             sentences.append(f"The smallest tested budget with damage beyond the noise is {smallest:g}.")
         plain = {name: entry for name, entry in result["baselines"].items() if name != BENIGN}
