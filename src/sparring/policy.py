@@ -255,9 +255,16 @@ def check_action(action: Array, space: Discrete | Continuous, who: str) -> None:
         raise InputError(f"{who}: action {bad:.4g} is out of range, expected about [{space.low:g}, {space.high:g}]")
 
 
+# Beyond the reach of a policy that splits the key which it is given: `split(key, n)[i]` is `fold_in(key, i)`
+# (DECISIONS 26).
+_COIN = 0x7C011000
+
+
 def _depth(policy: Policy) -> int:
-    """How many policies are mixed into it, one within the other."""
-    return 1 + _depth(policy.adversarial) if isinstance(policy, MixedPolicy) else 0
+    """How many mixes it is made of: a mix has more than any that it contains, so that each has a coin of its own."""
+    if not isinstance(policy, MixedPolicy):
+        return 0
+    return 1 + _depth(policy.benign) + _depth(policy.adversarial)
 
 
 def _coin(key: Key, batch: int, traceable: bool, depth: int) -> tuple[Array, Any]:
@@ -266,5 +273,5 @@ def _coin(key: Key, batch: int, traceable: bool, depth: int) -> tuple[Array, Any
         import jax
         import jax.numpy as jnp
 
-        return jax.random.uniform(jax.random.fold_in(key, depth), (batch,)), jnp
+        return jax.random.uniform(jax.random.fold_in(key, _COIN + depth), (batch,)), jnp
     return np.random.default_rng([depth, *np.asarray(key).tolist()]).random(batch), np

@@ -43,9 +43,16 @@ class PPOConfig:
     network: NetworkConfig = NetworkConfig()
 
 
+class Moments(NamedTuple):
+    """Adam's state, the critic's apart from the policy's: the policy's begins with its first step (DECISIONS 34)."""
+
+    policy: Any
+    critic: Any
+
+
 class PPOState(NamedTuple):
     network: ActorCritic
-    optimizer: Any
+    optimizer: Moments
     updates: Array  # int32 []
     average: Any  # optax.EmaState of the weights; () where none is kept
 
@@ -91,7 +98,9 @@ def ppo(config: PPOConfig, start: ActorCritic | None = None) -> Learner:
         elif config.start_std:
             network = set_std(network, config.start_std)
         average = optax.ema(config.average).init(_weights(network)) if config.average else ()
-        return PPOState(network, _optimizer(config).init(_weights(network)), jnp.int32(0), average)
+        weights = _weights(network)
+        moments = Moments(*(_ADAM.init(part) for part in _parts(weights)))
+        return PPOState(network, moments, jnp.int32(0), average)
 
     def update(state: PPOState, experience: Experience, key: Key) -> tuple[PPOState, Metrics]:
         return _update(config, state, experience, key)
@@ -115,35 +124,32 @@ def final_network(config: PPOConfig, state: PPOState) -> ActorCritic:
 @eqx.filter_jit
 def _update(config: PPOConfig, state: PPOState, experience: Experience, key: Key) -> tuple[PPOState, Metrics]:
     """A module's function, not `ppo`'s own, so that learners with the same settings share what is compiled."""
-    optimizer = _optimizer(config)
     network = state.network
     observation, action = network.turned(experience.observation, experience.action)
     experience = experience._replace(observation=observation, action=action)
-    if config.normalize_observations:
-        flat = experience.observation.reshape(-1, experience.observation.shape[-1])
-        network = eqx.tree_at(lambda n: n.normalizer, network, network.normalizer.update(flat))
     batch = _batch(network, experience, config)
     # The critic's loss alone moves the weights while it warms up.
-    policy_weight = jnp.where(state.updates < config.warmup_updates, 0.0, 1.0)
+    warm = state.updates >= config.warmup_updates
+    policy_weight = jnp.where(warm, 1.0, 0.0)
     decay = 1.0 - state.updates / config.decay_updates if config.decay_updates else 1.0
     rate = config.learning_rate * jnp.maximum(decay, 0.0)
     weights, static = eqx.partition(network, _trained(network))
     grad = jax.grad(ppo_loss, has_aux=True)
 
     def step(carry: Any, minibatch: Batch) -> tuple[Any, Metrics]:
-        weights, opt_state = carry
+        weights, moments = carry
         gradient, metrics = grad(weights, static, minibatch, config, policy_weight)
-        direction, opt_state = optimizer.update(gradient, opt_state)
+        direction, moments = _direction(gradient, moments, config.max_grad_norm, warm)
         weights = jax.tree.map(lambda w, d: w - rate * d, weights, direction)
         if config.min_std:
             weights = eqx.tree_at(lambda n: n.log_std, weights, jnp.maximum(weights.log_std, jnp.log(config.min_std)))
-        return (weights, opt_state), {**metrics, "grad_norm": optax.tree.norm(gradient)}
+        return (weights, moments), {**metrics, "grad_norm": optax.tree.norm(gradient)}
 
     def epoch(carry: Any, key: Key) -> tuple[Any, Metrics]:
         return jax.lax.scan(step, carry, _minibatches(batch, network.recurrent, config.minibatch, key))
 
     keys = jax.random.split(jnp.asarray(key), config.epochs)
-    (weights, opt_state), metrics = jax.lax.scan(epoch, (weights, state.optimizer), keys)
+    (weights, moments), metrics = jax.lax.scan(epoch, (weights, state.optimizer), keys)
     metrics = {name: m.mean() for name, m in metrics.items()}
     metrics["std"] = jnp.exp(weights.log_std).mean() if weights.log_std.size else jnp.float32(0)
     metrics["learning_rate"] = jnp.asarray(rate, jnp.float32)
@@ -152,11 +158,36 @@ def _update(config: PPOConfig, state: PPOState, experience: Experience, key: Key
         variance + 1e-8
     )
     average = optax.ema(config.average).update(weights, state.average)[1] if config.average else ()
-    return PPOState(eqx.combine(weights, static), opt_state, state.updates + 1, average), metrics
+    network = eqx.combine(weights, static)
+    if config.normalize_observations:
+        # Behind the epochs: the log-probabilities and values of this round were recorded under the old statistics.
+        flat = experience.observation.reshape(-1, experience.observation.shape[-1])
+        network = eqx.tree_at(lambda n: n.normalizer, network, network.normalizer.update(flat))
+    return PPOState(network, moments, state.updates + 1, average), metrics
 
 
-def _optimizer(config: PPOConfig) -> optax.GradientTransformation:
-    return optax.chain(optax.clip_by_global_norm(config.max_grad_norm), optax.scale_by_adam(eps=1e-5))
+_ADAM = optax.scale_by_adam(eps=1e-5)
+
+
+def _direction(gradient: Any, moments: Moments, max_norm: float, warm: Array) -> tuple[Any, Moments]:
+    """Adam's direction for the clipped gradient; the policy's moments start with its first step."""
+    clip = optax.clip_by_global_norm(max_norm)
+    gradient, _ = clip.update(gradient, clip.init(gradient))
+    policy, critic = _parts(gradient)
+    policy_direction, policy_moments = _ADAM.update(policy, moments.policy)
+    critic_direction, critic_moments = _ADAM.update(critic, moments.critic)
+    kept = jax.tree.map(lambda new, old: jnp.where(warm, new, old), policy_moments, moments.policy)
+    policy_direction = jax.tree.map(lambda d: jnp.where(warm, d, 0.0), policy_direction)
+    return eqx.combine(policy_direction, critic_direction), Moments(kept, critic_moments)
+
+
+def _parts(weights: Any) -> tuple[Any, Any]:
+    """The policy's weights and the critic's, each in the whole's structure with None elsewhere."""
+    critics = eqx.tree_at(
+        lambda n: n.critic, jax.tree.map(lambda _: False, weights), jax.tree.map(lambda _: True, weights.critic)
+    )
+    critic, policy = eqx.partition(weights, critics)
+    return policy, critic
 
 
 def ppo_loss(
@@ -173,9 +204,7 @@ def ppo_loss(
     ratio = jnp.exp(log_ratio)
     advantage = batch.advantage
     if config.normalize_advantages:
-        mean = masked_mean(advantage, batch.controlled)
-        spread = jnp.sqrt(masked_mean((advantage - mean) ** 2, batch.controlled))
-        advantage = (advantage - mean) / (spread + 1e-8)
+        advantage = normalized(advantage, batch.target, batch.controlled)
     clipped = jnp.clip(ratio, 1 - config.clip, 1 + config.clip)
     policy_loss = -masked_mean(jnp.minimum(ratio * advantage, clipped * advantage), batch.controlled)
     entropy = masked_mean(network.entropy(head), batch.controlled)
@@ -189,6 +218,18 @@ def ppo_loss(
         "clip_fraction": masked_mean(jnp.abs(ratio - 1) > config.clip, batch.controlled),
     }
     return loss, metrics
+
+
+def normalized(advantage: Array, target: Array, mask: Array) -> Array:
+    """Advantages [...] with mean 0 and standard deviation 1 where `mask`.
+
+    The divisor has a floor relative to the size of what was subtracted: advantages that are equal but for float32's
+    rounding are 0, not noise of size 1 (DECISIONS 34).
+    """
+    mean = masked_mean(advantage, mask)
+    spread = jnp.sqrt(masked_mean((advantage - mean) ** 2, mask))
+    size = jnp.sqrt(masked_mean(advantage**2, mask) + masked_mean(target**2, mask))
+    return (advantage - mean) / jnp.maximum(spread + 1e-5 * size, jnp.finfo(jnp.float32).tiny)
 
 
 def masked_mean(x: Array, mask: Array) -> Array:
