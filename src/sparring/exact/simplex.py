@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from sparring.errors import InputError
+from sparring.exact.compiled import njit
 from sparring.types import check_budget
 
 # Rows of float32 networks' probabilities miss one by about 1e-7.
