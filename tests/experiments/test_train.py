@@ -1,4 +1,4 @@
-"""The harness that trains RoboSumo's variants, on a few rounds of tiny ones."""
+"""The program that trains RoboSumo's variants, on a few rounds of tiny ones."""
 
 from __future__ import annotations
 
@@ -9,30 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from experiments.robosumo import train as program
+from experiments.robosumo.train import curve, train, trained
+from experiments.robosumo.variants import VARIANTS, chosen
 from sparring.attacks.adversarial_policy import AttackConfig
 from sparring.console import BAD_INPUT
 from sparring.defences.self_play import SelfPlayConfig
 from sparring.errors import InputError
-from sparring.games.robosumo.learning import ATTACK
 from sparring.loaders import native
 from sparring.runs import read_status
-from sparring.studies import robosumo_learning as study
-from sparring.studies.robosumo_learning import VARIANTS, chosen, curve, train, trained
 
 EARLY = "results/robosumo-learning/early-ant.safetensors"  # an ant without the symmetry
-
-
-def test_variants_differ_in_what_they_say() -> None:
-    base, quiet, attack, average = (VARIANTS[name].config for name in ("base", "quiet", "attack", "average"))
-    assert isinstance(base, AttackConfig) and base.start == "benign"
-    assert quiet == replace(base, ppo=replace(base.ppo, gamma=0.99, minibatch=1024))
-    assert attack == replace(quiet, ppo=replace(quiet.ppo, start_std=0.3, min_std=0.3, end_std=0.1))
-    assert average == replace(attack, ppo=replace(attack.ppo, average=0.99))
-    assert isinstance(average, AttackConfig)
-    assert (average.num_games, average.ppo.gamma) == (ATTACK["num_games"], ATTACK["ppo"]["gamma"])
-    assert average.ppo.average == ATTACK["ppo"]["average"]
-    assert isinstance(VARIANTS["self-play"].config, SelfPlayConfig)
-    assert len({repr(v.config) for v in VARIANTS.values()}) == len(VARIANTS)
 
 
 def test_what_is_asked_for_besides() -> None:
@@ -95,8 +82,8 @@ def test_sparring_is_self_play_that_meets_somebody_else_too() -> None:
 def test_bad_input_is_one_line_and_leaves_nothing(
     words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert study.main([*words, "--out", str(tmp_path / "run")]) == BAD_INPUT
-    assert capsys.readouterr().err == f"robosumo_learning: {message}\n"
+    assert program.main([*words, "--out", str(tmp_path / "run")]) == BAD_INPUT
+    assert capsys.readouterr().err == f"experiments.robosumo.train: {message}\n"
     assert not (tmp_path / "run").exists()
 
 
@@ -132,8 +119,8 @@ def test_self_play_goes_on_from_where_it_was(name: str, partner: str, tmp_path: 
 @pytest.mark.usefixtures("tiny")
 def test_a_run_of_another_version_of_a_variant_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train("tiny-attack", chosen("tiny-attack", 32), 5, tmp_path / "run", 1)
-    variant = study.VARIANTS["tiny-attack"]
-    monkeypatch.setitem(study.VARIANTS, "tiny-attack", replace(variant, config=replace(variant.config, num_games=8)))
+    variant = VARIANTS["tiny-attack"]
+    monkeypatch.setitem(VARIANTS, "tiny-attack", replace(variant, config=replace(variant.config, num_games=8)))
     with pytest.raises(InputError, match="other settings when it was trained"):
         trained(tmp_path / "run")
 
