@@ -58,6 +58,8 @@ def drive(
             advance(begun.steps)
             if begun.steps >= steps:
                 return begun
+        else:
+            run.forget(name)  # an earlier attempt that could not be saved left them
         for state in train(game, method, seed, begun):
             assert state.trajectory is not None
             sides = {
