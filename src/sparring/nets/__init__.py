@@ -6,7 +6,7 @@ game; a game's symmetry is a `Frame` that its family supplies.
 
 from __future__ import annotations
 
-from sparring import mix, policies
+from sparring.mix import MixedPolicy
 from sparring.nets.actor_critic import (
     ActorCritic,
     Architecture,
@@ -22,6 +22,7 @@ from sparring.nets.actor_critic import (
     set_std,
 )
 from sparring.nets.normalizer import Normalizer, normalizer
+from sparring.policies import ConstantPolicy, PoolPolicy, RandomPolicy, TabularPolicy
 from sparring.pytrees import register
 
 __all__ = [
@@ -42,8 +43,8 @@ __all__ = [
 ]
 
 
-register(policies.RandomPolicy, (), ("action",))
-register(policies.ConstantPolicy, (), ("action",))
-register(policies.TabularPolicy, ("probabilities",), ())
-register(policies.PoolPolicy, ("live", "past", "numbers", "count", "probability"), ())
-register(mix.MixedPolicy, ("benign", "adversarial", "budget"), ("control", "team"))
+register(RandomPolicy, (), ("action",))
+register(ConstantPolicy, (), ("action",))
+register(TabularPolicy, ("probabilities",), ())
+register(PoolPolicy, ("live", "past", "numbers", "count", "probability"), ())
+register(MixedPolicy, ("benign", "adversarial", "budget"), ("control", "team"))
