@@ -74,9 +74,7 @@ def test_several_choices_are_the_product_of_single_ones() -> None:
     entropy = sum(heads.entropy(s, h, NONE) for s, h, _ in parts)
     np.testing.assert_allclose(heads.log_prob(space, masked, NONE, jnp.asarray(action)), log_prob, rtol=1e-6)
     np.testing.assert_allclose(heads.entropy(space, masked, NONE), entropy, rtol=1e-6)
-    np.testing.assert_array_equal(
-        heads.mode(space, masked), np.stack([heads.mode(s, h) for s, h, _ in parts], 1)
-    )
+    np.testing.assert_array_equal(heads.mode(space, masked), np.stack([heads.mode(s, h) for s, h, _ in parts], 1))
     n = 4000
     drawn = np.asarray(heads.sample(space, jnp.tile(HEAD[0], (n, 1)), None, KEY, greedy=False))
     assert drawn.shape == (n, 2)
@@ -99,7 +97,9 @@ def test_several_choices_are_the_product_of_single_ones() -> None:
     ],
     ids=["choices", "image", "dict"],
 )
-def test_a_network_plays_in_every_space(observation: Space, action: Discrete | MultiDiscrete | Box, seen: object) -> None:
+def test_a_network_plays_in_every_space(
+    observation: Space, action: Discrete | MultiDiscrete | Box, seen: object
+) -> None:
     spaces = Spaces(observation, action)
     network = actor_critic(spaces, NetworkConfig(hidden=(4,)), KEY)
     assert network.normalizer.mean.shape == (observation.size,)
