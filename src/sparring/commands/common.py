@@ -14,7 +14,7 @@ import tyro
 from sparring.console import Stopped
 from sparring.errors import InputError
 from sparring.policy import CallablePolicy, Policy, mix
-from sparring.runs import Run, read_config
+from sparring.runs import Run, check_seed, read_config
 from sparring.types import AgentID, Control, VectorGame
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ def perform(verb: str, settings: Any, command: Sequence[str] = (), resume: Path 
     Raises:
       InputError: bad input; nothing was started, or what was there before is intact.
     """
+    check_seed(settings.seed)
     module = verb_module(verb)
     prepared = module.prepare(settings)  # before there is a run folder: bad input leaves nothing behind
     if settings.dry_run:
