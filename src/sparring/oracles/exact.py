@@ -1,0 +1,169 @@
+"""The exact oracle: best responses and values by enumeration, in games that can be enumerated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from sparring.errors import InputError
+from sparring.files import read_json, write_json
+from sparring.oracles import tables
+from sparring.oracles.base import Attack
+from sparring.oracles.options import TRAINING, refuse
+from sparring.oracles.seating import Question
+from sparring.results import EXACT, Damage, Goal, OracleName, Rates, Scale, fields
+from sparring.runs import Run
+
+if TYPE_CHECKING:
+    from sparring.games.finite import FiniteGame, FiniteProblem
+
+ESTIMATE = "seconds up to a hundred thousand tree nodes; under 10 MB of disk"
+UNREAD = (*TRAINING, "seeds", "episodes", "positive_control")  # options about training and about matches
+
+
+class Known(NamedTuple):
+    """What becomes of matches under one attack: no match was played."""
+
+    rates: Rates
+    shift: float  # total variation of where the victim decides, from that under the benign opponent
+
+
+@dataclass(frozen=True, eq=False)
+class ExactOracle:
+    """Made by `exact_oracle`."""
+
+    question: Question
+    game: FiniteGame
+    base: FiniteProblem  # at budget 1
+    nu: np.ndarray  # the victim as a table
+
+    @property
+    def name(self) -> OracleName:
+        return EXACT
+
+    @property
+    def goal(self) -> Goal:
+        return Goal(weights={self.question.threat.victim: -1.0})
+
+    @property
+    def trains(self) -> bool:
+        return False
+
+    def problem(self, budget: float) -> FiniteProblem:
+        return replace(self.base, budget=budget)
+
+    def plan(self, attacks: int, matches: int) -> dict[str, Any]:
+        del matches
+        return {"oracle": EXACT, "best_responses": attacks, "victim_rows": len(self.nu), "estimate": ESTIMATE}
+
+    def adversarial(self, source: Any) -> np.ndarray:
+        return tables.adversarial_table(source, self.game, self.question.threat.attackers, self.base)
+
+    def attack(self, budget: float, run: Run, seed: int) -> Attack:
+        del seed
+        problem = self.problem(budget)
+        best = problem.best_response(self.nu)
+        path = run.folder / "attacker.json"
+        tables.save_attacker(path, self.game, self.question.threat.attackers, problem, best.policy)
+        return Attack(best.policy, (path,))
+
+    def evaluate(
+        self, adversarial: np.ndarray | None, budget: float, matches: int, run: Run, name: str, seed: int
+    ) -> Known:
+        from sparring.exact.outcome import outcome, shift
+        from sparring.judgement import exact_rates
+
+        del matches, seed
+        path = run.folder / f"{name}.json"
+        if path.exists():
+            saved = read_json(path)
+            return Known(Rates(**saved["rates"]), saved["shift"])
+        problem = self.problem(0.0 if adversarial is None else budget)
+        alpha = problem.benign if adversarial is None else adversarial
+        found = outcome(problem, self.nu, alpha)
+        rates = exact_rates(
+            found.win,
+            found.draw,
+            found.loss,
+            found.fail,
+            found.victim_return,
+            found.attacker_return,
+            found.mean_length,
+            discounted=found.mean_length is None,
+        )
+        known = Known(rates, shift(problem, self.nu, alpha))
+        write_json(path, {"rates": fields(rates), "shift": known.shift})
+        return known
+
+    def scale(self, measured: list[Known]) -> Scale | None:
+        del measured
+        return None
+
+    def rates(self, measured: Known, scale: Scale | None) -> Rates:
+        del scale
+        return measured.rates
+
+    def damage(self, attacked: Known, reference: Known, scale: Scale | None, together: int) -> Damage:
+        from sparring.judgement import exact_damage
+
+        del scale, together
+        return exact_damage(attacked.rates, reference.rates)
+
+    def shift(self, benign: Known, attacked: Known) -> float | None:
+        del benign
+        return attacked.shift
+
+    def robust(self, budget: float, run: Run) -> dict[str, Any]:
+        from sparring.exact.certificate import verify
+        from sparring.exact.robust import robust
+
+        problem = self.problem(budget)
+        certificate = robust(problem)
+        best = problem.best_response(self.nu).value
+        path = run.folder / "robust-victim.json"
+        tables.save_victim(path, self.game, self.question.threat.victim, certificate.victim)
+        return {
+            "expl": -best,
+            "robust_expl": -certificate.lower,
+            "gap": certificate.lower - best,
+            "verified": verify(certificate).verified,
+        }
+
+
+def exact_oracle(question: Question) -> ExactOracle:
+    """The oracle for a question about a game that can be enumerated.
+
+    Raises:
+      InputError: a game that can only be simulated, control that has no exact answer here, or several victims.
+    """
+    from sparring.games.finite import problem
+
+    threat, game = question.threat, question.finite
+    if game is None:
+        raise InputError(
+            f"{question.game} can only be simulated: an exact answer needs a matrix, Markov or openspiel game"
+        )
+    if threat.control != "step":
+        raise InputError(
+            f"control={threat.control}: exact answers are for control drawn at every step; use a sampled oracle"
+        )
+    if threat.coin != "agent":
+        raise InputError("coin=team: exact answers are for a coin of each attacker's own; use a sampled oracle")
+    if len(threat.victims) > 1:
+        raise InputError(f"victim-seat: exact answers are for one victim, got {len(threat.victims)}; use a sampled oracle")
+    benign = {agent: tables.table(threat.benign[agent], game, agent) for agent in threat.attackers}
+    others = {agent: tables.table(policy, game, agent) for agent, policy in (threat.others or {}).items()}
+    base = problem(game, threat.victim, threat.attackers, benign, 1.0, others)
+    return ExactOracle(question, game, base, tables.table(question.victims[threat.victim], game, threat.victim))
+
+
+def refuse_unread(settings: Any) -> None:
+    """Refuse options about training and matches where the answer is exact.
+
+    Raises:
+      InputError: one of them was given.
+    """
+    names = [name for name in UNREAD if hasattr(settings, name)]
+    refuse(settings, names, "the answer is exact here, so it would not be read: use --oracle learned (sampled), or")
