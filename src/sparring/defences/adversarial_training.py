@@ -21,7 +21,7 @@ import numpy as np
 
 from sparring.errors import InputError, unknown
 from sparring.exact.problem import Problem
-from sparring.games.tree import Infosets
+from sparring.exact.tree_game import Infosets
 from sparring.learners.a2c import A2CConfig, a2c
 from sparring.learners.ppo import PPOConfig, ppo
 from sparring.learners.replicas import Replicas

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from sparring.checkpoint import check_file
 from sparring.errors import InputError, unknown
-from sparring.games.markov import MarkovGame
+from sparring.exact.markov_game import MarkovGame
+from sparring.files import check_file
 from sparring.types import NO_WINNER, AgentID, Array, Discrete, Key, Spaces, Step
 
 # The row player's payoffs [A, B]; the paper's Appendix C plays the first.
