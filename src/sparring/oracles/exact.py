@@ -17,7 +17,8 @@ from sparring.results import EXACT, Damage, Goal, OracleName, Rates, Scale, fiel
 from sparring.runs import Run
 
 if TYPE_CHECKING:
-    from sparring.games.finite import FiniteGame, FiniteProblem
+    from sparring.exact.finite import FiniteProblem
+    from sparring.games.finite import FiniteGame
 
 ESTIMATE = "seconds up to a hundred thousand tree nodes; under 10 MB of disk"
 UNREAD = (*TRAINING, "seeds", "episodes", "positive_control")  # options about training and about matches

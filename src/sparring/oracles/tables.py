@@ -14,8 +14,9 @@ from sparring.policy import ConstantPolicy, Policy, RandomPolicy, TabularPolicy
 from sparring.types import AgentID
 
 if TYPE_CHECKING:
-    from sparring.games.finite import FiniteGame, FiniteProblem
-    from sparring.games.tree import Infosets
+    from sparring.exact.finite import FiniteProblem
+    from sparring.games.finite import FiniteGame
+    from sparring.exact.tree_game import Infosets
 
 TABULAR = "tabular:"
 
@@ -89,7 +90,7 @@ def adversarial_table(source: Any, game: FiniteGame, attackers: Sequence[AgentID
 def attacker_rows(game: FiniteGame, attackers: Sequence[AgentID], problem: FiniteProblem) -> Infosets:
     """The rows of the adversarial policy. A team's are named by all that it has seen and done, member by member."""
     from sparring.games.finite import infosets
-    from sparring.games.tree import Infosets
+    from sparring.exact.tree_game import Infosets
 
     if len(attackers) == 1:
         return infosets(game, attackers[0])
