@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from types import ModuleType
+from typing import Any
 
 from sparring.errors import InputError, unknown
 from sparring.types import Game
@@ -50,6 +51,18 @@ def make(game_id: str, num_games: int = 1, threads: int = 0) -> Game:
             raise InputError(f"game {game_id!r}: expected options as ,name=value, each once, got {part!r}")
         options[key] = value
     return _load(family).make(name, num_games, threads, options)
+
+
+def frame(name: str) -> Any:
+    """The symmetry (`nets.Frame`) that a policy's file names: `FAMILY-NAME`, supplied by the family's module.
+
+    Raises:
+      InputError: a name that no family knows.
+    """
+    family = name.partition("-")[0]
+    if family not in _families() or not hasattr(_load(family), "frame"):
+        raise unknown("symmetry", name, [f for f in _families() if hasattr(_load(f), "frame")])
+    return _load(family).frame(name)
 
 
 def _modules() -> tuple[str, ...]:
