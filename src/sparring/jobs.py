@@ -22,7 +22,8 @@ from typing import Any, Literal, NamedTuple, TextIO
 
 from sparring.console import Stopped, interruptible, progress
 from sparring.errors import InputError
-from sparring.runs import CHECKPOINT, CONFIG, Run, plain, read_config, read_status
+from sparring.files import plain
+from sparring.runs import CHECKPOINT, CONFIG, Run, read_config, read_status
 
 JOBS, LOG = "jobs", "log.txt"
 Work = Callable[[Mapping[str, Any], Run], None]
@@ -81,7 +82,9 @@ def map_jobs(
         raise ValueError(f"two jobs have one name: {sorted(job.name for job in jobs)}")
     todo = [job for job in jobs if not _is_done(folders[job.name], job)]
     if num > 1 and entry is None and len(todo) > 1:
-        print("sparring: policies or games given as Python objects stay in this process: one job a time", file=sys.stderr)
+        print(
+            "sparring: policies or games given as Python objects stay in this process: one job a time", file=sys.stderr
+        )
     with progress(len(jobs), label) as advance:
 
         def finished(count: int, name: str) -> None:

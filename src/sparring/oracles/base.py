@@ -22,6 +22,7 @@ class Attack(NamedTuple):
 
     adversarial: Adversarial
     files: tuple[Path, ...]  # of a team that was trained one for each attacker
+    source: str | None = None  # the name of one that comes with the package
     steps: int | None = None  # environment steps of its training; None: it was computed
     curve: Curve | None = None
     still_improving: Improvement | None = None
@@ -66,6 +67,10 @@ class Oracle(Protocol):
         """
         ...
 
+    def found(self, budget: float, folder: Path) -> Attack:
+        """What `attack` has written into a folder."""
+        ...
+
     def evaluate(
         self, adversarial: Adversarial, budget: float, matches: int, run: Run, name: str, seed: int
     ) -> Measured:
@@ -73,6 +78,14 @@ class Oracle(Protocol):
 
         An adversarial policy of None is the benign opponent left alone.
         """
+        ...
+
+    def measured(self, folder: Path, name: str) -> Measured:
+        """What `evaluate` has written into a folder."""
+        ...
+
+    def rows(self, measured: Measured) -> list[dict[str, Any]]:
+        """The matches one by one, as rows of a table; none where none was played."""
         ...
 
     def scale(self, measured: list[Measured]) -> Scale | None:
@@ -88,6 +101,9 @@ class Oracle(Protocol):
         """How far what the victim meets under the attack is from what it meets otherwise."""
         ...
 
-    def robust(self, budget: float, run: Run) -> dict[str, Any]:
-        """The fields of a `BudgetResult` about the most robust victim there is; empty where there is no proof."""
+    def robust(self, budget: float, folder: Path) -> dict[str, Any]:
+        """The fields of a `BudgetResult` about the most robust victim there is; empty where there is no proof.
+
+        They are written to the folder, or read from there.
+        """
         ...

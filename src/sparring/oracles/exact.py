@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from sparring.games.finite import FiniteGame
 
 ESTIMATE = "seconds up to a hundred thousand tree nodes; under 10 MB of disk"
+ATTACKER, VICTIM, ROBUST = "attacker.json", "robust-victim.json", "robust.json"
 UNREAD = (*TRAINING, "seeds", "episodes", "positive_control")  # options about training and about matches
 
 
@@ -66,9 +68,15 @@ class ExactOracle:
         del seed
         problem = self.problem(budget)
         best = problem.best_response(self.nu)
-        path = run.folder / "attacker.json"
+        path = run.folder / ATTACKER
         tables.save_attacker(path, self.game, self.question.threat.attackers, problem, best.policy)
         return Attack(best.policy, (path,))
+
+    def found(self, budget: float, folder: Path) -> Attack:
+        from sparring.loaders import tabular
+
+        rows = tables.attacker_rows(self.game, self.question.threat.attackers, self.problem(budget))
+        return Attack(tabular.read(folder / ATTACKER, rows), (folder / ATTACKER,))
 
     def evaluate(
         self, adversarial: np.ndarray | None, budget: float, matches: int, run: Run, name: str, seed: int
@@ -79,28 +87,37 @@ class ExactOracle:
         del matches, seed
         path = run.folder / f"{name}.json"
         if path.exists():
-            saved = read_json(path)
-            return Known(Rates(**saved["rates"]), saved["shift"])
+            return self.measured(run.folder, name)
         problem = self.problem(0.0 if adversarial is None else budget)
         alpha = problem.benign if adversarial is None else adversarial
         found = outcome(problem, self.nu, alpha)
         rates = exact_rates(
-            found.win,
-            found.draw,
-            found.loss,
-            found.fail,
-            found.victim_return,
-            found.attacker_return,
-            found.mean_length,
+            win=found.win,
+            draw=found.draw,
+            loss=found.loss,
+            fail=found.fail,
+            victim_value=found.victim_return,
+            attacker_value=found.attacker_return,
+            mean_length=found.mean_length,
             discounted=found.mean_length is None,
         )
         known = Known(rates, shift(problem, self.nu, alpha))
         write_json(path, {"rates": fields(rates), "shift": known.shift})
         return known
 
+    def measured(self, folder: Path, name: str) -> Known:
+        saved = read_json(folder / f"{name}.json")
+        pairs = {key: tuple(value) if isinstance(value, list) else value for key, value in saved["rates"].items()}
+        return Known(Rates(**pairs), saved["shift"])
+
+    def rows(self, measured: Known) -> list[dict[str, Any]]:
+        del measured
+        return []
+
     def scale(self, measured: list[Known]) -> Scale | None:
         del measured
-        return None
+        low, high = value_range(self.base)
+        return Scale(low=low, high=high, range_from="game")
 
     def rates(self, measured: Known, scale: Scale | None) -> Rates:
         del scale
@@ -116,21 +133,37 @@ class ExactOracle:
         del benign
         return attacked.shift
 
-    def robust(self, budget: float, run: Run) -> dict[str, Any]:
+    def robust(self, budget: float, folder: Path) -> dict[str, Any]:
         from sparring.exact.certificate import verify
         from sparring.exact.robust import robust
 
+        if (folder / ROBUST).exists():
+            return read_json(folder / ROBUST)
         problem = self.problem(budget)
         certificate = robust(problem)
         best = problem.best_response(self.nu).value
-        path = run.folder / "robust-victim.json"
-        tables.save_victim(path, self.game, self.question.threat.victim, certificate.victim)
-        return {
+        tables.save_victim(folder / VICTIM, self.game, self.question.threat.victim, certificate.victim)
+        found = {
             "expl": -best,
             "robust_expl": -certificate.lower,
             "gap": certificate.lower - best,
             "verified": verify(certificate).verified,
         }
+        write_json(folder / ROBUST, found)
+        return found
+
+
+def value_range(problem: FiniteProblem) -> tuple[float, float]:
+    """The least and the largest value that the victim can have."""
+    from sparring.exact.problem import MarkovProblem
+
+    if isinstance(problem, MarkovProblem):
+        low, high = float(problem.game.r.min()), float(problem.game.r.max())
+        return low / (1 - problem.game.gamma), high / (1 - problem.game.gamma)
+    from sparring.exact.tree_game import TERMINAL
+
+    returns = problem.tree.returns[problem.tree.actor == TERMINAL, problem.victim]
+    return float(returns.min()), float(returns.max())
 
 
 def exact_oracle(question: Question) -> ExactOracle:
@@ -153,7 +186,9 @@ def exact_oracle(question: Question) -> ExactOracle:
     if threat.coin != "agent":
         raise InputError("coin=team: exact answers are for a coin of each attacker's own; use a sampled oracle")
     if len(threat.victims) > 1:
-        raise InputError(f"victim-seat: exact answers are for one victim, got {len(threat.victims)}; use a sampled oracle")
+        raise InputError(
+            f"victim-seat: exact answers are for one victim, got {len(threat.victims)}; use a sampled oracle"
+        )
     benign = {agent: tables.table(threat.benign[agent], game, agent) for agent in threat.attackers}
     others = {agent: tables.table(policy, game, agent) for agent, policy in (threat.others or {}).items()}
     base = problem(game, threat.victim, threat.attackers, benign, 1.0, others)

@@ -18,7 +18,7 @@ from sparring.oracles.base import Attack
 from sparring.oracles.options import PRESETS
 from sparring.oracles.seating import Question
 from sparring.results import LEARNED, Curve, Damage, Goal, OracleName, Rates, Scale
-from sparring.runs import Run
+from sparring.runs import Run, read_events
 from sparring.types import AgentID, Game, Outcomes, Policy, States
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 STATES = 4_000  # of a victim's observations kept per evaluation
 SLOTS = 16  # matches side by side in an evaluation: enough for two cores, few enough to waste little at the end
+MATCHES = ".matches.safetensors"
 TRIED = 4  # matches that are played to see how long they take
 
 
@@ -72,7 +73,7 @@ class LearnedOracle:
         seconds = matches * length / rate
         planned: dict[str, Any] = {"oracle": self.name, "matches": matches, "mean_length": length}
         if self.training is not None and self.trains:
-            speed = self._training_speed(self.training)
+            speed = self._speed(self.training.config.num_games, self.training.make) / 1.3  # 30% more for the updates
             seconds += steps / speed
             planned |= {"attackers": "to be trained", "training_steps": steps, "training_steps_per_second": speed}
         elif self.shipped:
@@ -86,53 +87,78 @@ class LearnedOracle:
     def attack(self, budget: float, run: Run, seed: int) -> Attack:
         from sparring.attacks.adversarial_policy import adversarial_policy
         from sparring.drive import drive
-        from sparring.judgement import curve_of, still_improving
         from sparring.loaders import native
 
-        if self.shipped:
-            return self._shipped_attack(budget, run)
+        files = self._files(run.folder)
+        if self.shipped or all(path.exists() for path in files.values()):
+            return self.found(budget, run.folder)
         training, question = self._training, self.question
         config, threat = training.config, replace(question.threat, budget=budget)
-        attackers = threat.attackers
-        names = {a: "attacker" if len(attackers) == 1 else f"attacker-{a}" for a in attackers}
-        files = {a: run.folder / f"{names[a]}.safetensors" for a in attackers}
-        if not all(path.exists() for path in files.values()):
-            game = self._playable(training.make(config.num_games), (*question.victims.values(), *threat.benign.values()))
-            method = adversarial_policy(game, threat, question.victims, config, training.start or None)
-            settings = {**asdict(config), "game": training.game, "budget": budget}
-            label = f"attack, budget {budget!r}"
-            state = drive(run, game, method, seed=seed, steps=config.steps, label=label, settings=settings)
-            made = {
-                "command": run.config["command"],
-                "victim": question.names.victim,
-                "game": training.game,
-                "budget": budget,
-                "seed": seed,
-                "steps": state.steps,
-                "settings": asdict(config),
-            }
-            for agent, path in files.items():
-                learner = method.sides[agent].learner
-                native.save((learner.final or learner.policy)(state.learners[agent]), path, {**made, "agent": agent})
-        networks, steps = {}, 0
+        everybody = (*question.victims.values(), *threat.benign.values(), *(threat.others or {}).values())
+        game = self._playable(training.make(config.num_games), everybody)
+        method = adversarial_policy(game, threat, question.victims, config, training.start or None)
+        settings = {**asdict(config), "game": training.game, "budget": budget}
+        label = f"attack, budget {budget!r}"
+        state = drive(run, game, method, seed=seed, steps=config.steps, label=label, settings=settings)
+        made = {
+            "command": run.config["command"],
+            "victim": question.names.victim,
+            "game": training.game,
+            "budget": budget,
+            "seed": seed,
+            "steps": state.steps,
+            "settings": asdict(config),
+        }
         for agent, path in files.items():
-            networks[agent], meta = native.read(path)
-            steps = meta["provenance"]["steps"]
-        events = run.events()
+            learner = method.sides[agent].learner
+            native.save((learner.final or learner.policy)(state.learners[agent]), path, {**made, "agent": agent})
+        return self.found(budget, run.folder)
+
+    def found(self, budget: float, folder: Path) -> Attack:
+        from sparring.judgement import still_improving
+        from sparring.loaders import builtin, native
+
+        if self.shipped:
+            source = self.shipped[budget]
+            path = builtin.path(source.removeprefix("builtin:"))
+            made = native.read(path)[1]["provenance"]
+            points = tuple(tuple(point) for point in made["curve"])
+            curve = Curve(budget=budget, seed=made["seed"], points=points)
+            return Attack(self.adversarial(source), (path,), source, made["steps"], curve)
+        files = self._files(folder)
+        read = {agent: native.read(path) for agent, path in files.items()}
+        made = next(iter(read.values()))[1]["provenance"]
+        curve = curve_of(read_events(folder), budget, made["seed"])
+        improving = None if curve is None else still_improving(curve)
         return Attack(
-            networks, tuple(files.values()), steps, curve_of(events, budget, seed), still_improving(events)
+            {agent: network for agent, (network, _) in read.items()},
+            tuple(files.values()),
+            None,
+            made["steps"],
+            curve,
+            improving,
         )
 
     def evaluate(
         self, adversarial: Mapping[AgentID, Policy] | None, budget: float, matches: int, run: Run, name: str, seed: int
     ) -> Outcomes:
-        path = run.folder / f"{name}.matches.safetensors"
-        if path.exists():
-            return read_matches(path)
-        threat = replace(self.question.threat, budget=budget if adversarial is not None else 0.0)
-        outcomes = self._play(adversarial or threat.benign, threat, matches, np.random.SeedSequence(seed), name)
-        save_matches(path, outcomes)
-        return outcomes
+        path = run.folder / f"{name}{MATCHES}"
+        if not path.exists():
+            benign = self.question.threat.benign
+            outcomes = self._play(adversarial or benign, budget if adversarial else 0.0, matches, seed, name)
+            save_matches(path, outcomes)
+        return read_matches(path)
+
+    def measured(self, folder: Path, name: str) -> Outcomes:
+        return read_matches(folder / f"{name}{MATCHES}")
+
+    def rows(self, measured: Outcomes) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        for match, (length, invalid) in enumerate(zip(measured.length, measured.invalid, strict=True)):
+            row = {"match": match, "length": int(length), "invalid": int(invalid)}
+            row |= {f"outcome:{a}": int(values[match]) for a, values in (measured.outcome or {}).items()}
+            rows.append(row | {f"return:{a}": float(values[match]) for a, values in measured.returns.items()})
+        return rows
 
     def scale(self, measured: list[Outcomes]) -> Scale | None:
         from sparring.judgement import scale_of
@@ -156,14 +182,27 @@ class LearnedOracle:
         states = [one.states[victim].rows for one in (benign, attacked)]
         return None if min(map(len, states)) == 0 else wasserstein2(*states)
 
-    def robust(self, budget: float, run: Run) -> dict[str, Any]:
-        del budget, run
+    def robust(self, budget: float, folder: Path) -> dict[str, Any]:
+        del budget, folder
         return {}
+
+    def seated(self, adversarial: Mapping[AgentID, Policy], budget: float, num_games: int) -> tuple[Game, dict]:
+        """The game with so many matches, and what everybody plays in it under an attack."""
+        from sparring.mix import executed
+
+        threat = replace(self.question.threat, budget=budget)
+        policies = {**(threat.others or {}), **self.question.victims, **executed(threat, adversarial)}
+        return self._playable(self.question.make(num_games), policies.values()), policies
 
     @property
     def _training(self) -> Training:
         assert self.training is not None, "this oracle was made to play matches alone"
         return self.training
+
+    def _files(self, folder: Path) -> dict[AgentID, Path]:
+        attackers = self.question.threat.attackers
+        names = {agent: "attacker" if len(attackers) == 1 else f"attacker-{agent}" for agent in attackers}
+        return {agent: folder / f"{name}.safetensors" for agent, name in names.items()}
 
     def _sample(self, outcomes: Outcomes) -> Sample:
         from sparring.metrics.outcome import sample
@@ -171,24 +210,18 @@ class LearnedOracle:
         threat = self.question.threat
         return sample(outcomes, threat.attackers, threat.victims)
 
-    def _policies(self, adversarial: Mapping[AgentID, Policy], threat: Any) -> dict[AgentID, Policy]:
-        from sparring.mix import executed
-
-        return {**(threat.others or {}), **self.question.victims, **executed(threat, adversarial)}
-
     def _play(
         self,
         adversarial: Mapping[AgentID, Policy],
-        threat: Any,
+        budget: float,
         matches: int,
-        seed: np.random.SeedSequence,
+        seed: int,
         label: str,
         states: int = STATES,
     ) -> Outcomes:
         from sparring.play.evaluate import evaluate
 
-        policies = self._policies(adversarial, threat)
-        game = self._playable(self.question.make(slots(matches)), policies.values())
+        game, policies = self.seated(adversarial, budget, slots(matches))
 
         def on_progress(done: int) -> None:
             advance(done)
@@ -196,7 +229,8 @@ class LearnedOracle:
                 raise Stopped
 
         with progress(matches, label) as advance, interruptible() as stop:
-            return evaluate(game, policies, matches, np.random.default_rng(seed), on_progress, threat.victims, states)
+            watched = self.question.threat.victims
+            return evaluate(game, policies, matches, np.random.default_rng(seed), on_progress, watched, states)
 
     def _playable(self, game: Game, policies: Any) -> Game:
         """The game as these policies can be played in it: a user's function cannot run inside JAX."""
@@ -204,41 +238,42 @@ class LearnedOracle:
 
         return game if all(policy.traceable for policy in policies) else hosted(game)
 
-    def _shipped_attack(self, budget: float, run: Run) -> Attack:
-        from sparring.loaders import builtin, native
-
-        del run
-        assert self.shipped is not None
-        source = self.shipped[budget]
-        path = builtin.path(source.removeprefix("builtin:"))
-        made = native.read(path)[1]["provenance"]
-        points = tuple(tuple(point) for point in made["curve"])
-        curve = Curve(budget=budget, seed=made["seed"], points=points)
-        return Attack(self.adversarial(source), (path,), made["steps"], curve)
-
     def _pace(self, matches: int) -> tuple[float, float]:
         """Steps that a match takes, and steps a second of all matches together, as measured on a few."""
-        few, seed = min(matches, TRIED), np.random.SeedSequence(0)
-        threat = replace(self.question.threat, budget=0.5)
-        outcomes = self._play(threat.benign, threat, few, seed, "trying a few matches", 0)
-        length = float(outcomes.length.mean())
-        return length, self._speed(self.question.make(slots(matches)))
+        outcomes = self._play(self.question.threat.benign, 0.0, min(matches, TRIED), 0, "trying a few matches", 0)
+        return float(outcomes.length.mean()), self._speed(slots(matches))
 
-    def _training_speed(self, training: Training) -> float:
-        """Steps a second of training: rollouts as measured, and 30% more for the updates."""
-        return self._speed(training.make(training.config.num_games)) / 1.3
-
-    def _speed(self, game: Game) -> float:
+    def _speed(self, num_games: int, make: Callable[[int], Game] | None = None) -> float:
+        """Steps a second in a game with so many matches, all of them together."""
         from sparring.play.rollout import rollout
 
-        threat = replace(self.question.threat, budget=0.5)
-        policies = self._policies(threat.benign, threat)
-        game, rng = self._playable(game, policies.values()), np.random.default_rng(0)
-        steps = 32
+        game, policies = self.seated(self.question.threat.benign, 0.5, num_games)
+        if make is not None:
+            game = self._playable(make(num_games), policies.values())
+        rng, steps = np.random.default_rng(0), 32
         _, state = rollout(game, policies, steps, rng)  # compiles
         begun = time.perf_counter()
-        rollout(game, policies, steps, rng, state)
+        trajectory, _ = rollout(game, policies, steps, rng, state)
+        np.asarray(trajectory.terminated)  # what runs within JAX may still be running
         return steps * game.num_games / (time.perf_counter() - begun)
+
+
+def curve_of(events: Sequence[Mapping[str, Any]], budget: float, seed: int, points: int = 30) -> Curve | None:
+    """An attack while it was trained, from its rounds' events: win rates, or in games without winners the victim's returns.
+
+    Returns:
+      At most `points` windows; None where no match ended.
+    """
+    from sparring.metrics.intervals import wilson
+
+    rows, matches = [], []
+    for chunk in np.array_split(np.array(events, object), min(points, len(events))) if events else []:
+        won = sum(e["win"] for e in chunk)
+        n = sum(e["win"] + e["draw"] + e["loss"] for e in chunk)
+        if n:
+            rows.append((float(chunk[-1]["steps"]), won / n, *wilson(won, n)))
+            matches.append(n)
+    return Curve(budget=budget, seed=seed, points=tuple(rows), matches=tuple(matches)) if rows else None
 
 
 def training_of(asked: Asked, question: Question) -> Training:
@@ -412,6 +447,4 @@ def _goal(question: Question, config: AttackConfig) -> Goal:
     from sparring.attacks.adversarial_policy import attack_reward
 
     reward = attack_reward(question.threat, config)
-    return Goal(
-        weights=dict(reward.weights), outcome=reward.outcome, draw=reward.draw, shaping=dict(reward.shaping)
-    )
+    return Goal(weights=dict(reward.weights), outcome=reward.outcome, draw=reward.draw, shaping=dict(reward.shaping))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias
 import tyro
 
 from sparring.errors import InputError
-from sparring.types import Control
+from sparring.types import Coin, Control
 
 # What a user gives as a game or a policy: on the command line a name; in Python also the thing itself. Tyro reads the
 # annotations, so it is shown the name alone.
@@ -17,12 +17,10 @@ if TYPE_CHECKING:
     GameArgument: TypeAlias = Any
     PolicyLike: TypeAlias = Any
     OptionalPolicy: TypeAlias = Any
-    Coin: TypeAlias = Literal["agent", "team"]
 else:
     GameArgument = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="GAME")]
     PolicyLike = Annotated[str, tyro.conf.arg(metavar="POLICY")]
     OptionalPolicy = Annotated[str | None, tyro.conf.arg(metavar="POLICY")]
-    Coin = Literal["agent", "team"]
 OptionalInt = Annotated[int | None, tyro.conf.arg(metavar="N")]
 OptionalFloat = Annotated[float | None, tyro.conf.arg(metavar="X")]
 AgentNames = Annotated[tuple[str, ...], tyro.conf.arg(metavar="AGENT")]

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from sparring.errors import InputError, foreign
-from sparring.oracles.present import ThreatModel
-from sparring.policy import CallablePolicy, Policy
-from sparring.types import AgentID, FunctionalGame, Game, Spaces, VectorGame
+from sparring.policies import CallablePolicy
+from sparring.types import AgentID, FunctionalGame, Game, Policy, Spaces, ThreatModel, VectorGame
 
 if TYPE_CHECKING:
     from sparring.games.finite import FiniteGame
@@ -143,7 +142,9 @@ def maker(game: Any, threads: int = 0) -> tuple[str, Callable[[int], Game]]:
             with foreign(what, "a function that takes num_games and returns a game", game):
                 result = game(num_games=num_games)
             if not isinstance(result, VectorGame | FunctionalGame):
-                raise InputError(f"{what}: expected that it returns a game (sparring.types), got {type(result).__name__}")
+                raise InputError(
+                    f"{what}: expected that it returns a game (sparring.types), got {type(result).__name__}"
+                )
             return result
 
         return what.removeprefix("game "), made
@@ -281,7 +282,7 @@ def _tabular(source: Any, game: Game, agent: AgentID, what: str) -> Policy:
     from sparring.exact.problem import fitting
     from sparring.games.finite import infosets
     from sparring.loaders import tabular
-    from sparring.policy import TabularPolicy
+    from sparring.policies import TabularPolicy
 
     found = _finite(game)
     if found is None:
@@ -295,7 +296,7 @@ def _tabular(source: Any, game: Game, agent: AgentID, what: str) -> Policy:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"{name}: expected numbers [rows, actions]: {error}") from None
-    states = {str(s): {str(a): p for a, p in row.items()} if isinstance(row, Mapping) else row for s, row in source.items()}
+    states = {
+        str(s): {str(a): p for a, p in row.items()} if isinstance(row, Mapping) else row for s, row in source.items()
+    }
     return TabularPolicy(tabular.table(states, rows, name))
-
-

@@ -10,13 +10,13 @@ import numpy as np
 
 from sparring.errors import InputError
 from sparring.oracles.seating import describe
-from sparring.policy import ConstantPolicy, Policy, RandomPolicy, TabularPolicy
-from sparring.types import AgentID
+from sparring.policies import ConstantPolicy, RandomPolicy, TabularPolicy
+from sparring.types import AgentID, Policy
 
 if TYPE_CHECKING:
     from sparring.exact.finite import FiniteProblem
-    from sparring.games.finite import FiniteGame
     from sparring.exact.tree_game import Infosets
+    from sparring.games.finite import FiniteGame
 
 TABULAR = "tabular:"
 
@@ -46,7 +46,7 @@ def table(source: Any, game: FiniteGame, agent: AgentID) -> np.ndarray:
         found = np.zeros(rows.actions.shape)
         found[:, 0] = 1.0
     elif isinstance(policy, Policy) and policy.traceable:
-        from sparring.defences.adversarial_training import tabulate
+        from sparring.learners.tables import tabulate
 
         found = tabulate(policy, rows)
     else:
@@ -57,7 +57,9 @@ def table(source: Any, game: FiniteGame, agent: AgentID) -> np.ndarray:
     return fitting(found, rows.count, f"policy {describe(source)} of {agent}")
 
 
-def adversarial_table(source: Any, game: FiniteGame, attackers: Sequence[AgentID], problem: FiniteProblem) -> np.ndarray:
+def adversarial_table(
+    source: Any, game: FiniteGame, attackers: Sequence[AgentID], problem: FiniteProblem
+) -> np.ndarray:
     """The adversarial policy, float64 [T, B]; what a team plays is a table of its own, or each member's policy.
 
     Args:
@@ -69,7 +71,9 @@ def adversarial_table(source: Any, game: FiniteGame, attackers: Sequence[AgentID
     Raises:
       InputError: as `table`.
     """
-    members = source if isinstance(source, Mapping) and set(source) & set(game.agents) else dict.fromkeys(attackers, source)
+    members = (
+        source if isinstance(source, Mapping) and set(source) & set(game.agents) else dict.fromkeys(attackers, source)
+    )
     if missing := [agent for agent in attackers if agent not in members]:
         raise InputError(f"attacker: expected a policy for {missing[0]}, too; got some for {', '.join(members)}")
     if len(attackers) == 1:
@@ -89,8 +93,8 @@ def adversarial_table(source: Any, game: FiniteGame, attackers: Sequence[AgentID
 
 def attacker_rows(game: FiniteGame, attackers: Sequence[AgentID], problem: FiniteProblem) -> Infosets:
     """The rows of the adversarial policy. A team's are named by all that it has seen and done, member by member."""
-    from sparring.games.finite import infosets
     from sparring.exact.tree_game import Infosets
+    from sparring.games.finite import infosets
 
     if len(attackers) == 1:
         return infosets(game, attackers[0])
