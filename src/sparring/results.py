@@ -1,17 +1,17 @@
 """The JSON contract: what every verb's result holds, as frozen records that oracles make and reports and gates read.
 
-Every result names its `schema`, such as "sparring.audit/2". `data/results.schema.json` is the JSON Schema of all of them.
+Every result names its `schema`, such as "sparring.audit/2"; `data/results.schema.json` is the JSON Schema of them all.
 
 How an audit is made (the functions are in `sparring.judgement`, the matches' in `sparring.metrics.outcome`):
 
-    attacked = sample(outcomes, threat.attackers, threat.victims)         # one per evaluation; benign likewise
-    scale = scale_of([attacked, benign, ...])                             # once per audit, or scale_of(..., known=(low, high))
-    rates = rates_of(attacked, scale)                                     # Rates; exact: exact_rates(...)
-    damage = damage_of(attacked, benign, scale, together=len(budgets))    # Damage; exact: exact_damage(...)
-    versus = {name: damage_of(attacked, plain, scale, len(budgets) * len(plain_opponents)) ...}
+    attacked = sample(outcomes, threat.attackers, threat.victims)   # one per evaluation; benign likewise
+    scale = scale_of([attacked, benign, ...], known=None)           # once per audit; known: the game's own range
+    rates = rates_of(attacked, scale)                               # Rates; exact: exact_rates(...)
+    damage = damage_of(attacked, benign, scale, len(budgets))       # Damage; exact: exact_damage(...)
+    versus = {name: damage_of(attacked, plain, scale, len(budgets) * len(names)), ...}
     result = BudgetResult(**fields(rates), budget=..., damage=damage, versus=versus, ...)
-    audit = judged(AuditResult(..., budgets=(result, ...)), fail_above, fail_measure)     # verdict, exit code, not_tested
-    write(audit, folder / "audit.json")
+    audit = judged(AuditResult(..., budgets=(result, ...)), fail_above, fail_measure)
+    write(audit, folder / "audit.json")                             # or report.html.write_report(audit, folder)
 
 All rates, wins and losses are the attackers'. Damage is positive where the victim is worse off (DECISIONS 29).
 Values are exact and discounted as the game says; returns are means of undiscounted sums over matches (DECISIONS 32).
@@ -43,7 +43,7 @@ class Record(msgspec.Struct, frozen=True):
     """What all records share: they are frozen. Each is made by keywords."""
 
 
-class Rates(Record, kw_only=True):
+class Rates(Record, frozen=True, kw_only=True):
     """How matches ended in one evaluation, each number with its own 95% interval; exact: intervals of width zero.
 
     All outcome keys are null where the game has no winners; sampled numbers are null where no match was valid.
@@ -68,7 +68,7 @@ class Rates(Record, kw_only=True):
     mean_length: float | None = None  # steps per match; exact: decisions
 
 
-class Scale(Record, kw_only=True):
+class Scale(Record, frozen=True, kw_only=True):
     """The least and the largest return (exact: value) of the victim that its game allows, or that was seen."""
 
     low: float
@@ -76,7 +76,7 @@ class Scale(Record, kw_only=True):
     range_from: Literal["game", "seen"]
 
 
-class Difference(Record, kw_only=True):
+class Difference(Record, frozen=True, kw_only=True):
     """What an attack costs the victim in one measure, with an interval that holds together with all others of its kind.
 
     Where more than 1% of the matches were invalid, `low` counts them against the attacker and `high` for it
@@ -90,7 +90,7 @@ class Difference(Record, kw_only=True):
     favour: Interval | None = None
 
 
-class Damage(Record, kw_only=True):
+class Damage(Record, frozen=True, kw_only=True):
     """One attack compared with another opponent, in every measure that the game has; null: it has not."""
 
     win: Difference | None = None  # the attacker's win rate above the other's
@@ -99,7 +99,7 @@ class Damage(Record, kw_only=True):
     value: Difference | None = None  # the victim's exact value below
 
 
-class Improvement(Record, kw_only=True):
+class Improvement(Record, frozen=True, kw_only=True):
     """Was an attack still improving when it stopped? The last third of its training against the third before it."""
 
     measure: Literal["win", "return"]  # return: of the victim, turned round
@@ -110,7 +110,7 @@ class Improvement(Record, kw_only=True):
     improving: bool  # low > 0
 
 
-class SeedResult(Record, kw_only=True):
+class SeedResult(Record, frozen=True, kw_only=True):
     """One trained attacker, on matches of its own: not those that the audit reports."""
 
     seed: int
@@ -121,7 +121,7 @@ class SeedResult(Record, kw_only=True):
     still_improving: Improvement | None = None
 
 
-class OverSeeds(Record, kw_only=True):
+class OverSeeds(Record, frozen=True, kw_only=True):
     """The method's mean over training seeds, with a 95% interval over seeds (Student's t); null from one seed."""
 
     seeds: int
@@ -131,7 +131,7 @@ class OverSeeds(Record, kw_only=True):
     victim_return_ci: Interval | None = None
 
 
-class BudgetResult(Rates, kw_only=True):
+class BudgetResult(Rates, frozen=True, kw_only=True):
     """The attack at one budget, and what the plain opponents do in the attacker's place at the same budget."""
 
     budget: float
@@ -152,7 +152,7 @@ class BudgetResult(Rates, kw_only=True):
     verified: bool | None = None  # exact: the certificate of robust_expl
 
 
-class Verdict(Record, kw_only=True):
+class Verdict(Record, frozen=True, kw_only=True):
     """What an audit found, by the one rule of DECISIONS 30; report, exit code and text are made from this."""
 
     finding: Finding  # compared with `fail_above`, or with 0 where none was given
@@ -167,7 +167,7 @@ class Verdict(Record, kw_only=True):
     together: int  # number of intervals that hold together in 95% of audits
 
 
-class Goal(Record, kw_only=True):
+class Goal(Record, frozen=True, kw_only=True):
     """The reward that the attacker maximised: weights of the agents' rewards, and what is added for outcomes."""
 
     weights: dict[str, float]
@@ -176,7 +176,7 @@ class Goal(Record, kw_only=True):
     shaping: dict[str, float] = {}
 
 
-class PositiveControl(Record, kw_only=True):
+class PositiveControl(Record, frozen=True, kw_only=True):
     """What the same settings find on a victim that is known to be exploitable."""
 
     victim: str
@@ -186,7 +186,7 @@ class PositiveControl(Record, kw_only=True):
     found: bool
 
 
-class Curve(Record, kw_only=True):
+class Curve(Record, frozen=True, kw_only=True):
     """One attacker while it was trained: [steps, win rate or the victim's mean return, low, high] per window."""
 
     budget: float
@@ -196,7 +196,7 @@ class Curve(Record, kw_only=True):
     measure: Literal["win", "return"] = "win"
 
 
-class Who(Record, kw_only=True):
+class Who(Record, frozen=True, kw_only=True):
     """Who met whom, as it was asked for."""
 
     game: str
@@ -217,7 +217,7 @@ class Who(Record, kw_only=True):
     wall_time_s: float | None = None
 
 
-class Played(Rates, kw_only=True):
+class Played(Rates, frozen=True, kw_only=True):
     """Who met whom (the fields of `Who`), and how it ended: the base of results with one evaluation."""
 
     game: str
@@ -238,8 +238,8 @@ class Played(Rates, kw_only=True):
     wall_time_s: float | None = None
 
 
-class AuditResult(Who, kw_only=True):
-    """One victim, attacked at several budgets. `judgement.judged` fills in verdict, exit code and what was not tested."""
+class AuditResult(Who, frozen=True, kw_only=True):
+    """One victim, attacked at several budgets; `judgement.judged` fills in verdict, exit code and `not_tested`."""
 
     schema: Literal["sparring.audit/2"] = "sparring.audit/2"
     reward: Goal
@@ -256,14 +256,14 @@ class AuditResult(Who, kw_only=True):
     report: str | None = None
 
 
-class Reached(Record, kw_only=True):
+class Reached(Record, frozen=True, kw_only=True):
     """What a learned policy is worth exactly, where the game can be enumerated, beside the best response."""
 
     value: float
     best_response_value: float
 
 
-class AttackResult(Played, kw_only=True):
+class AttackResult(Played, frozen=True, kw_only=True):
     """One adversarial policy under one budget."""
 
     schema: Literal["sparring.attack/2"] = "sparring.attack/2"
@@ -280,7 +280,7 @@ class AttackResult(Played, kw_only=True):
     exact: Reached | None = None
 
 
-class EvaluateResult(Played, kw_only=True):
+class EvaluateResult(Played, frozen=True, kw_only=True):
     """An attacker against a victim under a budget."""
 
     schema: Literal["sparring.evaluate/2"] = "sparring.evaluate/2"
@@ -289,7 +289,7 @@ class EvaluateResult(Played, kw_only=True):
     scale: Scale | None = None
 
 
-class BoundResult(Record, kw_only=True):
+class BoundResult(Record, frozen=True, kw_only=True):
     """A bound of the paper: what is true here, the paper's number, and the sharp one; null: infinite, or none."""
 
     name: str
@@ -302,7 +302,7 @@ class BoundResult(Record, kw_only=True):
     vacuous: bool = False
 
 
-class CertifyResult(Who, kw_only=True):
+class CertifyResult(Who, frozen=True, kw_only=True):
     """Exploitability of a victim, and the most robust victim with its certificate."""
 
     schema: Literal["sparring.certify/2"] = "sparring.certify/2"
@@ -321,7 +321,7 @@ class CertifyResult(Who, kw_only=True):
     certificate: str | None = None
 
 
-class DefendResult(Who, kw_only=True):
+class DefendResult(Who, frozen=True, kw_only=True):
     """A hardened victim. Exact numbers are null where the game can only be simulated."""
 
     schema: Literal["sparring.defend/2"] = "sparring.defend/2"
@@ -343,7 +343,7 @@ class DefendResult(Who, kw_only=True):
     curve: dict[str, tuple[tuple[float, float], ...]] = {}  # name: [updates or steps, Expl or win rate]
 
 
-class Change(Record, kw_only=True):
+class Change(Record, frozen=True, kw_only=True):
     """Damage in the first and in the second audit, and second minus first with its interval (negative: hardened)."""
 
     before: Difference
@@ -351,7 +351,7 @@ class Change(Record, kw_only=True):
     change: Difference
 
 
-class BudgetChange(Record, kw_only=True):
+class BudgetChange(Record, frozen=True, kw_only=True):
     """One budget that both audits tested, in every measure that both have."""
 
     budget: float
@@ -361,7 +361,7 @@ class BudgetChange(Record, kw_only=True):
     value: Change | None = None
 
 
-class Side(Record, kw_only=True):
+class Side(Record, frozen=True, kw_only=True):
     """One of two compared audits."""
 
     source: str
@@ -370,7 +370,7 @@ class Side(Record, kw_only=True):
     command: str = ""
 
 
-class CompareResult(Record, kw_only=True):
+class CompareResult(Record, frozen=True, kw_only=True):
     """Two audits of one game, side by side."""
 
     schema: Literal["sparring.compare/2"] = "sparring.compare/2"
@@ -401,6 +401,11 @@ KINDS: dict[str, type[Any]] = {
 def fields(record: Record) -> dict[str, Any]:
     """A record's fields by their Python names, to make a larger one from: `BudgetResult(**fields(rates), ...)`."""
     return msgspec.structs.asdict(record)
+
+
+def damage_in(damage: Damage, measure: Measure) -> Difference | None:
+    """The damage in one measure."""
+    return damage.return_ if measure == "return" else getattr(damage, measure)
 
 
 def plain(record: Result) -> dict[str, Any]:
