@@ -61,6 +61,8 @@ def drive(
             advance(begun.steps)
             if begun.steps >= steps:
                 return begun
+        else:
+            run.forget(name)  # an earlier attempt that could not be saved left them
         for state in train(game, sides, play, seed, steps_per_round, begun):
             assert state.trajectory is not None
             record = outcome_counts(state.trajectory, game.agents.index(agent))

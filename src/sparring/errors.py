@@ -8,7 +8,7 @@ import inspect
 import os
 import sysconfig
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -77,8 +77,43 @@ def foreign(what: str, expected: str = "", source: Any = None) -> Iterator[None]
         if where is None:
             raise
         wanted = f"expected {expected}; " if expected else ""
-        said = f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
+        message = error.msg if isinstance(error, SyntaxError) else str(error)  # `where` says the rest of it
+        said = f"{type(error).__name__}: {' '.join(message.split())}".removesuffix(": ")
         raise InputError(f"{what}: {wanted}it raised {said}{f' ({where})' if where else ''}") from error
+
+
+def factory(kind: str, path: str) -> Callable[..., Any]:
+    """The function that a user names as `package.module:factory`.
+
+    Args:
+      kind: what it makes, for the messages: `game` or `policy`.
+      path: module and name.
+
+    Raises:
+      InputError: `path` has another form, there is no such module, the module raises an exception while it is
+        imported, or it has no such function.
+    """
+    module_name, _, name = path.partition(":")
+    if not all(part.isidentifier() for part in (*module_name.split("."), name)):
+        raise InputError(f"{kind} {path!r}: expected package.module:factory, such as mygame:make")
+    try:
+        with foreign(f"{kind} {path!r}", f"a module {module_name} that can be imported"):
+            module = importlib.import_module(module_name)
+    except InputError as error:
+        absent = error.__cause__.name if isinstance(error.__cause__, ModuleNotFoundError) else None
+        if absent is not None and f"{module_name}.".startswith(f"{absent}."):
+            raise InputError(
+                f"{kind} {path!r}: there is no module {absent}; install it, or run from the folder that holds it"
+            ) from error
+        raise
+    if not hasattr(module, name):
+        public = [known for known, value in vars(module).items() if callable(value) and not known.startswith("_")]
+        raise unknown(f"function in {module_name}", name, public)
+    found = getattr(module, name)
+    if not callable(found):
+        where = getattr(module, "__file__", module_name)
+        raise InputError(f"{kind} {path!r}: expected a function, got {type(found).__name__} ({where})")
+    return found
 
 
 def place(source: Any) -> str:
