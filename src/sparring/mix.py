@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
@@ -138,10 +139,16 @@ def act(policy: Policy, key: Key, view: View, state: Any) -> Decision:
     while isinstance(observation, dict):
         observation = next(iter(observation.values()))
     if policy.traceable and isinstance(observation, np.ndarray):
-        from sparring.nets import jitted_act
-
-        return jitted_act(policy, key, view, state)
+        return _compiled()(policy, key, view, state)
     return policy.act(key, view, state)
+
+
+@cache
+def _compiled() -> Callable[..., Decision]:
+    """`policy.act` in one compiled call; the policy's arrays are arguments, so new weights do not recompile."""
+    import equinox as eqx
+
+    return eqx.filter_jit(lambda policy, key, view, state: policy.act(key, view, state))
 
 
 def _mixes(policy: Policy) -> int:

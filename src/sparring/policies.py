@@ -52,10 +52,8 @@ class RandomPolicy(_Stateless):
             return Decision(jax.random.uniform(key, shape, minval=low, maxval=high), state)
         if isinstance(space, Discrete) and view.legal is None:
             return Decision(jax.random.randint(key, (batch,), 0, space.n), state)
-        from sparring.nets import heads
-
-        logits = heads.masked(jnp.zeros((batch, space.size), jnp.float32), view.legal)
-        return Decision(heads.sample(space, logits, None, key, greedy=False), state)
+        # The largest of independent uniform numbers is at each legal place equally often.
+        return Decision(_largest(space, jax.random.uniform(key, (batch, space.size)), view.legal), state)
 
 
 @dataclass(frozen=True)
@@ -73,10 +71,7 @@ class ConstantPolicy(_Stateless):
             low, high = space.bounds()
             zero = np.clip(np.zeros(space.shape), low, high).astype(np.float32)
             return Decision(jnp.broadcast_to(jnp.asarray(zero), (batch, *space.shape)), state)
-        from sparring.nets import heads
-
-        logits = heads.masked(jnp.zeros((batch, space.size), jnp.float32), view.legal)
-        return Decision(heads.mode(space, logits), state)
+        return Decision(_largest(space, jnp.zeros((batch, space.size)), view.legal), state)
 
 
 @dataclass(frozen=True)
@@ -120,6 +115,18 @@ class CallablePolicy:
         except ValueError as error:
             raise InputError(f"the policy's function returned something that is no array: {error}") from error
         return Decision(action, state)
+
+
+def _largest(space: Discrete | MultiDiscrete, score: Array, legal: Array | None) -> Array:
+    """In each choice the legal action with the largest score [B, n] (none below 0); the first of equals."""
+    import jax.numpy as jnp
+
+    if legal is not None:
+        score = jnp.where(legal, score, -1.0)
+    if isinstance(space, Discrete):
+        return jnp.argmax(score, -1)
+    parts = jnp.split(score, np.cumsum(space.nvec)[:-1], axis=-1)
+    return jnp.stack([jnp.argmax(part, -1) for part in parts], -1)
 
 
 def _wants_legal(function: Callable[..., Array]) -> bool:
@@ -286,17 +293,3 @@ def _check_box(action: np.ndarray, space: Box, who: str) -> None:
             f"{who}: action {action[tuple(where)]:.4g} is out of range, expected about [{low[edge]:g}, {high[edge]:g}]"
         )
 
-
-__all__ = [
-    "LIVE",
-    "CallablePolicy",
-    "ConstantPolicy",
-    "MultiDiscrete",
-    "PoolPolicy",
-    "PoolState",
-    "RandomPolicy",
-    "TabularPolicy",
-    "batch_of",
-    "check_action",
-    "simple_policy",
-]

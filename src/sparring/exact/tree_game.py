@@ -95,3 +95,14 @@ def _last_choice(tree: Tree, player: int) -> np.ndarray:
         chosen = 1 + tree.infoset[parent] * width + np.arange(begin, end) - tree.first_child[parent]
         last[begin:end] = np.where(tree.actor[parent] == player, chosen, last[parent])
     return last
+
+
+def outcomes(returns: np.ndarray) -> np.ndarray:
+    """Who has won, from returns [..., players]: int8 [..., players], 1 for a win, -1 for a loss, 0 for a draw.
+
+    Those with the highest return win if it is positive and not everybody has it; the others lose. Else it is a draw.
+    """
+    best = returns.max(axis=-1, keepdims=True)
+    first = returns == best
+    decided = (best > 0) & ~first.all(axis=-1, keepdims=True)
+    return np.where(decided, np.where(first, 1, -1), 0).astype(np.int8)

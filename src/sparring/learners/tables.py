@@ -12,7 +12,7 @@ import numpy as np
 
 from sparring.errors import InputError
 from sparring.exact.problem import Problem
-from sparring.games.tree import Infosets
+from sparring.exact.tree_game import Infosets
 from sparring.learners.replicas import Replicas
 from sparring.mix import MixedPolicy
 from sparring.nets import ActorCritic, heads

@@ -7,7 +7,6 @@ A `VectorGame` is stepped on the host, with all traceable policies decided in on
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -20,6 +19,7 @@ from sparring.mix import MixedState
 from sparring.play.checks import check_finite, check_views, stepped
 from sparring.play.deciding import Policies, act_all, checked_actions, decide, prepare
 from sparring.policies import PoolState
+from sparring.pytrees import traceable
 from sparring.types import (
     AgentID,
     Array,
@@ -56,7 +56,7 @@ def start(game: Game, policies: Policies, rng: np.random.Generator) -> RolloutSt
         game_state, views = (), game.reset(int(rng.integers(2**31)))
         check_views(game, views, "after reset")
     else:
-        game_state, views = _init(anonymous(game), _key(rng))
+        game_state, views = _init(traceable(game), _key(rng))
         check_views(game, jax.tree.map(np.asarray, views), "after init")
     state = {agent: policies[agent].initial_state(game.num_games) for agent in game.agents}
     return RolloutState(game_state, views, state, np.ones(game.num_games, bool))
@@ -100,17 +100,10 @@ def rollout(
     policies = jax.tree.map(lambda x: np.float32(x) if isinstance(x, float) else x, dict(policies))
     keys = rng.integers(0, 2**32, (num_steps + bool(record), 2), np.uint32)
     trajectory, after = _rollout_scan(
-        anonymous(game), policies, num_steps, keys, state, tuple(record), tuple(dict.fromkeys((*watch, *record)))
+        traceable(game), policies, num_steps, keys, state, tuple(record), tuple(dict.fromkeys((*watch, *record)))
     )
     check_finite(game, trajectory)
     return trajectory._replace(seen={agent: trajectory.seen[agent] for agent in watch}), after
-
-
-def anonymous(game: FunctionalGame) -> FunctionalGame:
-    """The game without its name, so that games which differ in nothing else share one compilation."""
-    if is_dataclass(game) and "id" in {field.name for field in fields(game)}:
-        return replace(game, id="")  # pyright: ignore[reportReturnType]
-    return game
 
 
 @eqx.filter_jit
