@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sparring.games.pettingzoo import make_parallel_env
     from sparring.loaders import load as load_policy
     from sparring.loaders.native import save as save_policy
-    from sparring.policy import mix
+    from sparring.mix import mix
     from sparring.testing import check_game, check_policy
     from sparring.types import ThreatModel
 
@@ -64,7 +64,7 @@ _WHERE = {
     "load_policy": "sparring.loaders:load",
     "make_game": "sparring.games:make",
     "make_parallel_env": "sparring.games.pettingzoo:make_parallel_env",
-    "mix": "sparring.policy:mix",
+    "mix": "sparring.mix:mix",
     "robust_policy": "sparring.commands.solve:robust_policy",
     "save_policy": "sparring.loaders.native:save",
     "study": "sparring.commands.study:study",

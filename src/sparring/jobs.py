@@ -7,6 +7,7 @@ thread, and each takes the next job as soon as it is free.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -189,20 +190,16 @@ def _pipe(pipe: Any) -> TextIO:
 
 def _hand(worker: subprocess.Popen[str], job: Job, folders: Mapping[str, Path], entry: str) -> Job:
     order = {"name": job.name, "config": plain(job.config), "folder": str(folders[job.name]), "entry": entry}
-    try:
+    with contextlib.suppress(BrokenPipeError):  # it has died, which its other pipe tells
         _pipe(worker.stdin).write(json.dumps(order) + "\n")
-    except BrokenPipeError:
-        pass  # it has died, which its other pipe tells
     return job
 
 
 def _end(workers: Sequence[subprocess.Popen[str]]) -> None:
     """Nobody outlives the list: who is still at work after an error or a second Ctrl-C is told to save and stop."""
     for worker in workers:
-        try:
+        with contextlib.suppress(BrokenPipeError):
             _pipe(worker.stdin).close()
-        except BrokenPipeError:
-            pass
         if worker.poll() is None:
             worker.send_signal(signal.SIGTERM)
     for worker in workers:

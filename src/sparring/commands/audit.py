@@ -7,8 +7,6 @@ if nothing is found, the positive control. What they leave is put together and j
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import shutil
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from msgspec import structs
 
 from sparring.commands.common import accepted, as_config, mean, percent, perform, plain, spawned, who
 from sparring.errors import InputError, NoPicture
@@ -47,7 +46,6 @@ from sparring.results import (
     damage_in,
     fields,
     read,
-    replaced,
 )
 from sparring.runs import Run
 from sparring.types import Box, check_budget
@@ -357,8 +355,10 @@ def _put_together(
         )
         for path in folders[chosen[i]].glob("robust-victim.json"):
             shutil.copyfile(path, run.folder / f"robust-victim-budget-{budget!r}.json")
-    if table := [{"evaluation": name, **row} for name, one in measured.items() for row in oracle.rows(one)]:
-        write_atomic(run.folder / "matches.csv", csv_text(table).encode())
+    at = {name: budget for budget, name in zip(budgets, names, strict=True)}
+    at |= {f"{name}-{budget!r}": budget for budget in budgets for name in others}
+    played = [(name, at.get(name, 0.0), 0, one) for name, one in measured.items()]
+    oracle.write_matches(run.folder / "matches.csv", played)
     record = AuditResult(
         **who(settings, oracle.question, run),
         oracle=oracle.name,
@@ -372,7 +372,7 @@ def _put_together(
     record = judged(record, settings.fail_above, settings.fail_measure)
     assert record.verdict is not None
     worst = record.verdict.budget
-    return replaced(record, **_clip(settings, run, oracle, strongest[worst].adversarial, worst))
+    return structs.replace(record, **_clip(settings, run, oracle, strongest[worst].adversarial, worst))
 
 
 def _seed_rows(oracle: Oracle, seeds: Sequence[Seed], best: Seed, scale: Scale | None) -> tuple[SeedResult, ...]:
@@ -390,7 +390,7 @@ def _seed_rows(oracle: Oracle, seeds: Sequence[Seed], best: Seed, scale: Scale |
 
 
 def _keep(attack: Attack, folder: Path, suffix: str) -> str:
-    """The attack's files beside the report, and what they are called: `attacker-budget-0.3.json`; a shipped one's name."""
+    """Copy the attack's files beside the report; what they are called there, or a shipped attack's name."""
     if attack.source is not None:
         return attack.source
     kept = [folder / f"{path.stem}{suffix}{path.suffix}" for path in attack.files]
@@ -432,7 +432,9 @@ def _with_control(settings: Settings, prepared: Prepared, run: Run, record: Audi
         scale=scale,
     )
     return judged(
-        replaced(record, positive_control=positive_control_of(control)), settings.fail_above, settings.fail_measure
+        structs.replace(record, positive_control=positive_control_of(control)),
+        settings.fail_above,
+        settings.fail_measure,
     )
 
 
@@ -452,16 +454,6 @@ def _clip(settings: Settings, run: Run, oracle: Oracle, adversarial: Any, budget
         return {"no_clip": str(reason)}
     write_atomic(run.folder / f"clip{suffix}", data)
     return {"clip": f"clip{suffix}"}
-
-
-def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as a table, its columns in the order in which rows first name them; numbers to the last bit."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return buffer.getvalue()
 
 
 def _plain(question: Question) -> tuple[str, ...]:

@@ -47,8 +47,8 @@ def evaluate(game: Any, **settings: Any) -> dict[str, Any]:
         a table, or one of these for each agent.
 
     Returns:
-      The JSON result (`results.EvaluateResult`): `win`, `draw`, `loss` (the attacker's), `victim_return`, ..., each with
-      `_ci`; exact values are `victim_value`, `attacker_value`.
+      The JSON result (`results.EvaluateResult`): `win`, `draw`, `loss` (the attacker's), `victim_return`, ..., each
+      with `_ci`; exact values are `victim_value`, `attacker_value`.
 
     Raises:
       InputError: bad input.

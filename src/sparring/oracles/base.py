@@ -6,6 +6,7 @@ probabilities) is its own business: it hands both out as `Any`, and takes them b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -84,8 +85,8 @@ class Oracle(Protocol):
         """What `evaluate` has written into a folder."""
         ...
 
-    def rows(self, measured: Measured) -> list[dict[str, Any]]:
-        """The matches one by one, as rows of a table; none where none was played."""
+    def write_matches(self, path: Path, evaluations: Sequence[tuple[str, float, int, Measured]]) -> None:
+        """Write the single matches of evaluations: label, budget, training seed and matches of each. Exact: none."""
         ...
 
     def scale(self, measured: list[Measured]) -> Scale | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from sparring.errors import InputError
@@ -107,12 +109,10 @@ class ExactOracle:
 
     def measured(self, folder: Path, name: str) -> Known:
         saved = read_json(folder / f"{name}.json")
-        pairs = {key: tuple(value) if isinstance(value, list) else value for key, value in saved["rates"].items()}
-        return Known(Rates(**pairs), saved["shift"])
+        return Known(msgspec.convert(saved["rates"], Rates), saved["shift"])
 
-    def rows(self, measured: Known) -> list[dict[str, Any]]:
-        del measured
-        return []
+    def write_matches(self, path: Path, evaluations: Sequence[tuple[str, float, int, Known]]) -> None:
+        del path, evaluations
 
     def scale(self, measured: list[Known]) -> Scale | None:
         del measured

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -128,7 +129,8 @@ class LearnedOracle:
         files = self._files(folder)
         read = {agent: native.read(path) for agent, path in files.items()}
         made = next(iter(read.values()))[1]["provenance"]
-        curve = curve_of(read_events(folder), budget, made["seed"])
+        threat = self.question.threat
+        curve = curve_of(read_events(folder), threat.victim, threat.attackers[0], budget, made["seed"])
         improving = None if curve is None else still_improving(curve)
         return Attack(
             {agent: network for agent, (network, _) in read.items()},
@@ -152,18 +154,15 @@ class LearnedOracle:
     def measured(self, folder: Path, name: str) -> Outcomes:
         return read_matches(folder / f"{name}{MATCHES}")
 
-    def rows(self, measured: Outcomes) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
-        for match, (length, invalid) in enumerate(zip(measured.length, measured.invalid, strict=True)):
-            row = {"match": match, "length": int(length), "invalid": int(invalid)}
-            row |= {f"outcome:{a}": int(values[match]) for a, values in (measured.outcome or {}).items()}
-            rows.append(row | {f"return:{a}": float(values[match]) for a, values in measured.returns.items()})
-        return rows
+    def write_matches(self, path: Path, evaluations: Sequence[tuple[str, float, int, Outcomes]]) -> None:
+        from sparring.matches import Evaluation, write_matches
+
+        write_matches(path, [Evaluation(*about, self._sample(outcomes)) for *about, outcomes in evaluations])
 
     def scale(self, measured: list[Outcomes]) -> Scale | None:
         from sparring.judgement import scale_of
 
-        return scale_of([self._sample(one) for one in measured])
+        return scale_of([self._sample(one) for one in measured], self._range())
 
     def rates(self, measured: Outcomes, scale: Scale | None) -> Rates:
         from sparring.judgement import rates_of
@@ -238,6 +237,24 @@ class LearnedOracle:
 
         return game if all(policy.traceable for policy in policies) else hosted(game)
 
+    def _range(self) -> tuple[float, float] | None:
+        """The least and the largest undiscounted return of the victim, where the game's rules tell them."""
+        found, victims = self.question.finite, self.question.threat.victims
+        if len(victims) > 1 or found is None:
+            return None
+        seat, tree, payoffs = (
+            self.question.seats(victims)[0],
+            getattr(found, "tree", None),
+            getattr(found, "payoffs", None),
+        )
+        if tree is not None:
+            returns = tree.returns[:, seat]
+        elif payoffs is not None:
+            returns = payoffs if seat == 0 else -payoffs
+        else:
+            return None
+        return float(np.min(returns)), float(np.max(returns))
+
     def _pace(self, matches: int) -> tuple[float, float]:
         """Steps that a match takes, and steps a second of all matches together, as measured on a few."""
         outcomes = self._play(self.question.threat.benign, 0.0, min(matches, TRIED), 0, "trying a few matches", 0)
@@ -258,22 +275,43 @@ class LearnedOracle:
         return steps * game.num_games / (time.perf_counter() - begun)
 
 
-def curve_of(events: Sequence[Mapping[str, Any]], budget: float, seed: int, points: int = 30) -> Curve | None:
-    """An attack while it was trained, from its rounds' events: win rates, or in games without winners the victim's returns.
+def curve_of(
+    events: Sequence[Mapping[str, Any]], victim: AgentID, attacker: str, budget: float, seed: int, points: int = 30
+) -> Curve | None:
+    """An attack while it was trained, from its rounds' events, in at most `points` windows.
+
+    Win rates of the matches that ended, or in games without winners the victim's return for each of them.
+
+    Args:
+      events: as `drive` writes them.
+      victim: whose rewards are added up where nobody wins.
+      attacker: the side whose wins are counted.
+      budget, seed: of the training.
+      points: windows.
 
     Returns:
-      At most `points` windows; None where no match ended.
+      None where no match ended.
     """
     from sparring.metrics.intervals import wilson
 
-    rows, matches = [], []
+    rows, matches, wins = [], [], all("win" in e["sides"][attacker] for e in events)
     for chunk in np.array_split(np.array(events, object), min(points, len(events))) if events else []:
-        won = sum(e["win"] for e in chunk)
-        n = sum(e["win"] + e["draw"] + e["loss"] for e in chunk)
-        if n:
-            rows.append((float(chunk[-1]["steps"]), won / n, *wilson(won, n)))
-            matches.append(n)
-    return Curve(budget=budget, seed=seed, points=tuple(rows), matches=tuple(matches)) if rows else None
+        sides = [e["sides"][attacker] for e in chunk]
+        n = sum(side["matches"] for side in sides)
+        if not n:
+            continue
+        if wins:
+            won = sum(side["win"] for side in sides)
+            point = (won / n, *wilson(won, n))
+        else:
+            sums = np.array([e["rewards"][victim] for e in chunk])
+            value = float(sums.sum()) / n
+            half = 1.96 * float(np.std(sums)) * math.sqrt(len(sums)) / n
+            point = (value, value - half, value + half)
+        rows.append((float(chunk[-1]["steps"]), *point))
+        matches.append(int(n))
+    measure = "win" if wins else "return"
+    return Curve(budget=budget, seed=seed, points=tuple(rows), matches=tuple(matches), measure=measure)
 
 
 def training_of(asked: Asked, question: Question) -> Training:
@@ -424,9 +462,12 @@ def _start(asked: Asked, question: Question) -> tuple[str, dict[AgentID, ActorCr
         start = (shipped.pop() if len(shipped) == 1 else None) or ("benign" if has_weights else "scratch")
     if start in ("benign", "scratch"):
         return start, {}
-    weights = {agent: load(start, question.first, agent) for agent in attackers}
-    if not all(isinstance(network, ActorCritic) for network in weights.values()):
-        raise InputError(f"start={start} needs a policy with weights of this package's kind; use start=scratch")
+    weights: dict[AgentID, ActorCritic] = {}
+    for agent in attackers:
+        network = load(start, question.first, agent)
+        if not isinstance(network, ActorCritic):
+            raise InputError(f"start={start} needs a policy with weights of this package's kind; use start=scratch")
+        weights[agent] = network
     return start, weights
 
 

@@ -1,4 +1,4 @@
-"""From what a user gives to one record: the game as it was asked for, who is attacked, through whom, with what policies.
+"""From what a user gives to one record: the game as it was asked for, who is attacked, through whom, by what policies.
 
 It is made once, by `ask`, and handed down; nothing is looked up or loaded a second time.
 """
