@@ -1,4 +1,4 @@
-"""Audits of the first version, which had no `schema`, as records of today's."""
+"""Audits of the first version, which had no `schema`, as JSON objects of today's."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import msgspec
 
 from sparring.errors import InputError
 from sparring.metrics.intervals import newcombe, simultaneous, z_of
-from sparring.results import BENIGN, EXACT, LEARNED, AuditResult, Damage, Difference, Record
 
+BENIGN, EXACT, LEARNED = "benign", "exact", "learned (lower bound)"
 _RATES = ("win", "draw", "loss")
 _KEPT = ("game", "victim", "victim_seat", "benign", "seed", "command", "versions", "settings", "wall_time_s")
 
 
-class Old(Record, frozen=True, kw_only=True):
+class Old(msgspec.Struct, frozen=True, kw_only=True):
     """What an audit of the first version surely had."""
 
     game: str
@@ -36,8 +36,8 @@ class Old(Record, frozen=True, kw_only=True):
     no_clip: str | None = None
 
 
-def audit_of_version_1(data: dict[str, Any], name: str) -> AuditResult:
-    """The audit as today's record, with today's verdict.
+def audit_of_version_1(data: dict[str, Any], name: str) -> dict[str, Any]:
+    """The audit as an object of `sparring.audit/2`, without a verdict.
 
     Damage in wins is computed anew from the counts. Learned audits kept no returns of single matches, so their damage
     in returns is null. The victim's losses (`fail`) are the attacker's wins: there were two agents with one winner.
@@ -47,31 +47,28 @@ def audit_of_version_1(data: dict[str, Any], name: str) -> AuditResult:
     """
     try:
         old = msgspec.convert(data, Old)
-        if not old.budgets:
-            raise InputError(f"{name}: the audit has no budgets: expected a list with at least one result")
         exact = old.oracle == EXACT
         results = [_budget(result, exact, len(old.budgets)) for result in old.budgets]
-        record = {
-            **{key: data[key] for key in _KEPT},
-            "attackers": old.attackers or (1 - old.victim_seat,),
-            "victims": (old.victim_seat,),
-            "oracle": EXACT if exact else LEARNED,
-            "reward": {"weights": {"the victim": -1.0}},
-            "scale": _scale(results) if exact else None,
-            "budgets": results,
-            "curves": [{**curve, "points": curve["points"]} for curve in old.curves],
-            "not_tested": old.not_tested,
-            "train_game": old.settings.get("train_game"),
-            "control": old.settings.get("control", "step"),
-            "clip": old.clip,
-            "no_clip": old.no_clip,
-        }
-        audit = msgspec.convert(record, AuditResult)
     except msgspec.ValidationError as error:
         raise InputError(f"{name}: {error}: it was written by another program, or by hand") from None
-    except KeyError as error:
-        raise InputError(f"{name} lacks {error}: it was written by another program, or by hand") from None
-    return audit
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{name}: a budget lacks {error}: it was written by another program, or by hand") from None
+    return {
+        "schema": "sparring.audit/2",
+        **{key: data[key] for key in _KEPT},
+        "victims": [old.victim_seat],
+        "attackers": list(old.attackers or (1 - old.victim_seat,)),
+        "oracle": EXACT if exact else LEARNED,
+        "reward": {"weights": {"the victim": -1.0}},
+        "scale": _scale(results) if exact else None,
+        "budgets": results,
+        "curves": list(old.curves),
+        "not_tested": list(old.not_tested),
+        "train_game": old.settings.get("train_game"),
+        "control": old.settings.get("control", "step"),
+        "clip": old.clip,
+        "no_clip": old.no_clip,
+    }
 
 
 def _budget(result: Mapping[str, Any], exact: bool, together: int) -> dict[str, Any]:
@@ -99,22 +96,22 @@ def _rates(rates: Mapping[str, Any], exact: bool) -> dict[str, Any]:
     }
 
 
-def _damage(ours: Mapping[str, Any], theirs: Mapping[str, Any], exact: bool, together: int) -> Any:
+def _damage(ours: Mapping[str, Any], theirs: Mapping[str, Any], exact: bool, together: int) -> dict[str, Any]:
     if exact:
         value = theirs["victim_return"] - ours["victim_return"]
-        win = None if ours["win"] is None else _point(ours["win"] - theirs["win"])
-        return msgspec.to_builtins(Damage(win=win, fail=win, value=_point(value)))
+        win = None if ours["win"] is None else _difference(ours["win"] - theirs["win"])
+        return {"win": win, "fail": win, "value": _difference(value)}
     counts = [(round(rates["win"] * rates["episodes"]), rates["episodes"]) for rates in (ours, theirs)]
-    low, high = newcombe(*counts[0], *counts[1], z_of(simultaneous(together)))
-    win = Difference(value=ours["win"] - theirs["win"], low=low, high=high)
-    return msgspec.to_builtins(Damage(win=win, fail=win))
+    ends = newcombe(*counts[0], *counts[1], z_of(simultaneous(together)))
+    win = _difference(ours["win"] - theirs["win"], *ends)
+    return {"win": win, "fail": win}
 
 
-def _point(value: float) -> Difference:
-    return Difference(value=value, low=value, high=value)
+def _difference(value: float, low: float | None = None, high: float | None = None) -> dict[str, float]:
+    return {"value": value, "low": value if low is None else low, "high": value if high is None else high}
 
 
 def _scale(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The range of the values in the audit: the game's own was not kept."""
     values = [rates["victim_value"] for result in results for rates in (result, *result["baselines"].values())]
-    return {"low": min(values), "high": max(values), "range_from": "seen"}
+    return {"low": min(values, default=0.0), "high": max(values, default=0.0), "range_from": "seen"}

@@ -20,7 +20,7 @@ Values are exact and discounted as the game says; returns are means of undiscoun
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -37,6 +37,9 @@ Interval: TypeAlias = tuple[float, float]  # low, high
 OracleName = Literal["exact", "learned (lower bound)", "sampled"]
 Measure = Literal["win", "fail", "return", "value"]
 Finding = Literal["finding", "none", "cannot tell"]
+
+
+R = TypeVar("R", bound=msgspec.Struct)
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -403,6 +406,11 @@ def fields(record: Record) -> dict[str, Any]:
     return msgspec.structs.asdict(record)
 
 
+def replaced(record: R, **changes: Any) -> R:
+    """The record with other fields."""
+    return msgspec.structs.replace(record, **changes)
+
+
 def damage_in(damage: Damage, measure: Measure) -> Difference | None:
     """The damage in one measure."""
     return damage.return_ if measure == "return" else getattr(damage, measure)
@@ -441,7 +449,7 @@ def write(record: Result, path: Path) -> Path:
 def read(source: Path | str | bytes | dict[str, Any]) -> Any:
     """The record in a JSON file, in its bytes, or of its decoded object.
 
-    Audits of the first version, which had no `schema`, are converted.
+    Audits of the first version, which had no `schema`, are converted; `judgement.judged` gives them a verdict.
 
     Raises:
       InputError: no such file, no result of sparring, a newer version, or a field that is missing or of another type.
@@ -462,7 +470,7 @@ def read(source: Path | str | bytes | dict[str, Any]) -> Any:
     if schema is None:
         from sparring.older_results import audit_of_version_1
 
-        return audit_of_version_1(data, name)
+        return _convert(audit_of_version_1(data, name), AuditResult, name)
     kind, _, version = str(schema).removeprefix("sparring.").partition("/")
     if kind not in KINDS or not str(schema).startswith("sparring.") or not version.isdecimal():
         raise InputError(f"{name}: expected a schema such as sparring.audit/{VERSION}, got {schema!r}")

@@ -113,7 +113,12 @@ def exact_damage(attacked: Rates, other: Rates) -> Damage:
 
 
 def still_improving(curve: Curve) -> Improvement | None:
-    """Whether an attack was still improving when it stopped; None: too few windows to tell, or nothing moved."""
+    """Whether an attack was still improving when it stopped; None: too few windows to tell, or nothing moved.
+
+    A curve without its counts of matches (`Curve.matches`) cannot tell either.
+    """
+    if len(curve.matches) != len(curve.points):
+        return None
     values, sign = [point[1] for point in curve.points], 1 if curve.measure == "win" else -1
     gain = last_third(sign * np.array(values), np.array(curve.matches), curve.measure == "win")
     if gain is None:

@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
 from sparring.errors import InputError
 from sparring.judgement.untested import not_tested
 from sparring.judgement.words import text_of
@@ -23,6 +21,7 @@ from sparring.results import (
     Scale,
     Verdict,
     damage_in,
+    replaced,
 )
 
 FOUND, CANNOT_TELL = 1, 4  # exit codes
@@ -100,9 +99,9 @@ def judged(audit: AuditResult, fail_above: float | None = None, fail_measure: Me
       InputError: as `judge`.
     """
     verdict = judge(audit.budgets, fail_above, fail_measure, audit.scale)
-    verdict = msgspec.structs.replace(verdict, text=text_of(audit, verdict))
+    verdict = replaced(verdict, text=text_of(audit, verdict))
     code: Any = exit_code(verdict)
-    return msgspec.structs.replace(audit, verdict=verdict, exit_code=code, not_tested=not_tested(audit))
+    return replaced(audit, verdict=verdict, exit_code=code, not_tested=not_tested(audit))
 
 
 def rejudge(audit: AuditResult, fail_above: float | None = None, measure: Measure | None = None) -> AuditResult:

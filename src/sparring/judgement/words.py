@@ -93,15 +93,15 @@ def _headline(verdict: Verdict) -> list[str]:
 
 
 def _both_sides(measure: Measure, result: BudgetResult, benign: Rates, who: str) -> list[str]:
-    at, alone = f"At budget {result.budget:g}", "left alone the benign opponent"
+    at, alone = f"At budget {result.budget:g}", "against the benign opponent left alone"
     if measure == "win" and result.win is not None and benign.win is not None:
-        return [f"{at} {who} wins {_of(result, 'win')}; {alone} wins {_of(benign, 'win')}."]
+        return [f"{at} {who} wins {_of(result, 'win')}; left alone the benign opponent wins {_of(benign, 'win')}."]
     if measure == "fail" and result.fail is not None and benign.fail is not None:
-        return [f"{at} the victim loses {_of(result, 'fail')}; with {alone} it loses {_of(benign, 'fail')}."]
+        return [f"{at} the victim loses {_of(result, 'fail')}; {alone} it loses {_of(benign, 'fail')}."]
     if measure == "return" and result.victim_return is not None and benign.victim_return is not None:
         return [
             f"{at} the victim's mean return is {mean(result)} in {_matches(result)}; "
-            f"with {alone} it is {mean(benign)} in {_matches(benign)}."
+            f"{alone} it is {mean(benign)} in {_matches(benign)}."
         ]
     return [f"{at} no match was valid."] if not result.episodes and measure != "value" else []
 
@@ -129,10 +129,10 @@ def _other_measures(result: BudgetResult, measure: Measure) -> list[str]:
     others: tuple[Measure, ...] = ("win", "fail", "return")
     for other in others:
         difference = damage_in(result.damage, other)
-        same = other in ("win", "fail") and measure in ("win", "fail") and _alike(result)
+        same = _alike(result) and (other == "fail" or (other == "win" and measure == "fail"))
         if other != measure and difference is not None and difference.value is not None and not same:
-            said.append(f"in the {names[other]} the damage is {amount(other, difference)}")
-    return [f"{'; '.join(said)}.".capitalize()] if said else []
+            said.append(f"{amount(other, difference)} in the {names[other]}")
+    return [f"The damage is {', and '.join(said)}."] if said else []
 
 
 def _alike(result: BudgetResult) -> bool:
