@@ -19,9 +19,10 @@ class Outcome(NamedTuple):
     win: float | None
     draw: float | None
     loss: float | None
-    victim_return: float  # in a Markov game discounted: V_rho
-    attacker_return: float
-    mean_length: float | None  # decisions of all players
+    fail: float | None
+    victim_value: float
+    attacker_value: float
+    mean_decisions: float | None  # decisions of all players
 
 
 def outcome(problem: Problem, nu: np.ndarray, alpha: np.ndarray) -> Outcome:
@@ -38,10 +39,10 @@ def outcome(problem: Problem, nu: np.ndarray, alpha: np.ndarray) -> Outcome:
     game, played = _markov(problem).game, _markov(problem).played(alpha)
     value = markov.expected_value(game, nu, played)
     if game.gamma > 0:
-        return Outcome(None, None, None, value, 0.0 - value, None)
+        return Outcome(None, None, None, None, value, 0.0 - value, None)
     chance = game.rho[:, None, None] * nu[:, :, None] * played[:, None, :]
     win, loss = float(chance[game.r < 0].sum()), float(chance[game.r > 0].sum())
-    return Outcome(win, float(chance[game.r == 0].sum()), loss, value, 0.0 - value, 1.0)
+    return Outcome(win, float(chance[game.r == 0].sum()), loss, win, value, 0.0 - value, 2.0)
 
 
 def visits(problem: Problem, nu: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -81,7 +82,7 @@ def _tree(problem: TreeProblem, nu: np.ndarray, alpha: np.ndarray) -> Outcome:
     win, draw, loss = (float(chance[which].sum()) for which in (ours, ~anyones, anyones & ~ours))
     expected = chance @ returns
     length = float(through[tree.actor >= 0].sum())
-    return Outcome(win, draw, loss, float(expected[problem.victim]), float(expected[team].sum()), length)
+    return Outcome(win, draw, loss, win, float(expected[problem.victim]), float(expected[team].sum()), length)
 
 
 def _markov(problem: Problem) -> MarkovProblem:

@@ -6,7 +6,8 @@ game; a game's symmetry is a `Frame` that its family supplies.
 
 from __future__ import annotations
 
-from sparring import mix, policies
+from sparring import policies
+from sparring.mix import MixedPolicy
 from sparring.nets.actor_critic import (
     ActorCritic,
     Architecture,
@@ -46,4 +47,4 @@ register(policies.RandomPolicy, (), ("action",))
 register(policies.ConstantPolicy, (), ("action",))
 register(policies.TabularPolicy, ("probabilities",), ())
 register(policies.PoolPolicy, ("live", "past", "numbers", "count", "probability"), ())
-register(mix.MixedPolicy, ("benign", "adversarial", "budget"), ("control", "team"))
+register(MixedPolicy, ("benign", "adversarial", "budget"), ("control", "team"))

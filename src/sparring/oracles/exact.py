@@ -98,10 +98,10 @@ class ExactOracle:
             draw=found.draw,
             loss=found.loss,
             fail=found.fail,
-            victim_value=found.victim_return,
-            attacker_value=found.attacker_return,
-            mean_length=found.mean_length,
-            discounted=found.mean_length is None,
+            victim_value=found.victim_value,
+            attacker_value=found.attacker_value,
+            mean_length=found.mean_decisions,
+            discounted=found.mean_decisions is None,
         )
         known = Known(rates, shift(problem, self.nu, alpha))
         write_json(path, {"rates": fields(rates), "shift": known.shift})
