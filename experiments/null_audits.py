@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from sparring.judgement import damage_of, judged, rates_of, scale_of
+from sparring.judgement import damage_of, judged, rates_of, rejudge, scale_of
 from sparring.metrics.outcome import Sample
 from sparring.results import BENIGN, LEARNED, AuditResult, BudgetResult, Goal, Rates, fields
 
@@ -57,7 +57,7 @@ def rates(sample: Sample) -> Rates:
     return rates_of(sample)
 
 
-def audit(attacks: Sequence[Sample], benign: Sample, plain: Mapping[str, Sample], fail_above: float) -> AuditResult:
+def audit(attacks: Sequence[Sample], benign: Sample, plain: Mapping[str, Sample]) -> AuditResult:
     """What an audit makes of these matches."""
     scale, count = scale_of([*attacks, benign, *plain.values()]), len(attacks)
     baselines = {name: rates(sample) for name, sample in {BENIGN: benign, **plain}.items()}
@@ -84,12 +84,11 @@ def audit(attacks: Sequence[Sample], benign: Sample, plain: Mapping[str, Sample]
         scale=scale,
         budgets=tuple(results),
     )
-    return judged(made, fail_above)
+    return judged(made, 0.0)
 
 
-def shares(make: Callable[[], AuditResult], audits: int) -> dict[str, float]:
-    """The share of findings, and of exits with code 1 and 4, among so many audits."""
-    made = [make() for _ in range(audits)]
+def shares(made: Sequence[AuditResult]) -> dict[str, float]:
+    """The share of findings, and of exits with code 1 and 4, among audits."""
     return {
         "finding": float(np.mean([a.verdict is not None and a.verdict.beyond_noise for a in made])),
         "exit_1": float(np.mean([a.exit_code == 1 for a in made])),
@@ -97,14 +96,14 @@ def shares(make: Callable[[], AuditResult], audits: int) -> dict[str, float]:
     }
 
 
-def wins(rng: np.random.Generator, n: int, count: int, p: float, effect: float, fail_above: float) -> AuditResult:
+def wins(rng: np.random.Generator, n: int, count: int, p: float, effect: float = 0.0) -> AuditResult:
     attacks = [winners(rng, n, p + effect * (i == count - 1)) for i in range(count)]
-    return audit(attacks, winners(rng, n, p), {}, fail_above)
+    return audit(attacks, winners(rng, n, p), {})
 
 
 def values(rng: np.random.Generator, n: int, count: int, draw: Draw, last: Draw) -> AuditResult:
     attacks = [returns((last if i == count - 1 else draw)(rng, n)) for i in range(count)]
-    return audit(attacks, returns(draw(rng, n)), {}, 0.0)
+    return audit(attacks, returns(draw(rng, n)), {})
 
 
 def coin(p: float) -> Draw:
@@ -114,7 +113,7 @@ def coin(p: float) -> Draw:
 def added_nothing(rng: np.random.Generator, n: int, better: float) -> AuditResult:
     few = max(16, n // 2)
     plain = {name: winners(rng, few, 0.6 - better) for name in ("zero", "random")}
-    return audit([winners(rng, n, 0.6)], winners(rng, n, 0.3), plain, 0.0)
+    return audit([winners(rng, n, 0.6)], winners(rng, n, 0.3), plain)
 
 
 def measure(audits: int, seed: int) -> dict[str, Any]:
@@ -124,18 +123,16 @@ def measure(audits: int, seed: int) -> dict[str, Any]:
         for count in BUDGETS:
             cell = {"matches": n, "budgets": count}
             for p in RATES:
-                made = shares(lambda n=n, k=count, p=p: wins(rng, n, k, p, 0.0, 0.0), audits)
-                allowed = shares(lambda n=n, k=count, p=p: wins(rng, n, k, p, 0.0, 0.05), audits)
-                table["wins"].append({**cell, "p": p, **made, "exit_1_above_.05": allowed["exit_1"]})
+                made = [wins(rng, n, count, p) for _ in range(audits)]
+                above = float(np.mean([rejudge(one, 0.05).exit_code == 1 for one in made]))
+                table["wins"].append({**cell, "p": p, **shares(made), "exit_1_above_.05": above})
             for name, draw in RETURNS.items():
-                made = shares(lambda n=n, k=count, draw=draw: values(rng, n, k, draw, draw), audits)
-                table["returns"].append({**cell, "distribution": name, **made})
+                made = [values(rng, n, count, draw, draw) for _ in range(audits)]
+                table["returns"].append({**cell, "distribution": name, **shares(made)})
             for effect in (0.1, 0.2):
-                by_wins = shares(lambda n=n, k=count, e=effect: wins(rng, n, k, 0.3, e, 0.0), audits // 2)
-                by_returns = shares(
-                    lambda n=n, k=count, e=effect: values(rng, n, k, coin(0.7), coin(0.7 - e)), audits // 2
-                )
-                found = {"wins": by_wins["finding"], "returns": by_returns["finding"]}
+                by_wins = [wins(rng, n, count, 0.3, effect) for _ in range(audits // 2)]
+                by_returns = [values(rng, n, count, coin(0.7), coin(0.7 - effect)) for _ in range(audits // 2)]
+                found = {"wins": shares(by_wins)["finding"], "returns": shares(by_returns)["finding"]}
                 table["power"].append({**cell, "effect": effect, **found})
             print(cell, flush=True)
         for better in (0.02, 0.05, 0.1):

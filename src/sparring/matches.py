@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sparring.checkpoint import check_file, write_atomic
 from sparring.errors import InputError
+from sparring.files import check_file, write_atomic
 from sparring.metrics.outcome import Sample
 
 MATCHES = "matches.csv"

@@ -24,8 +24,8 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 
-from sparring.checkpoint import check_file, write_atomic
 from sparring.errors import InputError
+from sparring.files import check_file, write_atomic
 
 VERSION = 2
 EXACT, LEARNED, SAMPLED = "exact", "learned (lower bound)", "sampled"

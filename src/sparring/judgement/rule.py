@@ -57,8 +57,8 @@ def judge(
     if fail_above is not None and not math.isfinite(fail_above):
         raise InputError(f"fail-above: expected a number, got {fail_above}")
     measure = _measure(budgets, fail_measure)
-    slack = ROUNDING * (scale.high - scale.low) if measure == "value" and scale is not None else 0.0
-    states = [_state(result, measure, fail_above, slack) for result in budgets]
+    slack = slack_of(measure, scale)
+    states = [state_at(result, measure, fail_above, slack) for result in budgets]
     damages = [damage_in(result.damage, measure) for result in budgets]
     lows = [-math.inf if damage is None else damage.low for damage in damages]
     worst = min(range(len(budgets)), key=lambda i: (-lows[i], budgets[i].budget))
@@ -83,6 +83,11 @@ def judge(
         fail_above=fail_above,
         together=len(budgets),
     )
+
+
+def slack_of(measure: Measure, scale: Scale | None) -> float:
+    """The difference of exact values that is rounding, relative to the game's range; of sampled ones there is none."""
+    return ROUNDING * (scale.high - scale.low) if measure == "value" and scale is not None else 0.0
 
 
 def exit_code(verdict: Verdict) -> int:
@@ -158,17 +163,17 @@ def _measure(budgets: Sequence[BudgetResult], asked: Measure | None) -> Measure:
     return "fail" if not any(rates.win for rates in everything) and any(rates.fail for rates in everything) else "win"
 
 
-def _state(
+def state_at(
     result: BudgetResult, measure: Measure, fail_above: float | None, slack: float
 ) -> tuple[Finding, str | None]:
-    """The finding at one budget, and why one cannot tell."""
+    """The finding at one budget, and why one cannot tell; `slack` is that of `slack_of`."""
     damage, allowed = damage_in(result.damage, measure), 0.0 if fail_above is None else fail_above
     at = f"at budget {result.budget:g}"
     if damage is None:
         return "cannot tell", f"{at} all returns are equal, and the range of returns is not known"
     if damage.low > allowed + slack:
         return "finding", None
-    share = max(_invalid_share(result), _invalid_share(result.baselines[BENIGN]))
+    share = max(invalid_share(result), invalid_share(result.baselines[BENIGN]))
     if share > TOO_MANY_INVALID:
         return "cannot tell", f"{at} {share:.0%} of the matches were invalid"
     if fail_above is None:
@@ -185,5 +190,6 @@ def _decided(result: BudgetResult) -> bool:
     return any(rates.win or rates.loss or rates.fail for rates in (result, benign))
 
 
-def _invalid_share(rates: Rates) -> float:
+def invalid_share(rates: Rates) -> float:
+    """The share of an evaluation's matches that were cut off for broken physics."""
     return rates.invalid / max(rates.episodes + rates.invalid, 1)

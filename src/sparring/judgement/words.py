@@ -16,6 +16,13 @@ from sparring.results import (
     damage_in,
 )
 
+MEASURES: dict[Measure, str] = {
+    "win": "attacker's wins",
+    "fail": "victim's losses",
+    "return": "victim's return",
+    "value": "victim's value",
+}
+
 
 def text_of(audit: AuditResult, verdict: Verdict) -> str:
     """The finding in a few sentences, with the number of matches and intervals: of rates, 95%; of damage, simultaneous.

@@ -68,7 +68,8 @@ def mean_interval(values: Array, low: float, high: float, alpha: float = ALPHA) 
     (Ville's inequality), on either side. The interval is made of all m whose capital never did.
 
     Args:
-      values: float [..., n]; intervals are along the last axis, in whose order the bets are placed.
+      values: float [..., n]; intervals are along the last axis. The bets are placed in one shuffled order, the same for
+        every sample of n, so that an order in the data (broken matches at the end, say) does not matter.
       low: the least value that is possible, not only that was seen.
       high: the largest one.
       alpha: 1 - coverage.
@@ -88,7 +89,7 @@ def mean_interval(values: Array, low: float, high: float, alpha: float = ALPHA) 
         raise InputError(f"values must lie in [{low:g}, {high:g}], got {values.min():g} to {values.max():g}")
     # Rounding must not carry a value out of [0, 1].
     unit = np.clip((values - low) / (high - low), 0.0, 1.0)
-    mean = unit.mean(axis=-1)
+    mean, unit = unit.mean(axis=-1), unit[..., _order(unit.shape[-1])]
     least, turned = _least_mean(np.stack([unit, 1 - unit]), alpha / 2)
     lower, upper = np.minimum(least, mean), np.maximum(1 - turned, mean)
     return low + (high - low) * lower, low + (high - low) * upper
@@ -116,11 +117,17 @@ def mean_difference(values: Array, others: Array, low: float, high: float, alpha
         if sample.ndim != 1 or not len(sample):
             raise InputError(f"the interval of a difference needs values [n] with n > 0, got {list(sample.shape)}")
     blocks = min(len(values), len(others))
-    apart = _blocks(values, blocks) - _blocks(others, blocks)
+    ours, theirs = values[_order(len(values), 1)], others[_order(len(others), 2)]
+    apart = _blocks(ours, blocks) - _blocks(theirs, blocks)
     # Rounding in the blocks' means may leave the range by a hair.
     lower, upper = mean_interval(np.clip(apart, low - high, high - low), low - high, high - low, alpha)
     difference = float(values.mean() - others.mean())
     return min(float(lower), difference), max(float(upper), difference)
+
+
+def _order(n: int, purpose: int = 0) -> np.ndarray:
+    """A shuffled order of n values that depends on nothing but n and on what it is for."""
+    return np.random.default_rng([n, purpose]).permutation(n)
 
 
 def _blocks(values: np.ndarray, blocks: int) -> np.ndarray:

@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sparring.errors import InputError
 from sparring.metrics.intervals import mean_interval, wilson
-from sparring.types import AgentID
+from sparring.types import AgentID, Outcomes
 
 OUTCOMES = ("win", "draw", "loss", "fail")
-
-
-class Matches(Protocol):
-    """What this module reads of `types.Outcomes`."""
-
-    @property
-    def outcome(self) -> Mapping[AgentID, np.ndarray] | None: ...
-    @property
-    def length(self) -> np.ndarray: ...
-    @property
-    def invalid(self) -> np.ndarray: ...
-    @property
-    def returns(self) -> Mapping[AgentID, np.ndarray]: ...
 
 
 class Sample(NamedTuple):
@@ -53,11 +40,11 @@ class Sample(NamedTuple):
         return {"win": win, "draw": ~win & ~loss, "loss": loss, "fail": self.victim == -1}
 
 
-def sample(outcomes: Matches, attackers: Sequence[AgentID], victims: Sequence[AgentID]) -> Sample:
+def sample(outcomes: Outcomes, attackers: Sequence[AgentID], victims: Sequence[AgentID]) -> Sample:
     """The matches of one evaluation by side.
 
     Args:
-      outcomes: `types.Outcomes`.
+      outcomes: complete matches.
       attackers: the attacker's agents, at least one.
       victims: the victims, at least one.
 
@@ -105,7 +92,7 @@ def rates(matches: Sample, low: float | None = None, high: float | None = None) 
     return result | {"mean_length": float(matches.length[valid].mean()) if n else None}
 
 
-def summary(outcomes: Matches, attackers: Sequence[AgentID], victims: Sequence[AgentID]) -> dict[str, Any]:
+def summary(outcomes: Outcomes, attackers: Sequence[AgentID], victims: Sequence[AgentID]) -> dict[str, Any]:
     """`rates` of one evaluation that stands alone.
 
     Raises:
