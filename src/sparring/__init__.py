@@ -10,7 +10,7 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what the type checker sees of `_WHERE`
     from sparring.commands.attack import attack
     from sparring.commands.audit import audit
     from sparring.commands.certify import certify
@@ -27,28 +27,6 @@ if TYPE_CHECKING:
     from sparring.mix import mix
     from sparring.testing import check_game, check_policy
     from sparring.types import ThreatModel
-
-__all__ = [
-    "InputError",
-    "ThreatModel",
-    "attack",
-    "audit",
-    "best_response",
-    "certify",
-    "check_game",
-    "check_policy",
-    "defend",
-    "evaluate",
-    "exploitability",
-    "load_policy",
-    "make_game",
-    "make_parallel_env",
-    "mix",
-    "robust_policy",
-    "save_policy",
-    "study",
-    "verify",
-]
 
 # Public name -> module:name.
 _WHERE = {
@@ -72,6 +50,8 @@ _WHERE = {
     "study": "sparring.commands.study:study",
     "verify": "sparring.exact.certificate:verify",
 }
+
+__all__ = sorted(_WHERE)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

@@ -38,6 +38,20 @@ ONE_THREAD = {
 }
 
 
+def one_thread() -> None:
+    """Let XLA compute on one thread in this process, as it does in those of jobs: then results are the same bit by bit.
+
+    It has an effect only before XLA has begun to compute.
+    """
+    os.environ["NPROC"] = ONE_THREAD["NPROC"]
+    os.environ["XLA_FLAGS"] = _flags()
+
+
+def _flags() -> str:
+    flags = os.environ.get("XLA_FLAGS", "")
+    return flags if ONE_THREAD["XLA_FLAGS"] in flags else f"{flags} {ONE_THREAD['XLA_FLAGS']}".strip()
+
+
 @dataclass(frozen=True)
 class Job:
     """A piece of work. Its folder has its name; `config` is plain JSON and says everything that decides the result."""
@@ -170,7 +184,6 @@ def _side_by_side(
 
 def _start() -> subprocess.Popen[str]:
     # A session of its own: Ctrl-C at the terminal reaches this process alone, which then tells the workers, once.
-    flags = f"{os.environ.get('XLA_FLAGS', '')} {ONE_THREAD['XLA_FLAGS']}".strip()
     path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
     return subprocess.Popen(
         [sys.executable, "-m", "sparring.jobs"],
@@ -178,7 +191,7 @@ def _start() -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         text=True,
         bufsize=1,
-        env={**os.environ, **ONE_THREAD, "XLA_FLAGS": flags, "PYTHONPATH": path},
+        env={**os.environ, **ONE_THREAD, "XLA_FLAGS": _flags(), "PYTHONPATH": path},
         start_new_session=True,
     )
 

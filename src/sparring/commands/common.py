@@ -13,9 +13,10 @@ import numpy as np
 
 from sparring.console import Stopped
 from sparring.errors import InputError, unknown
+from sparring.jobs import one_thread
 from sparring.oracles.options import Common, Seats
 from sparring.oracles.seating import Question, describe
-from sparring.runs import Run, read_config, versions
+from sparring.runs import Run, check_seed, read_config, versions
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -47,7 +48,10 @@ def perform(verb: str, settings: Any, command: Sequence[str] = (), resume: Path 
     Raises:
       InputError: bad input; nothing was started, or what was there before is intact.
     """
+    check_seed(settings.seed)
     module = verb_module(verb)
+    if command and hasattr(module, "job"):
+        one_thread()  # of a program of its own; a Python caller's process is left as it is
     prepared = module.prepare(settings)  # before there is a run folder: bad input leaves nothing behind
     if settings.dry_run:
         return {"verb": verb, "settings": as_config(settings), **module.plan(settings, prepared)}
