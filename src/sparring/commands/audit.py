@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from msgspec import structs
 
 from sparring.commands.common import accepted, as_config, mean, percent, perform, plain, spawned, who
 from sparring.errors import InputError, NoPicture
@@ -30,8 +29,10 @@ from sparring.oracles.base import Attack, Measured, Oracle
 from sparring.oracles.choose import is_exact, oracle_for
 from sparring.oracles.exact import exact_oracle, refuse_unread
 from sparring.oracles.learned import SLOTS, LearnedOracle, shipped_attackers, slots
-from sparring.oracles.options import PRESETS, OptionalFloat, OptionalInt, OptionalPolicy, Training
+from sparring.oracles.options import PRESETS, OptionalFile, OptionalFloat, OptionalInt, OptionalPolicy, Training
 from sparring.oracles.seating import Question
+from sparring.report.html import write_report
+from sparring.report.summary import check_suffix, write_summary
 from sparring.results import (
     BENIGN,
     EXACT,
@@ -46,6 +47,7 @@ from sparring.results import (
     damage_in,
     fields,
     read,
+    replaced,
 )
 from sparring.runs import Run
 from sparring.types import Box, check_budget
@@ -91,6 +93,8 @@ class Settings(Training):
     fail_measure: Measure | None = None
     """What --fail-above is compared with: the attacker's wins, the victim's losses (fail), its return, or its exact
     value. By default wins where the game has them, else returns; in exact games values."""
+    summary: OptionalFile = None
+    """Write the audit in short, too: Markdown (.md), JUnit's XML (.xml) or a table (.csv)."""
 
 
 def audit(game: Any, **settings: Any) -> dict[str, Any]:
@@ -125,6 +129,8 @@ def prepare(settings: Settings) -> Prepared:
         raise InputError("budgets: the same one was given twice")
     if settings.jobs < 1:
         raise InputError(f"jobs: expected at least 1, got {settings.jobs}")
+    if settings.summary is not None:
+        check_suffix(Path(settings.summary))
     if settings.fail_measure is not None and settings.fail_above is None:
         raise InputError("fail-measure: it is read with --fail-above; give both, or leave it out")
     if settings.victim is None and not _has_default(settings):
@@ -169,9 +175,9 @@ def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
     if record.verdict is not None and not record.verdict.beyond_noise and prepared.control[0] is not None:
         _map(settings, prepared, run, [_control_job(prepared, settings)])
         record = _with_control(settings, prepared, run, record)
-    from sparring.report.html import write_report
-
     report = write_report(record, run.folder)
+    if settings.summary is not None:
+        write_summary(record, Path(settings.summary))
     return {**plain(record), "report": str(report)}
 
 
@@ -372,7 +378,7 @@ def _put_together(
     record = judged(record, settings.fail_above, settings.fail_measure)
     assert record.verdict is not None
     worst = record.verdict.budget
-    return structs.replace(record, **_clip(settings, run, oracle, strongest[worst].adversarial, worst))
+    return replaced(record, **_clip(settings, run, oracle, strongest[worst].adversarial, worst))
 
 
 def _seed_rows(oracle: Oracle, seeds: Sequence[Seed], best: Seed, scale: Scale | None) -> tuple[SeedResult, ...]:
@@ -432,7 +438,7 @@ def _with_control(settings: Settings, prepared: Prepared, run: Run, record: Audi
         scale=scale,
     )
     return judged(
-        structs.replace(record, positive_control=positive_control_of(control)),
+        replaced(record, positive_control=positive_control_of(control)),
         settings.fail_above,
         settings.fail_measure,
     )

@@ -23,6 +23,7 @@ else:
     OptionalPolicy = Annotated[str | None, tyro.conf.arg(metavar="POLICY")]
 OptionalInt = Annotated[int | None, tyro.conf.arg(metavar="N")]
 OptionalFloat = Annotated[float | None, tyro.conf.arg(metavar="X")]
+OptionalFile = Annotated[str | None, tyro.conf.arg(metavar="FILE")]
 AgentNames = Annotated[tuple[str, ...], tyro.conf.arg(metavar="AGENT")]
 PresetName = Literal["smoke", "standard", "paper"]
 RewardName = Literal["victim", "outcome", "shaped"]
