@@ -6,6 +6,8 @@ Every public name is listed here and loaded when it is first used, so that `impo
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what the type checker sees of `_WHERE`
@@ -63,3 +65,18 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+class _Package(ModuleType):
+    """The function `mix` and the module that it is in have one name: here it is the function's, whichever came first."""
+
+    @property
+    def mix(self) -> Any:
+        return importlib.import_module("sparring.mix").mix
+
+    @mix.setter
+    def mix(self, module: ModuleType) -> None:
+        """The import system names a submodule so when it is loaded; `sparring.mix` stays in `sys.modules`."""
+
+
+sys.modules[__name__].__class__ = _Package
