@@ -24,11 +24,11 @@ import jax
 import numpy as np
 
 from sparring.exact.problem import uniform
+from sparring.files import write_json
 from sparring.games.openspiel import compile_tree
 from sparring.games.tree import SampledTree
 from sparring.policy import TabularPolicy
 from sparring.rollout import rollout
-from sparring.runs import write_json
 
 Rows = list[dict[str, Any]]  # of plain numbers; "met" says whether the limit was kept
 

@@ -24,11 +24,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from ppo_check_page import OURS, THEIRS, figure, page, table
 
-from sparring.checkpoint import write_atomic
 from sparring.errors import require
+from sparring.files import write_atomic, write_json
 from sparring.games.gymnasium import AGENT, GymnasiumGame
 from sparring.policy import CallablePolicy, Policy
-from sparring.runs import write_json
 
 PACKAGES = ("sparring", "jax", "equinox", "optax", "stable-baselines3", "torch", "gymnasium", "numpy")
 EVALUATION = 1  # spawn key of the seed of the final episodes; training draws from the bare seed

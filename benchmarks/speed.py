@@ -42,8 +42,8 @@ from speed_sections import (
     play,
 )
 
+from sparring.files import write_json
 from sparring.games.robosumo.sumo import RoboSumo
-from sparring.runs import write_json
 
 MEMORY_LIMIT = 1500  # MB
 TARGETS = {  # least ratio of the first section's rate to the second's

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from sparring.errors import InputError
+from sparring.exact.markov_game import random_game
 from sparring.games.hosted import hosted
-from sparring.games.markov import SampledMarkovGame, random_game
+from sparring.games.markov import SampledMarkovGame
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
 from sparring.nets import NetworkConfig, actor_critic
 from sparring.policy import CallablePolicy, ConstantPolicy, Decision, Policy, RandomPolicy, TabularPolicy, mix

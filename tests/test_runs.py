@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from sparring import runs
 from sparring.console import Stopped
 from sparring.errors import InputError
+from sparring.files import read_json
 from sparring.runs import Run
 
 
@@ -196,7 +197,7 @@ def test_the_manifest_finds_changed_and_missing_results(tmp_path: Path) -> None:
         run.finish()
     # sha256 of the bytes 123, by coreutils' sha256sum
     digest = "a665a45920422f9d417e4867efdc4fb8a04a1f3fff1fa07e998e86f7f7a27ae3"
-    manifest = runs.read_json(run.folder / runs.MANIFEST)
+    manifest = read_json(run.folder / runs.MANIFEST)
     assert manifest["policy.bin"] == {"sha256": digest, "bytes": 3}
     assert manifest.keys() == {"config.json", "events.jsonl", "policy.bin"}
     (run.folder / "report.html").write_text("again")
@@ -213,4 +214,4 @@ def test_the_manifest_finds_changed_and_missing_results(tmp_path: Path) -> None:
 def test_json_that_is_no_object_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(InputError, match=r"x\.json"):
-        runs.read_json(tmp_path / "x.json")
+        read_json(tmp_path / "x.json")

@@ -14,8 +14,9 @@ from sparring.attacks.adversarial_policy import AttackConfig, attack_setup
 from sparring.checkpoint import flatten, unflatten
 from sparring.defences.self_play import SelfPlayConfig, self_play_setup
 from sparring.errors import InputError
+from sparring.exact.markov_game import random_game
 from sparring.games.gymnasium import make as make_task
-from sparring.games.markov import SampledMarkovGame, random_game
+from sparring.games.markov import SampledMarkovGame
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
 from sparring.games.robosumo.model import SumoSettings
 from sparring.games.robosumo.sumo import RoboSumo

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sparring.errors import InputError
+from sparring.files import check_file, write_atomic
 
 MAX_BYTES = 2 * 2**30
 _META = "sparring"  # the one key of the file's own metadata, whose values can only be strings
@@ -121,44 +119,6 @@ def unflatten(tree_like: Any, arrays: Mapping[str, np.ndarray]) -> Any:
         raise InputError(f"the checkpoint has an unexpected {unexpected[0]!r}: it was saved with other settings")
     restored = [_like(leaf, arrays[_name(path)], _name(path)) if _is_number(leaf) else leaf for path, leaf in leaves]
     return jax.tree_util.tree_unflatten(treedef, restored)
-
-
-def check_file(path: Path, max_bytes: int) -> None:
-    """Refuse what cannot be read in one go, before any of it is read.
-
-    Raises:
-      InputError: `path` is missing, no regular file, or larger than `max_bytes`.
-    """
-    try:
-        info = os.stat(path)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from None
-    if not stat.S_ISREG(info.st_mode):
-        raise InputError(f"cannot read {path}: expected a regular file")
-    if info.st_size > max_bytes:
-        raise InputError(f"{path} has {info.st_size} bytes, expected at most {max_bytes}")
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Replace the file `path` by `data` in one step: a reader sees the old file or the new one, never a part.
-
-    Raises:
-      InputError: the folder is missing or not writable, or the disk is full; the old file is intact.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        try:
-            with open(temporary, "xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}; choose another folder or free some space") from None
 
 
 def _is_number(leaf: Any) -> bool:

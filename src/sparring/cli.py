@@ -110,7 +110,7 @@ def _perform(verb: str, settings: Any, command: list[str], resume: Path | None) 
         print(f"sparring: interrupted; go on with: sparring resume {stopped.folder}", file=sys.stderr)
         return INTERRUPTED
     if settings.json:
-        from sparring.runs import plain
+        from sparring.files import plain
 
         print(json.dumps(plain(result)))
     elif settings.dry_run:

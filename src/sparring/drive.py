@@ -11,7 +11,8 @@ import numpy as np
 from sparring import checkpoint
 from sparring.console import Stopped, interruptible, progress
 from sparring.errors import InputError
-from sparring.runs import Run, plain
+from sparring.files import plain
+from sparring.runs import Run
 from sparring.training import Play, Side, TrainState, initial_state, saved_part, train, with_saved
 from sparring.types import NO_WINNER, AgentID, Game, Trajectory
 

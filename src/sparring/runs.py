@@ -16,7 +16,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import math
 import os
 import platform
 import re
@@ -35,12 +34,12 @@ from filelock import FileLock, Timeout
 from sparring import checkpoint
 from sparring.console import Stopped
 from sparring.errors import InputError
+from sparring.files import check_file, plain, read_json, write_json
 
 State = Literal["running", "done", "interrupted", "failed"]
 
 CONFIG, STATUS, EVENTS = "config.json", "status.json", "events.jsonl"
 CHECKPOINT, MANIFEST, LOCK = "checkpoint.safetensors", "manifest.json", ".lock"
-MAX_JSON_BYTES = 64 * 2**20
 MAX_EVENTS_BYTES = 2**30
 _EVENTS_KEY = "events_bytes"
 # Not results: what describes the run itself, and the report, which can be made again from the audit at any time.
@@ -240,7 +239,7 @@ def read_events(folder: Path) -> list[dict[str, Any]]:
     path = Path(folder) / EVENTS
     if not path.exists():
         return []
-    checkpoint.check_file(path, MAX_EVENTS_BYTES)
+    check_file(path, MAX_EVENTS_BYTES)
     *lines, _torn = path.read_bytes().split(b"\n")
     events = []
     for number, line in enumerate(lines, 1):
@@ -264,48 +263,6 @@ def verify_manifest(folder: Path) -> None:
     for name, entry in read_json(folder / MANIFEST).items():
         if found.get(name) != entry:
             raise InputError(f"{folder / name} is missing or was changed after the run was done")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file.
-
-    Raises:
-      InputError: the file is missing, too large, or holds no JSON object.
-    """
-    checkpoint.check_file(path, MAX_JSON_BYTES)
-    try:
-        value = json.loads(Path(path).read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is no JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise InputError(f"{path}: expected a JSON object, got {type(value).__name__}")
-    return value
-
-
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write `value` as indented JSON in one atomic step. Values as for `plain`."""
-    checkpoint.write_atomic(path, (json.dumps(plain(value), indent=2) + "\n").encode())
-
-
-def plain(value: Any) -> Any:
-    """`value` as strict JSON: NumPy numbers and arrays as plain ones, paths as strings, NaN and infinity as null.
-
-    Raises:
-      InputError: a value has no such form.
-    """
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    if isinstance(value, Path):
-        return str(value)
-    if hasattr(value, "tolist"):  # NumPy and JAX
-        return plain(value.tolist())
-    raise InputError(f"expected plain JSON, got {type(value).__name__}: {value!r}")
 
 
 def versions() -> dict[str, str]:

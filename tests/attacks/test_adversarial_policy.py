@@ -14,9 +14,10 @@ from sparring import checkpoint
 from sparring.attacks.adversarial_policy import AttackConfig, adversarial_policy, attack_learner, attack_setup
 from sparring.errors import InputError
 from sparring.exact import markov as exact_markov
+from sparring.exact.markov_game import random_game
 from sparring.exact.problem import MarkovProblem
 from sparring.exact.simplex import mixed
-from sparring.games.markov import SampledMarkovGame, random_game
+from sparring.games.markov import SampledMarkovGame
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame, as_markov
 from sparring.learners.ppo import PPOConfig
 from sparring.nets import ActorCritic, NetworkConfig, actor_critic

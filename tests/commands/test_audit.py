@@ -18,9 +18,10 @@ import sparring
 from sparring import cli
 from sparring.commands import audit as module
 from sparring.commands.learned import curve
+from sparring.files import read_json
 from sparring.loaders import builtin, native
 from sparring.report.html import rewrite_report
-from sparring.runs import read_json, verify_manifest
+from sparring.runs import verify_manifest
 
 GAME = "robosumo/ant-vs-ant,integrator=euler"
 TRAINED = ["audit", GAME, "--victim", "zero", "--steps", "512", "--num-games", "8", "--steps-per-round", "32"]

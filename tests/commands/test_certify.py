@@ -47,7 +47,7 @@ def test_an_optimal_victim_has_no_gap() -> None:
 
 
 def test_bounds_hold_and_are_shown_in_a_discounted_game() -> None:
-    from sparring.games.markov import random_game, save
+    from sparring.exact.markov_game import random_game, save
 
     save("game.npz", random_game(3, 3, 2, 2, 0.5, 2).game)
     result = sparring.certify("markov/game.npz", victim="uniform", budget=0.2)

@@ -132,7 +132,7 @@ def test_evaluate_is_exact_and_matches_agree_with_it() -> None:
 
 
 def test_a_markov_game_from_a_file_has_values_but_no_winner(capsys: pytest.CaptureFixture[str]) -> None:
-    from sparring.games.markov import random_game, save
+    from sparring.exact.markov_game import random_game, save
 
     save("game.npz", random_game(1, 3, 2, 2, 0.9, 2).game)
     words = ["evaluate", "markov/game.npz", "--victim", "uniform", "--attacker", "first", "--victim-seat", "1"]

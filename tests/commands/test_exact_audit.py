@@ -8,7 +8,8 @@ import pytest
 
 import sparring
 from sparring import cli
-from sparring.runs import read_json, verify_manifest
+from sparring.files import read_json
+from sparring.runs import verify_manifest
 
 KUHN = "openspiel/kuhn_poker"
 

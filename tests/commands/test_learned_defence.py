@@ -6,9 +6,10 @@ import pytest
 
 import sparring
 from sparring.commands.learned_defence import _longest_match
+from sparring.exact.markov_game import random_game
 from sparring.games import make
 from sparring.games.finite import finite
-from sparring.games.markov import SampledMarkovGame, random_game
+from sparring.games.markov import SampledMarkovGame
 
 KUHN = "openspiel/kuhn_poker"
 

@@ -23,10 +23,11 @@ from sparring.defences.adversarial_training import (
 )
 from sparring.errors import InputError
 from sparring.exact.problem import exploitability
+from sparring.exact.tree_game import Infosets
 from sparring.games.finite import infosets, problem
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
 from sparring.games.openspiel import compile_tree
-from sparring.games.tree import Infosets, SampledTree
+from sparring.games.tree import SampledTree
 from sparring.learners.a2c import A2CConfig
 from sparring.learners.ppo import PPOConfig
 from sparring.learners.rpg import RPGConfig

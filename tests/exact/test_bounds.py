@@ -19,11 +19,11 @@ from sparring.exact.bounds import (
     value_bound,
     visitation_bound,
 )
+from sparring.exact.markov_game import MarkovGame, RandomGame, random_game
 from sparring.exact.problem import MarkovProblem, legal, uniform
 from sparring.exact.tree import TreeProblem, tree_problem
-from sparring.games.markov import MarkovGame, RandomGame, random_game
+from sparring.exact.tree_game import TERMINAL, Infosets, Tree
 from sparring.games.openspiel import compile_tree
-from sparring.games.tree import TERMINAL, Infosets, Tree
 
 games = st.builds(
     lambda seed, S, A, B, gamma, k: random_game(seed, S, A, B, gamma, min(k, S)),

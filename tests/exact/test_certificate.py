@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from sparring.errors import InputError
 from sparring.exact.certificate import Certificate, certificate, verify
+from sparring.exact.markov_game import MarkovGame, random_game
 from sparring.exact.problem import MarkovProblem, uniform
 from sparring.exact.robust import robust
 from sparring.exact.tree import TreeProblem, tree_problem
-from sparring.games.markov import MarkovGame, random_game
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, as_markov
 from sparring.games.openspiel import compile_tree
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from sparring.errors import InputError
 from sparring.exact import dynamics
 from sparring.exact.dynamics import Iterate, power
+from sparring.exact.markov_game import random_game
 from sparring.exact.outputs import Outputs, outputs
 from sparring.exact.problem import MarkovProblem, Problem, exploitability, legal, uniform
 from sparring.exact.robust import robust
 from sparring.exact.simplex import project
 from sparring.exact.tree import tree_problem
-from sparring.games.markov import random_game
 from sparring.games.matrix import MATCHING_PENNIES, ROCK_PAPER_SCISSORS, as_markov
 from sparring.games.openspiel import compile_tree
 

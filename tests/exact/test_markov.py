@@ -17,8 +17,8 @@ from sparring.exact.markov import (
     value,
     visitation,
 )
+from sparring.exact.markov_game import MarkovGame, RandomGame, random_game
 from sparring.exact.simplex import mixed
-from sparring.games.markov import MarkovGame, RandomGame, random_game
 
 SHARED = Path(__file__).parents[2] / "../shared/goldens/markov.json"
 SPECS = {

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparring.exact.markov import visitation
+from sparring.exact.markov_game import MarkovGame, random_game
 from sparring.exact.mismatch import mismatch, mismatch_upper
 from sparring.exact.problem import MarkovProblem
-from sparring.games.markov import MarkovGame, random_game
 
 GOLDENS = Path(__file__).parents[2] / "../shared/goldens/markov.json"
 with_goldens = pytest.mark.skipif(not GOLDENS.exists(), reason="the certified values are not at hand")

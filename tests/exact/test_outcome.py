@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparring.errors import InputError
+from sparring.exact.markov_game import random_game
 from sparring.exact.outcome import outcome, shift, visits
 from sparring.exact.problem import MarkovProblem, uniform
 from sparring.exact.tree import reach, tree_problem
-from sparring.games.markov import random_game
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, as_markov
 from sparring.games.openspiel import compile_tree
 

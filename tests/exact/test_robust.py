@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from sparring.errors import InputError
 from sparring.exact.certificate import Certificate, verify
+from sparring.exact.markov_game import random_game
 from sparring.exact.problem import MarkovProblem, exploitability, legal, uniform
 from sparring.exact.robust import matrix_game, robust
 from sparring.exact.tree import TreeProblem, tree_problem
-from sparring.games.markov import random_game
+from sparring.exact.tree_game import Tree
 from sparring.games.matrix import MATCHING_PENNIES, ROCK_PAPER_SCISSORS, as_markov
 from sparring.games.openspiel import compile_tree
-from sparring.games.tree import Tree
 
 GOLDENS = Path(__file__).parents[2] / "../shared/goldens"
 with_goldens = pytest.mark.skipif(not GOLDENS.exists(), reason="the complete golden numbers are not in the project")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sparring.errors import InputError
 from sparring.exact.problem import checked, exploitability, legal, uniform
 from sparring.exact.tree import TreeProblem, behaviour, plan, reach, tree_problem
+from sparring.exact.tree_game import TERMINAL, Tree
 from sparring.games.openspiel import compile_tree
-from sparring.games.tree import TERMINAL, Tree
 
 GOLDENS = Path(__file__).parents[2] / "../shared/goldens"
 with_goldens = pytest.mark.skipif(not GOLDENS.exists(), reason="the certified values are not at hand")

@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparring.errors import InputError
+from sparring.exact.markov_game import random_game
 from sparring.exact.problem import exploitability
 from sparring.games import make
 from sparring.games.finite import finite, infosets, nash, problem
 from sparring.games.hosted import hosted
-from sparring.games.markov import SampledMarkovGame, random_game
+from sparring.games.markov import SampledMarkovGame
 
 
 def test_what_can_be_solved_is_found_behind_its_host() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from sparring.errors import InputError
 from sparring.games import make, names
+from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
 
 
 def test_the_nine_sumo_games_and_their_agents() -> None:
@@ -48,8 +49,12 @@ def test_listing_loads_neither_mujoco_nor_jax() -> None:
         ("robosumo/ant-vs-ant,speed=2", "unknown robosumo option 'speed'"),
         ("pettingzoo_wrapper/x", "unknown game family"),
         ("ant-vs-ant", "expected family/name"),
-        ("no.such.module:factory", "cannot be loaded: No module named"),
-        ("math:factory", "cannot be loaded: module 'math' has no attribute 'factory'"),
+        ("no.such.module:factory", "there is no module no; install it, or run from the folder that holds it"),
+        ("math:factory", "unknown function in math 'factory'"),
+        (":x", "expected package.module:factory"),
+        ("..a:b", "expected package.module:factory"),
+        ("__main__:no_such_name", "unknown function in __main__ 'no_such_name'"),
+        ("math:pi", "expected a function, got float"),
     ],
 )
 def test_bad_ids_are_refused(game_id: str, message: str) -> None:
@@ -65,6 +70,14 @@ def test_bad_sizes_are_refused(num_games: int, threads: int) -> None:
 
 
 def test_a_users_factory_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
-    module: Any = SimpleNamespace(factory=lambda num_games: ("made", num_games))
+    module: Any = SimpleNamespace(factory=lambda num_games: MatrixGame(ROCK_PAPER_SCISSORS, num_games))
     monkeypatch.setitem(sys.modules, "a_users_module", module)
-    assert make("a_users_module:factory", num_games=7) == ("made", 7)
+    game = make("a_users_module:factory", num_games=7)
+    assert isinstance(game, MatrixGame) and game.num_games == 7
+
+
+def test_a_task_whose_package_is_not_installed_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gymnasium's own MuJoCo tasks import imageio, which Gymnasium does not bring."""
+    monkeypatch.setitem(sys.modules, "imageio", None)
+    with pytest.raises(InputError, match=r"gymnasium/Ant-v5: needs the Python package imageio: pip install imageio$"):
+        make("gymnasium/Ant-v5")

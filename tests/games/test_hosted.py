@@ -3,8 +3,9 @@ from __future__ import annotations
 import jax
 import numpy as np
 
+from sparring.exact.markov_game import random_game
 from sparring.games.hosted import Hosted, hosted
-from sparring.games.markov import SampledMarkovGame, random_game
+from sparring.games.markov import SampledMarkovGame
 from sparring.types import Step, VectorGame
 
 MADE = random_game(seed=0, S=4, A=2, B=3, gamma=0.5, k=3)

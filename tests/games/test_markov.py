@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparring.errors import InputError
+from sparring.exact import markov_game
 from sparring.exact.markov import value
-from sparring.games import markov
-from sparring.games.markov import MarkovGame, SampledMarkovGame, load, make, random_game, save
+from sparring.exact.markov_game import MarkovGame, load, random_game, save
+from sparring.games.markov import SampledMarkovGame, make
 from sparring.testing import check_game
 from sparring.types import Discrete, FunctionalGame, Spaces
 
@@ -91,9 +92,9 @@ def test_save_and_load(game: MarkovGame, tmp_path: Path) -> None:
 
 def test_a_failed_save_leaves_what_was_there(game: MarkovGame, tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
-    with pytest.raises(InputError, match="taken: cannot write the game: Is a directory"):
+    with pytest.raises(InputError, match="cannot write .*taken: Is a directory"):
         save(tmp_path / "taken", game)
-    with pytest.raises(InputError, match="cannot write the game: No such file or directory"):
+    with pytest.raises(InputError, match="cannot write .*game.npz: No such file or directory"):
         save(tmp_path / "nowhere" / "game.npz", game)
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
@@ -108,7 +109,7 @@ def test_load_refuses_files(game: MarkovGame, tmp_path: Path, monkeypatch: pytes
     with pytest.raises(InputError, match="cannot be read"):
         load(path)
     path.write_bytes(whole)
-    monkeypatch.setattr(markov, "MAX_BYTES", 100)
+    monkeypatch.setattr(markov_game, "MAX_BYTES", 100)
     with pytest.raises(InputError, match="expected at most 100 bytes"):
         load(path)
     monkeypatch.undo()

@@ -11,9 +11,10 @@ from open_spiel.python.algorithms.expected_game_score import policy_value
 from open_spiel.python.policy import UniformRandomPolicy
 
 from sparring.errors import InputError
+from sparring.exact.tree_game import CHANCE, TERMINAL, Tree
 from sparring.games import make
 from sparring.games.openspiel import compile_tree, names
-from sparring.games.tree import CHANCE, TERMINAL, SampledTree, Tree
+from sparring.games.tree import SampledTree
 
 SMALL = (
     "kuhn_poker",

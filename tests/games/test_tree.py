@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from sparring.errors import InputError
+from sparring.exact.tree_game import CHANCE, TERMINAL, Tree, check
 from sparring.games.openspiel import compile_tree
-from sparring.games.tree import CHANCE, TERMINAL, SampledTree, Tree, check
+from sparring.games.tree import SampledTree
 from sparring.policy import Policy, TabularPolicy
 from sparring.rollout import rollout, start
 from sparring.testing import check_game

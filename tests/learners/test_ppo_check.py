@@ -13,9 +13,9 @@ import equinox as eqx
 import numpy as np
 import pytest
 
+from sparring.files import plain, read_json
 from sparring.learners.ppo import PPOConfig, ppo
 from sparring.nets import NetworkConfig, actor_critic
-from sparring.runs import plain, read_json
 from sparring.types import Array, Continuous, Discrete, Experience, Spaces
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))

@@ -14,7 +14,7 @@ from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
 from sparring.games.robosumo.sumo import RoboSumo
 from sparring.loaders import builtin, load, native
 from sparring.nets import ActorCritic, NetworkConfig, actor_critic, set_std
-from sparring.policy import RandomPolicy, act
+from sparring.policy import RandomPolicy, TabularPolicy, act
 from sparring.types import Continuous, Discrete, Spaces
 
 KEY = np.array([1, 2], np.uint32)
@@ -127,9 +127,13 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path: Path, network: ActorCri
 def test_the_policy_of_another_game_is_refused(tmp_path: Path, network: ActorCritic) -> None:
     path = tmp_path / "policy.safetensors"
     native.save(actor_critic(Spaces(1, Continuous(8)), CONFIG, KEY), path)
-    with pytest.raises(InputError, match=r"it takes observations of size 1, but ant0 of .* has 120"):
+    with pytest.raises(
+        InputError, match=r"it was made for observations of size 1, but those of ant0 in .* have size 120"
+    ):
         load(f"native:{path}", RoboSumo(("ant", "ant")), "ant0")
-    with pytest.raises(InputError, match="continuous actions, but row of matrix/custom has discrete ones"):
+    with pytest.raises(
+        InputError, match="continuous actions, but those of row in matrix/custom are discrete: give row a policy"
+    ):
         load(f"native:{path}", RPS, "row")
 
 
@@ -138,8 +142,34 @@ def test_the_policy_in_a_run_folder(tmp_path: Path, network: ActorCritic) -> Non
     checkpoint.save(tmp_path / "checkpoint.safetensors", {}, {})
     assert same(load(f"run:{tmp_path}", RPS, "row"), network)
     native.save(network, tmp_path / "other.safetensors")
-    with pytest.raises(InputError, match=r"found attacker.safetensors, other.safetensors; use native:FILE"):
+    with pytest.raises(InputError, match=r"found attacker, other: choose one with run:.*,policy=NAME"):
         load(f"run:{tmp_path}", RPS, "row")
+    assert same(load(f"run:{tmp_path},policy=other", RPS, "row"), network)
+
+
+def test_of_a_run_that_left_two_tables_each_can_be_loaded(tmp_path: Path) -> None:
+    for name, action in (("victim", 0), ("attacker", 1)):
+        (tmp_path / f"{name}.json").write_text(f'{{"0": {{"{action}": 1}}}}')
+    for options, action in (("", 0), (",policy=victim", 0), (",policy=attacker", 1)):
+        policy = load(f"run:{tmp_path}{options}", RPS, "row")
+        assert isinstance(policy, TabularPolicy)
+        np.testing.assert_array_equal(policy.probabilities, np.eye(3)[[action]])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (",polcy=victim", "unknown option of run 'polcy': did you mean policy?"),
+        (",policy", "expected options as ,name=value, each once, got 'policy'"),
+        (",policy=a,policy=b", "expected options as ,name=value, each once, got 'policy=b'"),
+        (",policy=victim", "unknown policy in run:.* 'victim': did you mean victims?"),
+    ],
+)
+def test_an_option_that_means_nothing_is_refused(tmp_path: Path, options: str, message: str) -> None:
+    (tmp_path / "victims.json").write_text('{"0": {"1": 1}}')
+    with pytest.raises(InputError, match=message) as error:
+        load(f"run:{tmp_path}{options}", RPS, "row")
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("name", builtin.names())

@@ -153,7 +153,10 @@ def test_the_published_agents_beat_each_other_as_often_as_was_measured(cell: Cel
         ("size", r"24645 \(ant mlp\).*94341 \(spider lstm\) weights, got 24644"),
         ("matrix", "expected one flat vector of floats"),
         ("integers", "expected one flat vector of floats"),
-        ("body", r"\(a published bug\): it takes observations of size 164, but ant0 of .* has 120"),
+        (
+            "body",
+            r"\(a published bug\): it was made for observations of size 164, but those of ant0 in .* have size 120",
+        ),
         ("unused", "expected statistics of some observations, got a count of 0"),
     ],
 )

@@ -9,13 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparring.errors import InputError
+from sparring.exact.markov_game import random_game
+from sparring.exact.tree_game import Infosets
 from sparring.games import make
 from sparring.games.finite import infosets
 from sparring.games.hosted import hosted
-from sparring.games.markov import SampledMarkovGame, random_game
+from sparring.games.markov import SampledMarkovGame
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
 from sparring.games.openspiel import compile_tree
-from sparring.games.tree import Infosets, SampledTree
+from sparring.games.tree import SampledTree
 from sparring.loaders import load, tabular
 from sparring.policy import ConstantPolicy, RandomPolicy, TabularPolicy
 from sparring.types import AgentID, Discrete, Game

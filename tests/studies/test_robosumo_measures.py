@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from sparring.errors import InputError
+from sparring.files import read_json, write_json
 from sparring.games.robosumo.bodies import BODIES
 from sparring.loaders import builtin, native
-from sparring.runs import read_json, write_json
 from sparring.studies import robosumo_measures as measures
 from sparring.studies.robosumo_learning import chosen, train, trained
 from sparring.studies.robosumo_measures import both_ways, cross, fingerprint, measure, recorded, ship, write_tables

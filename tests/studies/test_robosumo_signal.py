@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from sparring.console import BAD_INPUT
+from sparring.files import read_json
 from sparring.games.robosumo.learning import ATTACK
 from sparring.learners.gae import gae
 from sparring.nets import NetworkConfig, actor_critic
-from sparring.runs import read_json
 from sparring.studies import robosumo_signal as study
 from sparring.studies.robosumo_signal import (
     GAMMA,

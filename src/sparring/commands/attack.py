@@ -43,7 +43,8 @@ from sparring.commands.learned import (
     training_speed,
     training_steps,
 )
-from sparring.runs import Run, write_json
+from sparring.files import write_json
+from sparring.runs import Run
 from sparring.types import check_budget
 
 if TYPE_CHECKING:

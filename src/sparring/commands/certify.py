@@ -9,7 +9,8 @@ import numpy as np
 
 from sparring.commands.common import PolicyLike, Seats, describe, perform
 from sparring.commands.exact import Contest, contest, finite_game, save_attacker, save_victim, seats_of, table
-from sparring.runs import Run, versions, write_json
+from sparring.files import write_json
+from sparring.runs import Run, versions
 
 if TYPE_CHECKING:
     from sparring.exact.bounds import Bound

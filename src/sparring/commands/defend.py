@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from sparring.checkpoint import write_atomic
 from sparring.commands import learned_defence
 from sparring.commands.common import OptionalFloat, PolicyLike, Seats, describe, perform
 from sparring.commands.exact import (
@@ -25,7 +24,8 @@ from sparring.commands.exact import (
 )
 from sparring.console import Stopped, interruptible, progress
 from sparring.errors import InputError, unknown
-from sparring.runs import Run, write_json
+from sparring.files import write_atomic, write_json
+from sparring.runs import Run
 
 if TYPE_CHECKING:
     from sparring.exact.dynamics import Iterate

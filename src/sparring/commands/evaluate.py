@@ -34,8 +34,9 @@ from sparring.commands.exact import (
     table,
 )
 from sparring.commands.learned import steps_per_second
+from sparring.files import write_json
 from sparring.policy import Policy
-from sparring.runs import Run, write_json
+from sparring.runs import Run
 from sparring.types import Control, check_budget
 
 

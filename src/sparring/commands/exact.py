@@ -15,8 +15,9 @@ from sparring.policy import ConstantPolicy, Policy, RandomPolicy, TabularPolicy
 from sparring.types import AgentID, Control, check_budget
 
 if TYPE_CHECKING:
-    from sparring.games.finite import FiniteGame, FiniteProblem
-    from sparring.games.tree import Infosets
+    from sparring.exact.finite import FiniteProblem
+    from sparring.exact.tree_game import Infosets
+    from sparring.games.finite import FiniteGame
 
 TABULAR = "tabular:"
 EXACT_ESTIMATE = "seconds up to a hundred thousand tree nodes; under 10 MB of disk"
@@ -161,8 +162,8 @@ def adversarial_table(source: Any, arena: Contest) -> np.ndarray:
 
 def attacker_rows(arena: Contest) -> Infosets:
     """The rows of the adversarial policy. A team's are named by all that it has seen and done, member by member."""
+    from sparring.exact.tree_game import Infosets
     from sparring.games.finite import infosets
-    from sparring.games.tree import Infosets
 
     if len(arena.attackers) == 1:
         return infosets(arena.game, arena.attackers[0])

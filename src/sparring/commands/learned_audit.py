@@ -35,8 +35,9 @@ from sparring.commands.learned import (
     training_steps,
 )
 from sparring.errors import InputError, NoPicture
+from sparring.files import read_json, write_json
 from sparring.policy import mix
-from sparring.runs import Run, read_json, versions, write_json
+from sparring.runs import Run, versions
 from sparring.types import Continuous
 
 if TYPE_CHECKING:
@@ -257,7 +258,7 @@ def _not_tested(settings: Settings, prepared: Prepared) -> list[str]:
 
 def _clip(settings: Settings, run: Run, pairing: Matchup, adversarial: Any, budget: float) -> dict[str, str]:
     """Film a match that the attacker wins; what cannot be filmed is said, and stops nothing."""
-    from sparring.checkpoint import write_atomic
+    from sparring.files import write_atomic
     from sparring.report.film import film_win
 
     if not settings.clip:

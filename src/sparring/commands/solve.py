@@ -10,8 +10,9 @@ from sparring.types import Game, ThreatModel
 
 if TYPE_CHECKING:
     from sparring.exact.certificate import Certificate
+    from sparring.exact.finite import FiniteProblem
     from sparring.exact.problem import Response
-    from sparring.games.finite import FiniteGame, FiniteProblem
+    from sparring.games.finite import FiniteGame
 
 
 def exploitability(game: Game | str, victim: Any, threat: ThreatModel) -> float:

@@ -18,11 +18,11 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import tyro
 
-from sparring.checkpoint import write_atomic
 from sparring.commands.common import Common, perform
 from sparring.console import Stopped, interruptible, progress
 from sparring.errors import InputError, unknown
-from sparring.runs import Run, plain, read_json, write_json
+from sparring.files import plain, read_json, write_atomic, write_json
+from sparring.runs import Run
 
 PARTS = ("Settings", "PRESETS", "cells", "run", "figure", "summary")
 ESTIMATE = "smoke takes seconds, standard minutes, paper what results/ says; under 10 MB of disk"

@@ -19,7 +19,8 @@ import numpy as np
 from sparring.exact import markov
 from sparring.exact.mismatch import largest_ratio, mismatch_upper
 from sparring.exact.problem import MarkovProblem
-from sparring.exact.tree import TERMINAL, TreeProblem, reach
+from sparring.exact.tree import TreeProblem, reach
+from sparring.exact.tree_game import TERMINAL
 
 _VALUE = "|V(nu, benign) - V(nu, attacked)| <= 2 eps / (1 - gamma)^2"
 _VISITATION = "|d(nu, benign) - d(nu, attacked)|_1 <= 2 gamma eps / (1 - gamma)"

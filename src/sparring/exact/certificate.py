@@ -18,8 +18,7 @@ from sparring.errors import InputError
 from sparring.exact import rational
 from sparring.exact.problem import MarkovProblem, Problem, fitting
 from sparring.exact.tree import TreeProblem
-
-CHANCE, TERMINAL = -1, -2  # as in `sparring.games.tree`: this layer lies below the games
+from sparring.exact.tree_game import CHANCE, TERMINAL
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,20 +1,18 @@
 """Two-player discounted Markov games solved exactly: values, visitation, gradients and best responses.
 
 The victim nu [S, A] maximises, the attacker alpha [S, B] minimises the victim's value. Arrays of a game are those of
-`sparring.games.markov.MarkovGame`: P [S, A, B, S], r [S, A, B], rho [S], gamma. Policies are not checked here, because
-dynamics call these functions thousands of times: `sparring.exact.problem.checked` does it once.
+`sparring.exact.markov_game.MarkovGame`: P [S, A, B, S], r [S, A, B], rho [S], gamma. Policies are not checked here,
+because dynamics call these functions thousands of times: `sparring.exact.problem.checked` does it once.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from sparring.exact.markov_game import MarkovGame
 from sparring.exact.simplex import lowest_minimiser
-
-if TYPE_CHECKING:
-    from sparring.games.markov import MarkovGame
 
 
 class BestResponse(NamedTuple):

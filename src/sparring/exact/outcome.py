@@ -9,7 +9,8 @@ import numpy as np
 from sparring.errors import InputError
 from sparring.exact import markov
 from sparring.exact.problem import MarkovProblem, Problem
-from sparring.exact.tree import TERMINAL, TreeProblem, reach
+from sparring.exact.tree import TreeProblem, reach
+from sparring.exact.tree_game import TERMINAL
 
 
 class Outcome(NamedTuple):

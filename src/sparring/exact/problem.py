@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from sparring.errors import InputError
 from sparring.exact import markov
+from sparring.exact.markov_game import MarkovGame
 from sparring.exact.simplex import distributions
 from sparring.types import check_budget
-
-if TYPE_CHECKING:
-    from sparring.games.markov import MarkovGame
 
 
 class Response(NamedTuple):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -17,13 +17,10 @@ from numba import njit
 from sparring.errors import InputError, unknown
 from sparring.exact.problem import Response, fitting, uniform
 from sparring.exact.simplex import project
+from sparring.exact.tree_game import TERMINAL, Tree
 from sparring.types import check_budget
 
-if TYPE_CHECKING:
-    from sparring.games.tree import Tree
-
 Direction = Literal["counterfactual", "true"]
-TERMINAL = -2  # `sparring.games.tree.TERMINAL`: this layer lies below the games
 
 
 class Sequences(NamedTuple):

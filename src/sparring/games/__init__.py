@@ -9,9 +9,10 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from types import ModuleType
+from typing import Any
 
-from sparring.errors import InputError, unknown
-from sparring.types import Game
+from sparring.errors import InputError, factory, foreign, place, unknown
+from sparring.types import FunctionalGame, Game, VectorGame
 
 
 def names() -> tuple[str, ...]:
@@ -24,12 +25,13 @@ def make(game_id: str, num_games: int = 1, threads: int = 0) -> Game:
 
     Args:
       game_id: such as `robosumo/ant-vs-ant,integrator=euler`; or `package.module:factory`, a user's function that
-        is called with `num_games`.
+        is called with `num_games` and returns a `VectorGame` or a `FunctionalGame`.
       num_games: B, matches played side by side.
       threads: to step a game on the host with; 0 means all cores.
 
     Raises:
-      InputError: unknown family, name or option, or a bad value.
+      InputError: unknown family, name or option, a bad value, a package that the game needs and that is not installed,
+        or a user's module or function that raises an exception or returns no game (its file and line are named).
     """
     if num_games < 1 or threads < 0:
         raise InputError(f"{game_id}: expected num_games >= 1 and threads >= 0, got {num_games} and {threads}")
@@ -49,7 +51,26 @@ def make(game_id: str, num_games: int = 1, threads: int = 0) -> Game:
         if not equals or key in options:
             raise InputError(f"game {game_id!r}: expected options as ,name=value, each once, got {part!r}")
         options[key] = value
-    return _load(family).make(name, num_games, threads, options)
+    try:
+        return _load(family).make(name, num_games, threads, options)
+    except ModuleNotFoundError as error:
+        # Of a game that another package brings, such as gymnasium/Ant-v5: `require` has named what our own games need.
+        if error.name is None or error.name.partition(".")[0] == "sparring":
+            raise
+        missing = error.name.partition(".")[0]
+        raise InputError(f"{game_id}: needs the Python package {missing}: pip install {missing}") from error
+
+
+def frame(name: str) -> Any:
+    """The symmetry (`nets.Frame`) that a policy's file names: `FAMILY-NAME`, supplied by the family's module.
+
+    Raises:
+      InputError: a name that no family knows.
+    """
+    family = name.partition("-")[0]
+    if family not in _families() or not hasattr(_load(family), "frame"):
+        raise unknown("symmetry", name, [f for f in _families() if hasattr(_load(f), "frame")])
+    return _load(family).frame(name)
 
 
 def _modules() -> tuple[str, ...]:
@@ -70,9 +91,25 @@ def _load(family: str) -> ModuleType:
 
 
 def _from_factory(path: str, num_games: int) -> Game:
-    module, _, attribute = path.partition(":")
-    try:
-        factory = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise InputError(f"game {path!r}: cannot be loaded: {error}; run from the folder that holds it") from error
-    return factory(num_games=num_games)
+    make_it = factory("game", path)
+    what = f"game {path!r}"
+    with foreign(what, "a function that takes num_games and returns a game", make_it):
+        made = make_it(num_games=num_games)
+    with foreign(what, "a game", made):
+        if not isinstance(made, VectorGame | FunctionalGame):
+            raise InputError(f"{what}: {_not_a_game(made)} ({place(make_it)})")
+        if made.num_games != num_games:
+            raise InputError(
+                f"{what}: expected a game of num_games={num_games} matches side by side, got one of {made.num_games} "
+                f"({place(make_it)})"
+            )
+    return made
+
+
+def _not_a_game(made: Any) -> str:
+    protocol = FunctionalGame if hasattr(made, "init") else VectorGame
+    needed = [name for name in vars(protocol) if not name.startswith("_")]
+    lacking = [name for name in needed if not hasattr(made, name)]
+    kind = type(made)
+    got = "None" if made is None else f"{kind.__module__}.{kind.__qualname__}, which has no {', '.join(lacking)}"
+    return f"expected that it returns a game ({protocol.__name__} in sparring.types), got {got}"

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from sparring.errors import InputError, unknown
-from sparring.games.tree import CHANCE, TERMINAL, Infosets, SampledTree, Tree, check
+from sparring.exact.tree_game import CHANCE, TERMINAL, Infosets, Tree, check
+from sparring.games.tree import SampledTree
 
 MAX_NODES = 1_000_000
 

@@ -12,8 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from sparring.policy import Decision
-from sparring.types import Array, Experience, Key, Learner, LearnerState, Metrics, Spaces
+from sparring.types import Array, Decision, Experience, Key, Learner, LearnerState, Metrics, Spaces, View
 
 
 class Replicas(eqx.Module):
@@ -29,9 +28,9 @@ class Replicas(eqx.Module):
     def initial_state(self, batch: int) -> Any:
         return _merged(eqx.filter_vmap(lambda policy: policy.initial_state(batch // self.n))(self.policies))
 
-    def act(self, key: Key, observation: Array, state: Any) -> Decision:
+    def act(self, key: Key, view: View, state: Any) -> Decision:
         keys = jax.random.split(key, self.n)
-        shares = _shares(self.n, observation), _shares(self.n, state)
+        shares = _shares(self.n, view), _shares(self.n, state)
         return _merged(eqx.filter_vmap(lambda policy, *inputs: policy.act(*inputs))(self.policies, keys, *shares))
 
 

@@ -1,13 +1,19 @@
-"""Policies by name: one file per format, found by its file name."""
+"""Policies by name: one file per format, found by its file name.
+
+A format is a module of this package with `load(argument, game, agent) -> Policy`. One that takes options names them in
+`OPTIONS`, a tuple of strings, and has `load(argument, options, game, agent)`. It is given what follows the argument after
+commas, as in `run:DIR,policy=attacker`, as a dictionary of strings.
+"""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
 import pkgutil
-from typing import Any
+import sys
+from collections.abc import Collection
 
-from sparring.errors import InputError, unknown
+from sparring.errors import InputError, factory, foreign, place, unknown
 from sparring.games.finite import finite, infosets, nash
 from sparring.games.tree import SampledTree
 from sparring.loaders import tabular
@@ -26,15 +32,16 @@ def load(spec: str, game: Game, agent: AgentID) -> Policy:
     """The policy called `spec`, for one agent of a game.
 
     Args:
-      spec: `random`, `uniform`, `zero`, `first` (legal action), `nash`, `FORMAT:ARGUMENT` (see `formats`), or
-        `package.module:factory`, where `factory(spaces)` returns a `Policy` or a function
-        `(observation [B, D], rng) -> action [B, ...]`.
+      spec: `random`, `uniform`, `zero`, `first` (legal action), `nash`, `FORMAT:ARGUMENT` (see `formats`), with options
+        after commas where the format has some, or `package.module:factory`, where `factory(spaces)` returns a `Policy`
+        or a function `(observation [B, D], rng) -> action [B, ...]`.
       game: the game that it is to play.
       agent: whom it is to play.
 
     Raises:
-      InputError: an unknown name (the nearest ones are offered), a missing or damaged file, or a policy whose sizes
-        are not those of the agent (both are shown).
+      InputError: an unknown name or option (the nearest ones are offered), a missing or damaged file, a policy whose
+        sizes are not those of the agent (both are shown), or a user's module or function that raises an exception or
+        returns no policy (its file and line are named).
     """
     if agent not in game.spaces:
         raise unknown("agent", agent, game.agents)
@@ -45,27 +52,62 @@ def load(spec: str, game: Game, agent: AgentID) -> Policy:
         raise unknown("policy", spec, [*PLAIN, *(f"{name}:..." for name in formats()), *_builtins()])
     if prefix in formats():
         module = importlib.import_module(f"{__name__}.{prefix.replace('-', '_')}")
-        return module.load(argument, game, agent)
-    if "." in prefix or (prefix.isidentifier() and importlib.util.find_spec(prefix) is not None):
-        return _from_factory(prefix, argument, game, agent)
+        known = getattr(module, "OPTIONS", None)
+        if known is None:
+            return module.load(argument, game, agent)
+        argument, options = _options(spec, argument, known)
+        return module.load(argument, options, game, agent)
+    if "." in prefix or _is_module(prefix):
+        return _from_factory(spec, game, agent)
     raise unknown("policy format", prefix, [*formats(), "package.module"])
 
 
 def check_spaces(policy_observation: int, policy_action: int, game: Game, agent: AgentID, source: str) -> None:
     """Refuse a policy whose sizes are not the agent's.
 
+    Args:
+      policy_observation: the numbers in one observation that the policy takes.
+      policy_action: the actions between which it chooses, or the numbers in one action.
+      game: the game that it is to play.
+      agent: whom it is to play.
+      source: the policy's name and file.
+
     Raises:
       InputError: both sizes are shown.
     """
     spaces = game.spaces[agent]
-    size = getattr(spaces.action, "n", None) or getattr(spaces.action, "size", 0)
-    if policy_observation != spaces.observation:
-        raise InputError(
-            f"{source}: it takes observations of size {policy_observation}, but {agent} of {game.id} has "
-            f"{spaces.observation}"
-        )
-    if policy_action != size:
-        raise InputError(f"{source}: it has {policy_action} actions, but {agent} of {game.id} has {size}")
+    action = getattr(spaces.action, "n", None) or getattr(spaces.action, "size", 0)
+    for what, its, wanted in (
+        ("observations", policy_observation, spaces.observation),
+        ("actions", policy_action, action),
+    ):
+        if its != wanted:
+            raise InputError(
+                f"{source}: it was made for {what} of size {its}, but those of {agent} in {game.id} have size {wanted}:"
+                f" give {agent} a policy that was trained in its place, or choose the game of this one"
+            )
+
+
+def _options(spec: str, argument: str, known: Collection[str]) -> tuple[str, dict[str, str]]:
+    """The argument without what follows it after commas, and that as a dictionary."""
+    argument, *parts = argument.split(",")
+    options: dict[str, str] = {}
+    for part in parts:
+        key, equals, value = part.partition("=")
+        if not equals or key in options:
+            raise InputError(f"policy {spec!r}: expected options as ,name=value, each once, got {part!r}")
+        if key not in known:
+            raise unknown(f"option of {spec.partition(':')[0]}", key, known)
+        options[key] = value
+    return argument, options
+
+
+def _is_module(name: str) -> bool:
+    """Whether a user's module can be found, without importing it."""
+    try:
+        return name.isidentifier() and (name in sys.modules or importlib.util.find_spec(name) is not None)
+    except (ImportError, ValueError):  # ValueError: a module that has no specification
+        return False
 
 
 def _plain(name: str, game: Game, agent: AgentID) -> Policy | None:
@@ -85,19 +127,14 @@ def _builtins() -> list[str]:
     return [f"builtin:{name}" for name in names()]
 
 
-def _from_factory(module_name: str, attribute: str, game: Game, agent: AgentID) -> Policy:
-    if not all(part.isidentifier() for part in module_name.split(".")) or not attribute.isidentifier():
-        raise InputError(f"policy {module_name}:{attribute}: expected package.module:factory")
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise InputError(f"policy {module_name}:{attribute}: cannot import {module_name} ({error})") from error
-    factory = getattr(module, attribute, None)
-    if not callable(factory):
-        raise unknown(f"factory in {module_name}", attribute, [n for n in vars(module) if not n.startswith("_")])
-    made: Any = factory(game.spaces[agent])
+def _from_factory(spec: str, game: Game, agent: AgentID) -> Policy:
+    make = factory("policy", spec)
+    what = f"policy {spec!r}"
+    with foreign(what, f"a function of the spaces of one agent ({agent}) that returns a policy", make):
+        made = make(game.spaces[agent])
     if isinstance(made, Policy):
         return made
     if callable(made):
         return CallablePolicy(made)
-    raise InputError(f"policy {module_name}:{attribute}: expected a Policy or a function, got {type(made).__name__}")
+    got = "None" if made is None else type(made).__name__
+    raise InputError(f"{what}: expected that it returns a Policy or a function, got {got} ({place(make)})")

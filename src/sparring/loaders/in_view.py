@@ -15,13 +15,18 @@ from sparring.types import AgentID, Game
 def load(argument: str, game: Game, agent: AgentID) -> ActorCritic:
     number, colon, spec = argument.partition(":")
     if not colon or not number.isdecimal():
-        raise InputError(f"in-view:{argument}: expected in-view:NUMBER:POLICY, such as in-view:0:builtin:ant")
+        raise InputError(
+            f"in-view:{argument}: expected in-view:NUMBER:POLICY, such as in-view:0:native:FILE.safetensors"
+        )
     symmetry = f"robosumo-{agent.rstrip('0123456789')}"
     if not game.id.startswith("robosumo/") or symmetry not in SYMMETRIES:
         raise InputError(f"in-view:{argument}: {agent} of {game.id} has no symmetry; expected a robot of RoboSumo")
     network = loaders.load(spec, game, agent)
     if not isinstance(network, ActorCritic):
         raise InputError(f"in-view:{argument}: expected a policy with weights, got {type(network).__name__}")
+    if network.symmetry:
+        # As all that comes with the package have it.
+        raise InputError(f"in-view:{argument}: {spec} acts alike in all kinds of situation already: use {spec} itself")
     try:
         return in_view(network, symmetry, int(number))
     except InputError as error:

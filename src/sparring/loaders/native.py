@@ -77,6 +77,9 @@ def load(argument: str, game: Game, agent: AgentID) -> ActorCritic:
     size = network.action.n if isinstance(network.action, Discrete) else network.action.size
     ours, theirs = type(network.action).__name__.lower(), type(game.spaces[agent].action).__name__.lower()
     if ours != theirs:
-        raise InputError(f"native:{argument}: it has {ours} actions, but {agent} of {game.id} has {theirs} ones")
+        raise InputError(
+            f"native:{argument}: it was made for {ours} actions, but those of {agent} in {game.id} are {theirs}: "
+            f"give {agent} a policy that was trained in its place, or choose the game of this one"
+        )
     check_spaces(network.normalizer.mean.size, size, game, agent, f"native:{argument}")
     return network

@@ -1,25 +1,47 @@
-"""`run:DIR`: the policy that a run left, of `sparring defend` the victim, of `sparring attack` the attacker."""
+"""`run:DIR`: the policy that a run left, of `sparring defend` the victim, of `sparring attack` the attacker.
+
+`run:DIR,policy=NAME` takes another one of the run's, the file `NAME.json` or `NAME.safetensors`: such as `attacker` of
+a run that left both, or `attacker-budget-0.3` of an audit.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from sparring.errors import InputError
+from sparring.errors import InputError, unknown
 from sparring.loaders import native, tabular
 from sparring.policy import Policy
 from sparring.types import AgentID, Game
 
-TABLES = ("victim.json", "attacker.json")  # of exact games; of a run that leaves both, the first is the result
+OPTIONS = ("policy",)
+RESULTS = ("victim", "attacker")  # tables of exact games: of a run that leaves both, the first is the result
 
 
-def load(argument: str, game: Game, agent: AgentID) -> Policy:
-    folder = Path(argument)
-    for name in TABLES:
-        if (folder / name).exists():
-            return tabular.load(str(folder / name), game, agent)
-    found = sorted(folder.glob("*.safetensors"))
-    policies = [path for path in found if path.name != "checkpoint.safetensors"]
-    if len(policies) != 1:
-        names = ", ".join(path.name for path in policies) or "none"
-        raise InputError(f"run:{argument}: expected a run folder with one policy, found {names}; use native:FILE")
-    return native.load(str(policies[0]), game, agent)
+def load(argument: str, options: Mapping[str, str], game: Game, agent: AgentID) -> Policy:
+    """The policy of a run.
+
+    Raises:
+      InputError: the folder has no such policy, or several and `options` does not say which.
+    """
+    left = _policies(Path(argument))
+    if "policy" in options:
+        name = options["policy"]
+        if name not in left:
+            raise unknown(f"policy in run:{argument}", name, left)
+    elif results := [name for name in RESULTS if name in left and left[name].suffix == ".json"]:
+        name = results[0]
+    elif len(left) == 1:
+        (name,) = left
+    else:
+        names = ", ".join(left) or "none"
+        hint = f"choose one with run:{argument},policy=NAME" if left else "choose the folder of a run that trained one"
+        raise InputError(f"run:{argument}: expected a run folder with one policy, found {names}: {hint}")
+    return (tabular if left[name].suffix == ".json" else native).load(str(left[name]), game, agent)
+
+
+def _policies(folder: Path) -> dict[str, Path]:
+    """The files of policies by their names."""
+    networks = {path.stem: path for path in sorted(folder.glob("*.safetensors")) if path.stem != "checkpoint"}
+    tables = {path.stem: path for path in sorted(folder.glob("*.json")) if any(name in path.stem for name in RESULTS)}
+    return networks | tables

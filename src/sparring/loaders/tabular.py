@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from sparring import checkpoint
 from sparring.errors import InputError
 from sparring.exact.problem import fitting, uniform
 from sparring.exact.simplex import ROW_TOLERANCE
+from sparring.exact.tree_game import Infosets
+from sparring.files import check_file, write_atomic
 from sparring.games.finite import finite, infosets
-from sparring.games.tree import Infosets
 from sparring.policy import TabularPolicy
 from sparring.types import AgentID, Game
 
@@ -97,11 +97,11 @@ def save(path: Path | str, sets: Infosets, table: np.ndarray) -> None:
         for key, ids, count, row in zip(sets.keys, sets.actions, sets.count, table, strict=True)
     }
     # Python writes the shortest digits that read back as the same float.
-    checkpoint.write_atomic(Path(path), (json.dumps(states, indent=1, sort_keys=True) + "\n").encode())
+    write_atomic(Path(path), (json.dumps(states, indent=1, sort_keys=True) + "\n").encode())
 
 
 def _parse(path: Path) -> dict[str, Any]:
-    checkpoint.check_file(path, MAX_BYTES)
+    check_file(path, MAX_BYTES)
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         entries = dict(pairs)

@@ -9,12 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sparring.checkpoint import check_file, write_atomic
 from sparring.errors import InputError
+from sparring.files import check_file, plain, read_json, write_atomic, write_json
 from sparring.report import plots
 from sparring.report.schema import BENIGN, Audit, ExactAudit, check, check_exact, is_exact
 from sparring.report.verdict import ROUNDING, damage, exact_verdict, exact_worst, lost, points, verdict, worst
-from sparring.runs import plain, read_json, write_json
 
 AUDIT, REPORT = "audit.json", "report.html"
 MAX_CLIP_BYTES = 16 * 2**20

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from sparring.exact.bounds import transition_divergences, value_bound, visitation_bound
+from sparring.exact.markov_game import random_game
 from sparring.exact.problem import MarkovProblem
-from sparring.games.markov import random_game
 from sparring.report import plots
 
 if TYPE_CHECKING:

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sparring.exact.dynamics import Iterate, min_oracle, power, simultaneous
+from sparring.exact.markov_game import MarkovGame, random_game
 from sparring.exact.problem import MarkovProblem, Problem, exploitability, legal
 from sparring.exact.robust import robust
 from sparring.exact.tree import tree_problem
-from sparring.games.markov import MarkovGame, random_game
+from sparring.exact.tree_game import TERMINAL
 from sparring.games.openspiel import compile_tree
-from sparring.games.tree import TERMINAL
 from sparring.report import plots
 
 if TYPE_CHECKING:

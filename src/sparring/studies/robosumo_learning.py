@@ -23,13 +23,14 @@ from sparring.console import DONE, INTERRUPTED, Stopped, exit_code
 from sparring.defences.self_play import SelfPlayConfig, self_play_setup
 from sparring.drive import drive, resumed
 from sparring.errors import InputError, unknown
+from sparring.files import plain
 from sparring.games import make
 from sparring.games.robosumo.learning import ATTACK, FROM_SCRATCH, SELF_PLAY
 from sparring.learners.ppo import PPOConfig, final_network
 from sparring.loaders import load, native
 from sparring.metrics.outcome import wilson
 from sparring.nets import ActorCritic, NetworkConfig
-from sparring.runs import CHECKPOINT, Run, plain, read_config, read_events, read_status
+from sparring.runs import CHECKPOINT, Run, read_config, read_events, read_status
 from sparring.training import Play, Reward, Side, TrainState
 from sparring.types import AgentID, Game, ThreatModel
 

@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from sparring import checkpoint
 from sparring.console import DONE, exit_code
 from sparring.errors import InputError, unknown
+from sparring.files import plain, read_json, write_atomic, write_json
 from sparring.games import make
 from sparring.games.hosted import hosted
 from sparring.games.robosumo.bodies import BODIES
@@ -32,7 +32,6 @@ from sparring.loaders import builtin, load, native
 from sparring.metrics.outcome import summary
 from sparring.policy import Policy, mix
 from sparring.rollout import evaluate
-from sparring.runs import plain, read_json, write_json
 from sparring.studies.robosumo_learning import trained
 from sparring.types import VectorGame
 
@@ -165,7 +164,7 @@ def write_tables(folder: Path) -> None:
         for integrator, found in run["measured"].items():
             for name, r in found.items():
                 out.writerow([*what, run["seed"], run["steps"], run["minutes"], budget, integrator, name, *_numbers(r)])
-    checkpoint.write_atomic(folder / "runs.csv", text.getvalue().encode())
+    write_atomic(folder / "runs.csv", text.getvalue().encode())
     panels: dict[tuple[str, str], dict[str, list[Any]]] = {}
     attacks = [run for run in runs if run["settings"]["variant"] in ("attack", "average") and run["curve"]]
     for run in sorted(attacks, key=lambda run: (run["settings"]["body"], run["settings"]["budget"])):
@@ -177,7 +176,7 @@ def write_tables(folder: Path) -> None:
     if panels:
         caption = "matches that ended during training, Euler integrator, noise .3, 95% intervals; a line a run"
         svg = rates_figure(panels, "Attacks while they train", caption, "attacker's win rate")
-        checkpoint.write_atomic(folder / "attacks.svg", svg.encode())
+        write_atomic(folder / "attacks.svg", svg.encode())
     if not (folder / "cross.json").exists():
         return
     played = read_json(folder / "cross.json")
@@ -185,12 +184,12 @@ def write_tables(folder: Path) -> None:
     text = io.StringIO("row,column,win,low,high,draw,loss,matches\n")
     text.seek(0, io.SEEK_END)
     csv.writer(text, lineterminator="\n").writerows([c["row"], c["column"], *_numbers(c)] for c in cells)
-    checkpoint.write_atomic(folder / "cross.csv", text.getvalue().encode())
+    write_atomic(folder / "cross.csv", text.getvalue().encode())
     win = both_ways(cells)
     names = list(dict.fromkeys(row for row, _ in win))
     caption = f"win rate of the row's robot, {cells[0]['episodes']} matches a pair, {played['integrator']} integrator"
     svg = matrix_figure(names, [[win.get((a, b), np.nan) for b in names] for a in names], "Who beats whom", caption)
-    checkpoint.write_atomic(folder / "cross.svg", svg.encode())
+    write_atomic(folder / "cross.svg", svg.encode())
 
 
 def both_ways(cells: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], float]:
@@ -208,7 +207,7 @@ def recorded(folder: Path) -> list[dict[str, Any]]:
 def record(folder: Path, runs: Sequence[Mapping[str, Any]]) -> None:
     """Write `runs.json`, one line a run: half the size of an indented file, and what changes is the line of one run."""
     lines = ",\n".join(json.dumps(plain(run)) for run in runs)
-    checkpoint.write_atomic(folder / "runs.json", f'{{"runs": [\n{lines}\n]}}\n'.encode())
+    write_atomic(folder / "runs.json", f'{{"runs": [\n{lines}\n]}}\n'.encode())
 
 
 def _say(name: str, result: Mapping[str, Any]) -> None:

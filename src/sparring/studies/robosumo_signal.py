@@ -26,6 +26,7 @@ import optax
 
 from sparring.console import DONE, exit_code, progress
 from sparring.errors import InputError
+from sparring.files import read_json, write_json
 from sparring.games import make
 from sparring.games.robosumo.bodies import BODIES
 from sparring.games.robosumo.learning import ATTACK
@@ -35,7 +36,6 @@ from sparring.loaders import load
 from sparring.metrics.outcome import wilson
 from sparring.nets import ActorCritic, set_std
 from sparring.rollout import rollout
-from sparring.runs import read_json, write_json
 from sparring.studies.robosumo_measures import RESULTS
 
 GAMMA = ATTACK["ppo"]["gamma"]

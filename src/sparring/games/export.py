@@ -6,20 +6,22 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from gymnasium import spaces
 from pettingzoo import ParallelEnv
 
 from sparring.errors import InputError
 from sparring.games import make
+from sparring.games.gym_spaces import to_gymnasium
 from sparring.games.hosted import hosted
-from sparring.policy import check_action
-from sparring.types import AgentID, Continuous, VectorGame
+from sparring.policies import check_action
+from sparring.types import AgentID, VectorGame, View
 
 
 def make_parallel_env(game_id: str, render_mode: str | None = None) -> ParallelEnv:
     """One match at a time of a game, under PettingZoo's parallel interface.
 
-    A match with broken physics is truncated with `info["invalid"]`; `info["won"]` tells the winner, and the other
+    A match with broken physics is truncated with `info["invalid"]`; `info["won"]` tells who has won,
+    `info["action_mask"]` which actions are legal (where not all are), `info["moves"]` whether the agent moves in a game of
+    turns, and the other
     entries are the game's named terms. A match that ended stays ended: the next one starts with `reset`.
 
     Args:
@@ -43,35 +45,30 @@ class _GameEnv(ParallelEnv[AgentID, np.ndarray, Any]):
         self.render_mode = render_mode
         self.possible_agents = list(game.agents)
         self.agents: list[AgentID] = []
-        self.observation_spaces = {
-            a: spaces.Box(-np.inf, np.inf, (s.observation,), np.float32) for a, s in game.spaces.items()
-        }
-        self.action_spaces = {
-            a: spaces.Box(s.action.low, s.action.high, (s.action.size,), np.float32)
-            if isinstance(s.action, Continuous)
-            else spaces.Discrete(s.action.n)
-            for a, s in game.spaces.items()
-        }
+        self.observation_spaces = {a: to_gymnasium(s.observation) for a, s in game.spaces.items()}
+        self.action_spaces = {a: to_gymnasium(s.action) for a, s in game.spaces.items()}
         self._game = game
         self._rng = np.random.default_rng()
 
-    def observation_space(self, agent: AgentID) -> spaces.Space:
+    def observation_space(self, agent: AgentID) -> Any:
         return self.observation_spaces[agent]
 
-    def action_space(self, agent: AgentID) -> spaces.Space:
+    def action_space(self, agent: AgentID) -> Any:
         return self.action_spaces[agent]
 
     def reset(self, seed: int | None = None, options: dict | None = None) -> tuple[dict, dict]:
         del options
         if seed is not None:
             self._rng = np.random.default_rng(seed)
-        observation = self._game.reset(int(self._rng.integers(2**63)))
+        views = self._game.reset(int(self._rng.integers(2**63)))
         self.agents = list(self.possible_agents)
-        return {a: observation[a][0] for a in self.agents}, {a: {} for a in self.agents}
+        return {a: _first(views[a].observation) for a in self.agents}, {a: _mask(views[a]) for a in self.agents}
 
     def step(self, actions: Mapping[AgentID, Any]) -> tuple[dict, dict, dict, dict, dict]:
         if not self.agents:
             raise InputError(f"{self._game.id}: the match is over; call reset first")
+        if strange := [agent for agent in actions if agent not in self.agents]:
+            raise InputError(f"{self._game.id}: an action for {strange[0]}, which does not play (any more)")
         batch = {}
         for agent in self.agents:
             if agent not in actions:
@@ -85,11 +82,12 @@ class _GameEnv(ParallelEnv[AgentID, np.ndarray, Any]):
             self.agents = []
         infos = {
             a: {name: float(values[a][0]) for name, values in step.info.items()}
-            | {"invalid": invalid, "won": step.winner[0] == self.possible_agents.index(a)}
+            | {"invalid": invalid, "won": step.outcome is not None and bool(step.outcome[a][0] == 1)}
+            | _mask(step.final_view[a])
             for a in agents
         }
         return (
-            {a: step.final_observation[a][0] for a in agents},
+            {a: _first(step.final_view[a].observation) for a in agents},
             {a: float(step.reward[a][0]) for a in agents},
             dict.fromkeys(agents, terminated),
             dict.fromkeys(agents, truncated or invalid),
@@ -103,3 +101,16 @@ class _GameEnv(ParallelEnv[AgentID, np.ndarray, Any]):
 
     def close(self) -> None:
         self._game.close()
+
+
+def _first(observation: Any) -> Any:
+    """The first match's observation."""
+    if isinstance(observation, dict):
+        return {name: _first(part) for name, part in observation.items()}
+    return observation[0]
+
+
+def _mask(view: View) -> dict[str, Any]:
+    """Which actions are legal, and whether the agent moves at all, where the game says so."""
+    mask = {} if view.legal is None else {"action_mask": np.asarray(view.legal)[0]}
+    return mask if view.moves is None else mask | {"moves": bool(np.asarray(view.moves)[0])}

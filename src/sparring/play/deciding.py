@@ -11,11 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from sparring.errors import InputError
+from sparring.mix import MixedPolicy
 from sparring.nets import reset_state
-from sparring.policy import Decision, Policy, check_action
-from sparring.types import AgentID, Array, Game, Key
+from sparring.policies import batch_of, check_action
+from sparring.types import AgentID, Array, Decision, Game, Key, Policy, View
 
 Policies = Mapping[AgentID, Policy]
+# Beyond the number of agents: the key of the coin that a team shares (DECISIONS 31).
+_TEAM = 0x7C013000
 
 
 class Prepared(NamedTuple):
@@ -41,7 +44,7 @@ def prepare(game: Game, policies: Policies, record: tuple[AgentID, ...]) -> Prep
 def decide(
     prepared: Prepared,
     key: Key,
-    observation: Mapping[AgentID, Array],
+    views: Mapping[AgentID, View],
     policy_state: Mapping[AgentID, Any],
     first: Array,
 ) -> dict[AgentID, Decision]:
@@ -52,9 +55,13 @@ def decide(
     """
     decisions: dict[AgentID, Decision] = {}
     if prepared.traceable:
-        seen = {agent: observation[agent] for agent in prepared.traceable}
+        seen = {agent: views[agent] for agent in prepared.traceable}
         carried = {agent: policy_state[agent] for agent in prepared.traceable}
-        decisions.update(prepared.compiled(prepared.numbers, key, seen, carried, first))
+        try:
+            decisions.update(prepared.compiled(prepared.numbers, key, seen, carried, first))
+        except InputError as error:
+            raise
+    team = np.random.SeedSequence(np.asarray(key).tolist(), spawn_key=(_TEAM,)).generate_state(2)
     for agent, policy in prepared.host.items():
         carried = jax.tree.map(
             lambda i, s: np.where(first.reshape((-1,) + (1,) * (np.ndim(s) - 1)), i, s),
@@ -62,10 +69,12 @@ def decide(
             policy_state[agent],
         )
         own = np.random.SeedSequence(np.asarray(key).tolist(), spawn_key=(prepared.agents.index(agent),))
+        view = jax.tree.map(np.asarray, views[agent])
         try:
-            decisions[agent] = policy.act(own.generate_state(2), np.asarray(observation[agent]), carried)
+            decision = _act(policy, own.generate_state(2), team, view, carried)
         except InputError as error:
             raise InputError(f"agent {agent}: {error}") from error
+        decisions[agent] = _where_it_moves(decision, view, np)
     return decisions
 
 
@@ -74,7 +83,7 @@ def act_all(
     agents: tuple[AgentID, ...],
     record: tuple[AgentID, ...],
     key: Key,
-    observation: Mapping[AgentID, Array],
+    views: Mapping[AgentID, View],
     policy_state: Mapping[AgentID, Any],
     first: Array,
 ) -> dict[AgentID, Decision]:
@@ -85,43 +94,59 @@ def act_all(
       agents: all of the game's.
       record: the agents of whom more than the action and the state is wanted.
       key: each agent's is derived from it.
-      observation: [B, D] of each agent.
+      views: what each agent is shown.
       policy_state: after the step before.
       first: bool [B], the matches that begin: there the state is the initial one.
     """
     out = {}
+    team = jax.random.fold_in(key, _TEAM)
     for agent, policy in policies.items():
-        initial = policy.initial_state(observation[agent].shape[0])
+        initial = policy.initial_state(batch_of(views[agent]))
         carried = reset_state(first, initial, policy_state[agent])
-        decision = policy.act(jax.random.fold_in(key, agents.index(agent)), observation[agent], carried)
+        try:
+            decision = _act(policy, jax.random.fold_in(key, agents.index(agent)), team, views[agent], carried)
+        except InputError as error:
+            raise InputError(f"agent {agent}: {error}") from error
         # What nobody records need not be computed: XLA drops what is not returned.
-        out[agent] = _recorded(decision, observation[agent]) if agent in record else Decision(*decision[:2])
+        out[agent] = _where_it_moves(decision, views[agent], jnp) if agent in record else Decision(*decision[:2])
     return out
 
 
-def _recorded(decision: Decision, observation: Array) -> Decision:
-    """The decision, with its control and log-probability void where it is not this agent's move (see `types.Step`)."""
-    moves = jnp.any(observation != 0, axis=-1)
-    controlled = moves if decision.controlled is None else moves & decision.controlled
-    log_prob = None if decision.log_prob is None else jnp.where(moves, decision.log_prob, 0.0)
+def _act(policy: Policy, key: Key, team: Key, view: View, state: Any) -> Decision:
+    if isinstance(policy, MixedPolicy) and policy.team:
+        return policy.act_with(key, team, view, state)
+    return policy.act(key, view, state)
+
+
+def _where_it_moves(decision: Decision, view: View, xp: Any) -> Decision:
+    """The decision, with its control and log-probability void where it is not this agent's move."""
+    if view.moves is None:
+        return decision
+    controlled = view.moves if decision.controlled is None else view.moves & decision.controlled
+    log_prob = None if decision.log_prob is None else xp.where(view.moves, decision.log_prob, 0.0)
     return decision._replace(controlled=controlled, log_prob=log_prob)
 
 
-def checked_actions(game: Game, decisions: Mapping[AgentID, Decision], step: int) -> dict[AgentID, np.ndarray]:
+def checked_actions(
+    game: Game, decisions: Mapping[AgentID, Decision], views: Mapping[AgentID, View], step: int
+) -> dict[AgentID, np.ndarray]:
     """Every agent's actions as NumPy arrays.
 
     Raises:
-      InputError: they are not B actions that a policy can mean; agent and step are named.
+      InputError: they are not B actions that a policy can mean, or illegal ones; agent and step are named.
     """
     actions = {}
     for agent in game.agents:
         actions[agent] = np.asarray(decisions[agent].action)
         who = f"agent {agent}, step {step}"
-        check_action(actions[agent], game.spaces[agent].action, who)
-        if len(actions[agent]) != game.num_games:
+        legal, moves = views[agent].legal, views[agent].moves
+        if legal is not None and moves is not None:
+            legal = np.asarray(legal) | ~np.asarray(moves)[:, None]  # where it does not move, nobody looks
+        if actions[agent].ndim and len(actions[agent]) != game.num_games:
             raise InputError(
                 f"{who}: expected one action for each of {game.num_games} matches, got {len(actions[agent])}"
             )
+        check_action(actions[agent], game.spaces[agent].action, who, legal)
     return actions
 
 
@@ -135,13 +160,13 @@ def _compiled(
     def act(
         numbers: list[Any],
         key: Key,
-        observation: Mapping[AgentID, Array],
+        views: Mapping[AgentID, View],
         policy_state: Mapping[AgentID, Any],
         first: Array,
     ) -> dict[AgentID, Decision]:
         left = iter(numbers)
         leaves = [next(left) if leaf is None else leaf for leaf in static]
-        return act_all(jax.tree.unflatten(tree, leaves), agents, record, key, observation, policy_state, first)
+        return act_all(jax.tree.unflatten(tree, leaves), agents, record, key, views, policy_state, first)
 
     return act
 
