@@ -27,7 +27,7 @@ from sparring.errors import InputError, unknown
 from sparring.types import AgentID, Array, Box, Key, Spaces, Step, View
 
 RADIUS = 0.2  # m, of a disc
-FORCE = 3.0  # m/s^2 of each of the two components at full action
+FORCE = 2.5  # m/s^2 of each of the two components at full action
 DT = 0.05  # s, one step
 
 _AGENTS = ("disc0", "disc1")
@@ -41,7 +41,7 @@ class DuelSettings:
     Attributes:
       ring: m, the radius of the ring.
       limit: steps, the longest match; one step is 0.05 s.
-      drag: 1/s; a disc's top speed is 3/drag m/s in each component.
+      drag: 1/s; a disc's top speed is 2.5/drag m/s in each component.
       restitution: of a collision, from 0 (the discs stay together) to 1 (no energy is lost).
 
     Raises:
@@ -50,15 +50,15 @@ class DuelSettings:
 
     ring: float = 1.0
     limit: int = 100
-    drag: float = 1.5
-    restitution: float = 0.8
+    drag: float = 1.0
+    restitution: float = 1.0
 
     def __post_init__(self) -> None:
-        # At the start the centres are at least 0.6 rings apart, and the discs must not touch.
+        # At the start the centres are at least 0.69 rings apart, and the discs must not touch.
         _within("ring", self.ring, 4 * RADIUS, 100, "metres")
         _within("limit", self.limit, 1, 100_000, "steps")
         # In one step two discs at their top speeds come nearer by less than a diameter: none passes through the other.
-        _within("drag", self.drag, 1.1, 20, "per second")
+        _within("drag", self.drag, 0.9, 20, "per second")
         _within("restitution", self.restitution, 0, 1, "(1: elastic)")
 
 
@@ -95,7 +95,7 @@ class Duel(eqx.Module):
     An agent sees 9 numbers: its own position, the other's position, its own velocity, the other's velocity (x and y of
     each, in m and m/s), and the share of time that is left. It sees them in a frame of its own: the origin is the
     centre of the ring, and the x axis has the direction from its disc to the other one. Its action, the acceleration
-    in units of 3 m/s^2, clamped to [-1, 1] in each component, is in the same frame. So the two seats are alike, and
+    in units of 2.5 m/s^2, clamped to [-1, 1] in each component, is in the same frame. So the two seats are alike, and
     nothing changes when the whole match is turned around the centre.
 
     Out of the ring loses; both out at the same step is a draw. At the time limit the disc nearer to the centre wins.
@@ -147,7 +147,7 @@ class Duel(eqx.Module):
     def init(self, key: Key) -> tuple[DuelState, Mapping[AgentID, View]]:
         """See `FunctionalGame.init`."""
         state = self._begin(key)
-        return state, self._views(state)
+        return state, self.views(state)
 
     def step(self, state: DuelState, actions: Mapping[AgentID, Array], key: Key) -> tuple[DuelState, Step]:
         """See `FunctionalGame.step`."""
@@ -165,8 +165,8 @@ class Duel(eqx.Module):
         outward = after - before
         never = jnp.zeros(self.num_games, bool)
         return following, Step(
-            view=self._views(following),
-            final_view=self._views(reached),
+            view=self.views(following),
+            final_view=self.views(reached),
             reward=self._each(lead),
             terminated=over,
             truncated=never,
@@ -208,7 +208,7 @@ class Duel(eqx.Module):
         overlap = jnp.where(touching, 2 * RADIUS - gap, 0.0)
         return position - 0.5 * overlap * normal, velocity - impulse * normal
 
-    def _views(self, state: DuelState) -> dict[AgentID, View]:
+    def views(self, state: DuelState) -> dict[AgentID, View]:
         """What each agent sees, in its own frame."""
         normal = _normals(state.position)
         left = 1.0 - state.time[:, None] / self.limit.astype(jnp.float32)
