@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from sparring.errors import InputError
     from sparring.exact.certificate import verify
     from sparring.games import make as make_game
-    from sparring.games.pettingzoo import make_parallel_env
+    from sparring.games.export import make_parallel_env
     from sparring.loaders import load as load_policy
     from sparring.loaders.native import save as save_policy
-    from sparring.policy import mix
+    from sparring.mix import mix
     from sparring.testing import check_game, check_policy
     from sparring.types import ThreatModel
 
@@ -63,8 +63,8 @@ _WHERE = {
     "exploitability": "sparring.commands.solve:exploitability",
     "load_policy": "sparring.loaders:load",
     "make_game": "sparring.games:make",
-    "make_parallel_env": "sparring.games.pettingzoo:make_parallel_env",
-    "mix": "sparring.policy:mix",
+    "make_parallel_env": "sparring.games.export:make_parallel_env",
+    "mix": "sparring.mix:mix",
     "robust_policy": "sparring.commands.solve:robust_policy",
     "save_policy": "sparring.loaders.native:save",
     "study": "sparring.commands.study:study",

@@ -292,4 +292,3 @@ def _check_box(action: np.ndarray, space: Box, who: str) -> None:
         raise InputError(
             f"{who}: action {action[tuple(where)]:.4g} is out of range, expected about [{low[edge]:g}, {high[edge]:g}]"
         )
-

@@ -170,9 +170,7 @@ def initial_state(game: Game, method: Method, seed: int) -> TrainState:
         if strange := [seat for seat in side.seats if seat not in game.agents]:
             raise unknown(f"agent of {game.id}", strange[0], game.agents)
         if different := [seat for seat in side.seats if game.spaces[seat] != game.spaces[side.seats[0]]]:
-            raise InputError(
-                f"{game.id}: {name} learns from {side.seats[0]} and {different[0]}, whose observations or actions differ"
-            )
+            raise InputError(f"{game.id}: {name} learns from {side.seats[0]} and {different[0]}, whose spaces differ")
     learners = {
         name: side.learner.init(game.spaces[side.seats[0]], rng.integers(0, 2**32, 2, np.uint32))
         for name, side in method.sides.items()
@@ -297,9 +295,7 @@ def _check_views(game: VectorGame, views: Mapping[AgentID, Any], saved: RolloutS
             raise InputError(f"checkpoint: {game.id} shows {agent} something else than it did; was it another game?")
 
 
-def _opponents(
-    method: Method, learners: Mapping[str, LearnerState], past: Mapping[str, Pool], steps: int
-) -> Opponents:
+def _opponents(method: Method, learners: Mapping[str, LearnerState], past: Mapping[str, Pool], steps: int) -> Opponents:
     return Opponents({name: s.learner.policy(learners[name]) for name, s in method.sides.items()}, past, steps)
 
 

@@ -269,8 +269,8 @@ class ThreatModel:
     whether each attacker's control is drawn by itself or once for the team. `victim` may be given as one name.
 
     Raises:
-      InputError: the budget is not a number in [0, 1], nobody is attacked, an agent has two parts, or an attacker has no
-        benign policy.
+      InputError: the budget is not a number in [0, 1], nobody is attacked, an agent has two parts, or an attacker has
+        no benign policy.
     """
 
     victims: tuple[AgentID, ...]
@@ -280,6 +280,19 @@ class ThreatModel:
     others: Mapping[AgentID, Any] | None = None  # what bystanders play
     control: Control = "step"
     coin: Coin = "agent"
+
+    if TYPE_CHECKING:  # one name is accepted, and kept as a tuple
+
+        def __init__(
+            self,
+            victims: tuple[AgentID, ...] | AgentID,
+            attackers: tuple[AgentID, ...] | AgentID,
+            benign: Mapping[AgentID, Any],
+            budget: float,
+            others: Mapping[AgentID, Any] | None = None,
+            control: Control = "step",
+            coin: Coin = "agent",
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         for name in ("victims", "attackers"):

@@ -9,7 +9,7 @@ import pytest
 import sparring
 from sparring import cli
 from sparring.files import read_json
-from sparring.runs import verify_manifest
+from sparring.runs import differences
 
 KUHN = "openspiel/kuhn_poker"
 
@@ -39,7 +39,7 @@ def test_an_exact_audit_sweeps_the_budget(capsys: pytest.CaptureFixture[str]) ->
     assert robust[-1] == pytest.approx(1 / 18, abs=1e-9)
     assert result["budgets"][0]["shift"] == 0
     assert Path("run/exploitability.svg").exists() and "not NashConv" in Path(result["report"]).read_text()
-    verify_manifest(Path("run"))
+    assert differences(Path("run")) == {}
     before = Path("run/report.html").read_bytes()
     Path("run/report.html").unlink()
     assert cli.main(["report", "run"]) == cli.DONE

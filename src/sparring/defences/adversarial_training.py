@@ -55,8 +55,9 @@ class Schedule:
             raise InputError(f"past: expected a share in [0, 1], got {self.past}")
 
 
-# The pools are ours (DECISIONS 18). `min-oracle` gives the victim of the moment its best response, `retrain` an attacker
-# that stays as it is: neither has an attacker who learns. `two-timescale` differs from `single-timescale` by the rates.
+# The pools are ours (DECISIONS 18). `min-oracle` gives the victim of the moment its best response, `retrain` an
+# attacker that stays as it is: neither has an attacker who learns. `two-timescale` differs from `single-timescale` by
+# the rates.
 SCHEDULES: Mapping[MethodName, Schedule] = {
     "min-oracle": Schedule(),
     "two-timescale": Schedule(),

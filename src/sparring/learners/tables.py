@@ -75,9 +75,7 @@ def _probabilities(policy: Any, observation: Array, legal: Array) -> Array:
         case ConstantPolicy(action=Discrete(n)):
             return jax.nn.one_hot(jnp.argmax(legal, axis=-1), n)
         case MixedPolicy(control="step"):
-            benign, adversarial = (
-                _probabilities(p, observation, legal) for p in (policy.benign, policy.adversarial)
-            )
+            benign, adversarial = (_probabilities(p, observation, legal) for p in (policy.benign, policy.adversarial))
             return (1 - policy.budget) * benign + policy.budget * adversarial
         case _:
             raise InputError(f"{type(policy).__name__}: its action probabilities cannot be read as a table")

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from sparring.errors import InputError
-from sparring.exact.problem import fitting, uniform
+from sparring.exact.problem import fitting
 from sparring.exact.simplex import ROW_TOLERANCE
 from sparring.exact.tree_game import Infosets
 from sparring.files import check_file, write_atomic
 from sparring.games.finite import finite, infosets
-from sparring.policy import TabularPolicy
+from sparring.policies import TabularPolicy
 from sparring.types import AgentID, Game
 
 MAX_BYTES = 256 * 2**20
@@ -38,15 +38,6 @@ def load(argument: str, game: Game, agent: AgentID) -> TabularPolicy:
             "game"
         )
     return TabularPolicy(read(argument, infosets(solvable, agent)))
-
-
-def plain(name: str, sets: Infosets) -> TabularPolicy | None:
-    """`random`, `uniform` or `first` over the legal actions of each information set; None if it is another name."""
-    if name in ("random", "uniform"):
-        return TabularPolicy(uniform(sets.count))
-    if name == "first":
-        return TabularPolicy(np.eye(1, sets.count.max()).repeat(len(sets.count), axis=0))
-    return None
 
 
 def read(path: Path | str, sets: Infosets) -> np.ndarray:

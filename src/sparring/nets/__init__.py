@@ -47,4 +47,3 @@ register(policies.ConstantPolicy, (), ("action",))
 register(policies.TabularPolicy, ("probabilities",), ())
 register(policies.PoolPolicy, ("live", "past", "numbers", "count", "probability"), ())
 register(mix.MixedPolicy, ("benign", "adversarial", "budget"), ("control", "team"))
-

@@ -59,7 +59,7 @@ def decide(
         carried = {agent: policy_state[agent] for agent in prepared.traceable}
         try:
             decisions.update(prepared.compiled(prepared.numbers, key, seen, carried, first))
-        except InputError as error:
+        except InputError:
             raise
     team = np.random.SeedSequence(np.asarray(key).tolist(), spawn_key=(_TEAM,)).generate_state(2)
     for agent, policy in prepared.host.items():
