@@ -49,7 +49,9 @@ def random_state(rng: np.random.Generator, matches: int) -> DuelState:
     position = rng.uniform(-0.7, 0.7, (matches, 2, 2))
     velocity = rng.normal(size=(matches, 2, 2))
     return DuelState(
-        jnp.asarray(position, jnp.float32), jnp.asarray(velocity, jnp.float32), jnp.asarray(rng.integers(0, 99, matches))
+        jnp.asarray(position, jnp.float32),
+        jnp.asarray(velocity, jnp.float32),
+        jnp.asarray(rng.integers(0, 99, matches)),
     )
 
 
@@ -123,7 +125,7 @@ def test_momentum_is_kept_and_energy_is_not_gained(
 
 @pytest.mark.parametrize("restitution", [0.0, 0.5, 1.0])
 def test_a_head_on_collision(restitution: float) -> None:
-    """A moving disc meets one at rest: by the law of restitution they leave with (1 - e)/2 and (1 + e)/2 of its speed."""
+    """A moving disc meets one at rest: they leave with (1 - e)/2 and (1 + e)/2 of its speed, by restitution."""
     game = Duel(1, DuelSettings(ring=50.0, restitution=restitution))
     touching = [[-RADIUS, 0], [RADIUS, 0]]
     after, _ = step(game, match(touching, [[1, 0], [0, 0]]), idle())
@@ -196,9 +198,7 @@ def test_a_match_can_be_turned_and_mirrored(angle: float, seed: int, mirrored: b
     state, action = random_state(rng, 5), rng.uniform(-1, 1, (5, 2, 2)).astype(np.float32)
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]], np.float32)
     flip = np.array([1, -1 if mirrored else 1], np.float32)
-    turned = state._replace(
-        position=(state.position * flip) @ turn.T, velocity=(state.velocity * flip) @ turn.T
-    )
+    turned = state._replace(position=(state.position * flip) @ turn.T, velocity=(state.velocity * flip) @ turn.T)
     game = Duel(5, DuelSettings(ring=50.0))
     after, ours = step(game, state, action)
     _, theirs = step(game, turned, action * flip)
@@ -249,13 +249,9 @@ def test_what_an_agent_sees() -> None:
     game = Duel(1, DuelSettings(drag=20.0))
     # The next step's view is of the moved discs, so the state's own view is had from a start that is replaced.
     view = eqx.filter_jit(lambda g, s: g.views(s))(game, state)
-    np.testing.assert_allclose(
-        view["disc0"].observation[0], [-0.2, 0, 0.4, 0, 2, -1, 4, -3, 0.26], atol=1e-6
-    )
+    np.testing.assert_allclose(view["disc0"].observation[0], [-0.2, 0, 0.4, 0, 2, -1, 4, -3, 0.26], atol=1e-6)
     # The x axis of disc 1 is the opposite direction.
-    np.testing.assert_allclose(
-        view["disc1"].observation[0], [-0.4, 0, 0.2, 0, -4, 3, -2, 1, 0.26], atol=1e-6
-    )
+    np.testing.assert_allclose(view["disc1"].observation[0], [-0.4, 0, 0.2, 0, -4, 3, -2, 1, 0.26], atol=1e-6)
 
 
 def test_an_action_has_the_direction_of_the_agents_own_frame() -> None:
@@ -285,7 +281,7 @@ def test_starts_are_fair() -> None:
     position = np.asarray(state.position, np.float64)
     far = np.linalg.norm(position, axis=2)
     np.testing.assert_allclose(far[:, 0], far[:, 1], rtol=1e-5)
-    assert 0.6 <= far.min() * (1 + 1e-6)
+    assert far.min() * (1 + 1e-6) >= 0.6
     assert far.max() <= 1.05 * (1 + 1e-6)
     assert np.linalg.norm(position[:, 0] - position[:, 1], axis=1).min() > 2 * RADIUS
     assert not np.asarray(state.velocity).any()
