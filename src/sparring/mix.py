@@ -10,7 +10,8 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 
 from sparring.errors import InputError, unknown
-from sparring.policies import batch_of
+from sparring.policies import ConstantPolicy, PoolPolicy, RandomPolicy, TabularPolicy, batch_of
+from sparring.pytrees import register
 from sparring.types import AgentID, Array, Control, Decision, Key, Policy, ThreatModel, View, check_budget
 
 # Folds beyond the reach of a policy that splits the key which it is given: `split(key, n)[i]` is `fold_in(key, i)`
@@ -148,7 +149,18 @@ def _compiled() -> Callable[..., Decision]:
     """`policy.act` in one compiled call; the policy's arrays are arguments, so new weights do not recompile."""
     import equinox as eqx
 
+    register_policies()
     return eqx.filter_jit(lambda policy, key, view, state: policy.act(key, view, state))
+
+
+@cache
+def register_policies() -> None:
+    """Make the plain policies and their mixtures pytrees, once; `sparring.nets` does it on import."""
+    register(RandomPolicy, (), ("action",))
+    register(ConstantPolicy, (), ("action",))
+    register(TabularPolicy, ("probabilities",), ())
+    register(PoolPolicy, ("live", "past", "numbers", "count", "probability"), ())
+    register(MixedPolicy, ("benign", "adversarial", "budget"), ("control", "team"))
 
 
 def _mixes(policy: Policy) -> int:

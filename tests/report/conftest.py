@@ -60,9 +60,10 @@ def audit() -> dict[str, Any]:
     }
 
 
-def made_up_chances(victim_return: float) -> dict[str, Any]:
-    result: dict[str, Any] = {"episodes": 0, "invalid": 0, "mean_length": 2.5}
-    values = {"win": 0.6, "draw": 0.0, "loss": 0.4, "victim_return": victim_return, "attacker_return": -victim_return}
+def made_up_chances(victim_value: float) -> dict[str, Any]:
+    result: dict[str, Any] = {"episodes": 0, "invalid": 0, "mean_decisions": 2.5, "scale": 4.0}
+    values = {"win": 0.6, "draw": 0.0, "loss": 0.4, "fail": 0.6}
+    values |= {"victim_value": victim_value, "attacker_value": -victim_value}
     return result | values | {f"{key}_ci": [value, value] for key, value in values.items()}
 
 

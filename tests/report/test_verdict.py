@@ -75,6 +75,10 @@ def test_an_exact_audit_is_proved(exact_audit: Any) -> None:
 def test_a_victim_that_no_attack_hurts(exact_audit: Any, exact_result: Any) -> None:
     exact_audit["budgets"] = [exact_result(0.0, -0.125, -0.5), exact_result(1.0, -0.125 + 1e-12, -0.5)]
     assert exact_verdict(exact_audit).startswith("No attack at the tested budgets costs the victim anything")
+    # In a game whose payoffs are 1e-12 the same difference is the whole range.
+    for entry in exact_audit["budgets"]:
+        entry["scale"] = 1e-12
+    assert "costs the victim anything" not in exact_verdict(exact_audit)
 
 
 def test_a_certificate_that_failed_is_told(exact_audit: Any) -> None:

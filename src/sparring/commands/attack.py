@@ -175,7 +175,7 @@ def text(result: dict[str, Any]) -> str:
     if result["oracle"] == "exact":
         return (
             f"budget {result['budget']:g}: the best response brings the victim's value down to {-result['expl']:.6f}; "
-            f"left alone, the benign opponent leaves it {result['baseline']['victim_return']:.6f}\n"
+            f"left alone, the benign opponent leaves it {result['baseline']['victim_value']:.6f}\n"
             f"{chances(result)}. This is exact: no attack at this budget does more.\n"
             f"{result['policy']}"
         )

@@ -70,7 +70,8 @@ def evaluate(game: str, **settings: Any) -> dict[str, Any]:
         `(observation [B, D], rng) -> action [B, ...]`.
 
     Returns:
-      The JSON result: `win`, `draw`, `loss` (the attacker's), `victim_return`, ..., each with `_ci`.
+      The JSON result: `win`, `draw`, `loss` (the attacker's), `victim_return` (sampled) or
+      `victim_value` (exact), ..., each with `_ci`.
 
     Raises:
       InputError: bad input.
@@ -126,7 +127,7 @@ def execute(settings: Settings, prepared: Sampled | Exact, run: Run) -> dict[str
 
 def text(result: dict[str, Any]) -> str:
     if result["oracle"] == "exact":
-        returns = f"the victim's return {result['victim_return']:.6f}, the attacker's {result['attacker_return']:.6f}"
+        returns = f"the victim's value {result['victim_value']:.6f}, the attacker's {result['attacker_value']:.6f}"
         return f"attacker at budget {result['budget']:g}, exact: {chances(result)}\n{returns}\n{result['run']}"
     shares = ", ".join(f"{key} {percent(result, key)}" for key in ("win", "draw", "loss"))
     invalid = f"; {result['invalid']} invalid matches left out" if result["invalid"] else ""

@@ -199,15 +199,15 @@ def save_attacker(path: Path, arena: Contest, alpha: np.ndarray) -> Path:
 
 
 def rates(arena: Contest, nu: np.ndarray, alpha: np.ndarray) -> dict[str, Any]:
-    """The keys of an evaluation, exact: no match was played, and every interval is its one value."""
+    """The keys of an exact evaluation: no match was played, and every interval is its one value."""
     from sparring.exact.outcome import outcome
 
     found = outcome(arena.problem, nu, alpha)._asdict()
-    length = found.pop("mean_length")
+    decisions = found.pop("mean_decisions")
     result: dict[str, Any] = {"budget": arena.problem.budget}
     for key, value in found.items():
         result[key], result[f"{key}_ci"] = value, None if value is None else [value, value]
-    return {**result, "episodes": 0, "invalid": 0, "mean_length": length}
+    return {**result, "scale": arena.problem.scale, "episodes": 0, "invalid": 0, "mean_decisions": decisions}
 
 
 def seats_of(settings: Seats, arena: Contest) -> dict[str, Any]:
@@ -217,6 +217,7 @@ def seats_of(settings: Seats, arena: Contest) -> dict[str, Any]:
         "victim_seat": settings.victim_seat,
         "attackers": [arena.game.agents.index(agent) for agent in arena.attackers],
         "benign": "uniform" if settings.benign is None else describe(settings.benign),
+        "scale": arena.problem.scale,
     }
 
 

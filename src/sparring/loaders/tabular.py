@@ -15,7 +15,7 @@ import numpy as np
 
 from sparring.errors import InputError
 from sparring.exact.problem import fitting
-from sparring.exact.simplex import ROW_TOLERANCE
+from sparring.exact.rows import ROW_TOLERANCE
 from sparring.exact.tree_game import Infosets
 from sparring.files import check_file, write_atomic
 from sparring.games.finite import finite, infosets

@@ -198,7 +198,7 @@ def exploitability_figure(audit: ExactAudit) -> str:
         axes.plot(budgets, expl, color=ATTACKER, lw=2.2, marker="o", ms=7, label="victim", zorder=4)
         axes.plot(budgets, least, color=BASELINE, lw=2.2, marker="s", ms=6, label="most robust victim", zorder=3)
         for name, colour, marker in zip(names, _OTHERS, _MARKERS[1:], strict=False):
-            found = [(r["budget"], -r["baselines"][name]["victim_return"]) for r in results if name in r["baselines"]]
+            found = [(r["budget"], -r["baselines"][name]["victim_value"]) for r in results if name in r["baselines"]]
             style = {"color": colour, "lw": 1.2, "ls": "--", "marker": marker, "ms": 5}
             axes.plot(*zip(*found, strict=True), label=f"{name} opponent", **style)
         axes.set_ylabel("minus the victim's value")

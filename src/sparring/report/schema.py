@@ -56,9 +56,9 @@ class Curve(TypedDict):
 
 
 class Chances(TypedDict):
-    """`exact.outcome`: the attacker's chances, None where a game has no winner, and expected returns.
+    """`exact.outcome`: the attacker's chances, None where a game has no winner, and expected values.
 
-    The keys are those of `Rates`: every interval is its one value, and no match was played.
+    Values are discounted where the game is (DECISIONS 32). Every interval is its one value, and no match was played.
     """
 
     win: float | None
@@ -67,13 +67,16 @@ class Chances(TypedDict):
     draw_ci: list[float] | None
     loss: float | None
     loss_ci: list[float] | None
+    fail: float | None  # the victim loses, to whomever
+    fail_ci: list[float] | None
     episodes: int
     invalid: int
-    victim_return: float
-    victim_return_ci: list[float]
-    attacker_return: float
-    attacker_return_ci: list[float]
-    mean_length: float | None
+    victim_value: float
+    victim_value_ci: list[float]
+    attacker_value: float
+    attacker_value_ci: list[float]
+    scale: float  # how far apart the victim's values in the game can be: tolerances are shares of it
+    mean_decisions: float | None  # of all players in a match
 
 
 class ExactResult(Chances):
@@ -198,8 +201,8 @@ def _check_rates(record: Mapping[str, Any], where: str) -> None:
 
 
 def _check_chances(record: Mapping[str, Any], where: str) -> None:
-    _check_numbers(record, ("victim_return", "attacker_return"), where)
-    for key in ("win", "draw", "loss"):
+    _check_numbers(record, ("victim_value", "attacker_value", "scale"), where)
+    for key in ("win", "draw", "loss", "fail"):
         if record[key] is not None and not (isinstance(record[key], (int, float)) and -1e-9 <= record[key] <= 1 + 1e-9):
             raise InputError(f"{where}.{key}: expected a probability or null, got {record[key]!r}")
 

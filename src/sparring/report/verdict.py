@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sparring.metrics.outcome import newcombe
 from sparring.report.schema import BENIGN, Audit, BudgetResult, ExactAudit, ExactResult, Rates
 
-ROUNDING = 1e-9  # a difference of exact values that is no more than this is none
+ROUNDING = 1e-9  # a difference of exact values that is no larger a share of the game's scale is none
 
 
 class Damage(NamedTuple):
@@ -78,8 +78,8 @@ def exact_worst(audit: ExactAudit) -> ExactResult:
 def exact_verdict(audit: ExactAudit) -> str:
     """The finding of an exact audit in a few sentences; there is no noise to allow for."""
     result = exact_worst(audit)
-    alone = result["baselines"][BENIGN]["victim_return"]
-    if lost(result) <= ROUNDING:
+    alone = result["baselines"][BENIGN]["victim_value"]
+    if lost(result) <= ROUNDING * result["scale"]:
         return (
             f"No attack at the tested budgets costs the victim anything: its value stays {alone:.4g}, that against the "
             "benign opponent. The attacks are exact best responses, so this is proved."
@@ -90,7 +90,7 @@ def exact_verdict(audit: ExactAudit) -> str:
         f"The most robust victim would still have {-result['robust_expl']:.4g}; "
         f"the gap of {max(result['gap'], 0.0):.4g} is what hardening can win back.",
     ]
-    smallest = min(entry["budget"] for entry in audit["budgets"] if lost(entry) > ROUNDING)
+    smallest = min(entry["budget"] for entry in audit["budgets"] if lost(entry) > ROUNDING * entry["scale"])
     if smallest < result["budget"]:
         sentences.append(f"The smallest tested budget that costs the victim anything is {smallest:g}.")
     if unproved := [entry["budget"] for entry in audit["budgets"] if not entry["verified"]]:
@@ -100,7 +100,7 @@ def exact_verdict(audit: ExactAudit) -> str:
 
 def lost(result: ExactResult) -> float:
     """The value that the best response costs the victim, compared with the benign opponent left alone."""
-    return result["baselines"][BENIGN]["victim_return"] + result["expl"]
+    return result["baselines"][BENIGN]["victim_value"] + result["expl"]
 
 
 def rate(rates: Rates, key: str = "win") -> str:
