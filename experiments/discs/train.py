@@ -40,7 +40,7 @@ from sparring.games import make
 from sparring.games.discs.learning import ATTACK, INITIAL_STD, SELF_PLAY
 from sparring.learners.ppo import PPOConfig
 from sparring.loaders import builtin, native
-from sparring.metrics.outcome import newcombe, wilson
+from sparring.metrics.intervals import newcombe, wilson
 from sparring.mix import executed
 from sparring.nets import ActorCritic, NetworkConfig
 from sparring.play.evaluate import evaluate
