@@ -37,7 +37,7 @@ from sparring.attacks.adversarial_policy import AttackConfig, adversarial_policy
 from sparring.console import DONE, exit_code
 from sparring.defences.self_play import SELF, SelfPlayConfig, self_play
 from sparring.games import make
-from sparring.games.discs.learning import ATTACK, INITIAL_STD, SELF_PLAY
+from sparring.games.discs.learning import ATTACK, NETWORK, SELF_PLAY
 from sparring.learners.ppo import PPOConfig
 from sparring.loaders import builtin, native
 from sparring.metrics.intervals import newcombe, wilson
@@ -60,7 +60,7 @@ SLOTS = 500  # matches side by side when something is measured
 
 def self_play_config(steps: int) -> SelfPlayConfig:
     """The family's defaults; the learning rate is constant, so that early snapshots do not depend on the end."""
-    ppo = PPOConfig(**SELF_PLAY["ppo"], network=NetworkConfig(initial_std=INITIAL_STD))
+    ppo = PPOConfig(**SELF_PLAY["ppo"], network=NetworkConfig(**NETWORK))
     return SelfPlayConfig(**{**SELF_PLAY, "steps": steps, "ppo": ppo})
 
 

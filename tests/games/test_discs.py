@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparring.errors import InputError
@@ -97,7 +97,7 @@ def test_listing_loads_no_jax() -> None:
 
 
 @given(
-    st.tuples(*[coordinate] * 4), st.tuples(*[speed] * 4), st.sampled_from([0.0, 0.3, 0.8, 1.0]), st.floats(1.1, 5.0)
+    st.tuples(*[coordinate] * 4), st.tuples(*[speed] * 4), st.sampled_from([0.0, 0.3, 0.8, 1.0]), st.floats(0.9, 5.0)
 )
 def test_momentum_is_kept_and_energy_is_not_gained(
     position: tuple[float, ...], velocity: tuple[float, ...], restitution: float, drag: float
@@ -151,10 +151,10 @@ def test_drag_and_force_have_their_closed_form() -> None:
         np.testing.assert_allclose(state.position[0, disc], [side * (0.5 + x), 0], atol=1e-5)
 
 
-@pytest.mark.parametrize("drag", [1.1, 20.0])
+@pytest.mark.parametrize("drag", [0.9, 20.0])
 def test_discs_do_not_pass_through_each_other(drag: float) -> None:
     """Head-on at top speed from all distances: who is on the left stays there."""
-    gaps = np.linspace(2 * RADIUS, 6 * RADIUS, 200)
+    gaps = np.linspace(2 * RADIUS, 6 * RADIUS, 100)
     game = Duel(len(gaps), DuelSettings(ring=50.0, drag=drag))
     position, velocity = np.zeros((2, len(gaps), 2, 2), np.float32)
     position[:, 0, 0], position[:, 1, 0] = -gaps / 2, gaps / 2
@@ -162,17 +162,17 @@ def test_discs_do_not_pass_through_each_other(drag: float) -> None:
     state = DuelState(jnp.asarray(position), jnp.asarray(velocity), jnp.zeros(len(gaps), jnp.int32))
     forwards = np.zeros((len(gaps), 2, 2), np.float32)
     forwards[..., 0] = 1.0
-    for _ in range(20):
+    for _ in range(8):
         state, _ = step(game, state, forwards)
         assert (state.position[:, 0, 0] < state.position[:, 1, 0]).all()
 
 
-@pytest.mark.parametrize("matches", [1, 7, 64])
+@pytest.mark.parametrize("matches", [1, 7])
 def test_the_two_seats_are_alike(matches: int) -> None:
     """Who sits where changes nothing: with the discs exchanged, everything is exchanged, bit for bit."""
     rng = np.random.default_rng(matches)
     game = Duel(matches)
-    for _ in range(30):
+    for _ in range(12):
         state = random_state(rng, matches)
         turned = state._replace(position=state.position[:, ::-1], velocity=state.velocity[:, ::-1])
         action = rng.normal(size=(matches, 2, 2)).astype(np.float32)
@@ -191,6 +191,7 @@ def test_the_two_seats_are_alike(matches: int) -> None:
                 np.testing.assert_array_equal(ours.info[name][one], theirs.info[name][other])
 
 
+@settings(max_examples=30)
 @given(st.floats(0, 2 * math.pi), st.integers(0, 2**31), st.booleans())
 def test_a_match_can_be_turned_and_mirrored(angle: float, seed: int, mirrored: bool) -> None:
     """Around the centre nothing changes but the directions; in a mirror the second component of actions does too."""
@@ -277,7 +278,7 @@ def test_shaping_terms_are_metres_of_the_step() -> None:
 def test_starts_are_fair() -> None:
     """Both discs rest equally far from the centre, and apart; all directions are equally likely."""
     game = Duel(20_000, DuelSettings(ring=1.5))
-    state, _ = jax.jit(game.init)(KEY)
+    state, _ = eqx.filter_jit(game.init)(KEY)
     position = np.asarray(state.position, np.float64)
     far = np.linalg.norm(position, axis=2)
     np.testing.assert_allclose(far[:, 0], far[:, 1], rtol=1e-5)
@@ -291,7 +292,7 @@ def test_starts_are_fair() -> None:
 
 
 def test_the_smallest_ring_has_room_for_the_start() -> None:
-    state, _ = jax.jit(Duel(20_000, DuelSettings(ring=4 * RADIUS)).init)(KEY)
+    state, _ = eqx.filter_jit(Duel(20_000, DuelSettings(ring=4 * RADIUS)).init)(KEY)
     gap = np.linalg.norm(np.asarray(state.position[:, 0] - state.position[:, 1]), axis=1)
     assert gap.min() > 2 * RADIUS
 
