@@ -23,7 +23,7 @@ FINDING = 1  # the other exit codes are those of every program, in `sparring.con
 # Every command with its arguments and what it does. A command is the module of its name in `sparring.commands`, with
 # `Settings` (what can be given, as a frozen dataclass) and `text(result)`. `commands.common.perform` carries out those
 # that work in a run folder; any other has `answer(settings) -> result`. A command whose result can be a finding has
-# `finding(settings, result)`.
+# `finding(settings, result)`, or `exit_code(settings, result)` where one may be unable to tell.
 COMMANDS = {
     "audit": ("GAME [--victim POLICY]", "attacks at several budgets, their damage and visibility; one report"),
     "attack": ("GAME --victim POLICY", "one adversarial policy under a budget, computed or trained"),
@@ -68,7 +68,7 @@ start here:
   sparring COMMAND ... --dry-run                shows what would be done, and how long it would take
 
 exit codes: 0 done, 1 a finding (above --fail-above, or files that were changed), 2 bad input, 3 internal error,
-130 interrupted (can be resumed)
+4 it cannot be told whether there is a finding, 130 interrupted (can be resumed)
 """
 
 
@@ -163,6 +163,8 @@ def _perform(verb: str, settings: Any, command: list[str], resume: Path | None) 
 
 def _show(module: Any, settings: Any, result: Mapping[str, Any]) -> int:
     say(json.dumps(plain(result)) if settings.json else module.text(result))
+    if hasattr(module, "exit_code"):
+        return module.exit_code(settings, result)
     finding = getattr(module, "finding", None)
     return FINDING if finding is not None and finding(settings, result) else DONE
 

@@ -1,25 +1,27 @@
 """One training loop, many methods.
 
 A round plays T steps of B matches with every agent's policy of the moment, then each learning side updates on what its
-agent saw. What a method is lies in its arguments: who learns and how often (`Side`), and who plays whom (`play`).
-An attack on a frozen victim has one side; self-play has one side whose opponent is drawn from its snapshots;
+agents saw. A `Method` is data: who learns, how often and for what (`Side`), and who plays whom (`play`).
+An attack on a frozen victim has one side for each attacker; self-play has one side that learns from both seats;
 adversarial training has two, and the timescale ratio is the ratio of their learning rates or of their `every`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple, TypeVar, get_args
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from sparring.errors import InputError, unknown
-from sparring.policy import MixedPolicy, Policy
-from sparring.rollout import RolloutState, rollout, start
+from sparring.mix import MixedState
+from sparring.play.rollout import RolloutState, rollout, start
+from sparring.policies import PoolPolicy, PoolState
 from sparring.types import (
-    NO_WINNER,
     AgentID,
     Array,
     Experience,
@@ -27,136 +29,193 @@ from sparring.types import (
     Learner,
     LearnerState,
     Metrics,
+    Policy,
+    ThreatModel,
     Trajectory,
     VectorGame,
 )
 
-Goal = Literal["victim", "outcome"]
-T = TypeVar("T")
-
 
 @dataclass(frozen=True)
 class Reward:
-    """What a learning agent maximises.
+    """What a learning agent maximises: a weighted sum of all agents' rewards, and of what it is worth to win.
 
-    `victim`: minus the victim's reward (Eq. 3.1), times `scale`. `outcome`: 1 for a win, -1 for a loss and `draw` for a
-    match without a winner, each at its end. To either, `shaping` adds weighted terms of the game's `info`, annealed
-    linearly to nothing over `shaping_steps` steps, so that what is learned in the end is the bare goal.
+    An attacker of Eq. 3.1 has `weights={victim: -1}`, a victim `{victim: 1}`, a self-interested agent `{itself: 1}`.
+    `outcome` is paid for a win and taken for a loss of its own, `draw` is paid for a draw, each at the match's end.
+    `shaping` adds weighted terms of the game's `info`, annealed linearly to nothing over `shaping_steps` steps, so that
+    what is learned in the end is the bare goal.
     """
 
-    goal: Goal = "outcome"
-    scale: float = 1.0
+    weights: Mapping[AgentID, float] = field(default_factory=dict)
+    outcome: float = 0.0
     draw: float = 0.0
     shaping: Mapping[str, float] = field(default_factory=dict)
     shaping_steps: int = 0
 
-    def __post_init__(self) -> None:
-        if self.goal not in get_args(Goal):
-            raise unknown("goal", self.goal, get_args(Goal))
+
+class Pool(NamedTuple):
+    """A side's past policies, oldest first: immutable networks, which cannot follow the live weights (DECISIONS 23).
+
+    Each has a number of its own for ever, by which a match remembers its opponent.
+    """
+
+    numbers: tuple[int, ...] = ()
+    policies: tuple[Policy, ...] = ()
 
 
 class Opponents(NamedTuple):
-    """What `play` may choose from: the policies of the moment, and each side's snapshots, oldest first."""
+    """What `play` may choose from: each side's policy of the moment, and its past ones."""
 
-    current: Mapping[AgentID, Policy]
-    snapshots: Mapping[AgentID, Sequence[Policy]]
+    current: Mapping[str, Policy]
+    past: Mapping[str, Pool]
     steps: int  # taken so far, of all matches together
 
 
-Play = Callable[[Opponents, np.random.Generator], Mapping[AgentID, Policy]]
+Play = Callable[[Opponents], Mapping[AgentID, Policy]]
 
 
 @dataclass(frozen=True)
 class Side:
-    """One learning agent: it updates in every `every`-th round and keeps a snapshot every `snapshot_every` rounds.
+    """One learner, and the agents that play with its policy and that it learns from.
 
-    `twin` is another agent with the same spaces: in rounds in which it plays with the policy that learns, its steps are
-    learned from too.
+    It updates in the rounds r with r % `every` == `phase`: there is one clock for everybody. Sides that take turns have
+    the same `every` and different phases. A snapshot of its policy is kept every `snapshot_every` rounds.
+
+    Raises:
+      InputError: never updates, or a phase that never comes.
     """
 
     learner: Learner
     reward: Reward
-    victim: AgentID  # whose reward `goal="victim"` turns around
+    seats: tuple[AgentID, ...]
     every: int = 1
+    phase: int = 0
     snapshot_every: int = 0  # 0: none
     max_snapshots: int = 32
-    twin: AgentID | None = None
+
+    def __post_init__(self) -> None:
+        if self.every < 1 or not 0 <= self.phase < self.every:
+            raise InputError(
+                f"a side's every and phase: expected 0 <= phase < every, got phase {self.phase} and every {self.every}"
+            )
+        if not self.seats:
+            raise InputError("a side needs at least one agent to learn from")
+
+
+class Method(NamedTuple):
+    """A method of attack or defence, as data."""
+
+    sides: Mapping[str, Side]
+    play: Play
+    steps_per_round: int  # T; a round takes T * B steps
 
 
 class TrainState(NamedTuple):
-    """Everything that decides how training goes on: a pytree of arrays, besides the last round's records."""
+    """Everything that decides how training goes on, besides a vector game's own state and the last round's records."""
 
-    learners: Mapping[AgentID, LearnerState]
-    snapshots: Mapping[AgentID, tuple[Policy, ...]]  # immutable networks: they cannot follow the live weights
+    learners: Mapping[str, LearnerState]
+    past: Mapping[str, Pool]
     rollout: RolloutState
-    game: Mapping[str, np.ndarray] | None  # a vector game's own state; None if it cannot be saved
     round: int
     steps: int
-    metrics: Mapping[AgentID, Metrics]
+    metrics: Mapping[str, Metrics]
     trajectory: Trajectory | None
 
 
-def train(
-    game: Game,
-    sides: Mapping[AgentID, Side],
-    play: Play,
-    seed: int,
-    steps_per_round: int,
-    state: TrainState | None = None,
-) -> Iterator[TrainState]:
+def train(game: Game, method: Method, seed: int, state: TrainState | None = None) -> Iterator[TrainState]:
     """Train forever; the caller stops when it has seen enough.
 
     Each round draws from a generator of its own, seeded by `seed` and the round's number, so that training resumed
     from a yielded state is bit for bit the uninterrupted one.
 
     Args:
-      game: B matches.
-      sides: who learns.
-      play: everybody's policy for the next round.
+      game: B matches. When going on, a vector game has been put back with `set_state` (see `with_saved`).
+      method: who learns and who plays whom.
       seed: of all randomness.
-      steps_per_round: T; a round takes T * B steps.
       state: where to go on; None begins anew.
 
     Raises:
-      InputError: a weighted shaping term that the game does not report, or a policy that misbehaves (see `rollout`).
+      InputError: a side's agents do not fit each other or the game, a weighted shaping term that the game does not
+        report, an outcome as a goal in a game without winners, or a policy that misbehaves (see `rollout`).
     """
-    state = initial_state(game, sides, play, seed) if state is None else _restored(game, state)
-    learners, snapshots, played = dict(state.learners), dict(state.snapshots), state.rollout
+    state = initial_state(game, method, seed) if state is None else state
+    learners, past, played = dict(state.learners), dict(state.past), state.rollout
     round_, steps = state.round, state.steps
+    record = tuple(dict.fromkeys(seat for side in method.sides.values() for seat in side.seats))
     while True:
         rng = _round_rng(seed, round_)
-        policies = play(_opponents(sides, learners, snapshots, steps), rng)
-        seats = {agent: _seats(agent, side, policies) for agent, side in sides.items()}
-        record = tuple(dict.fromkeys(seat for taken in seats.values() for seat in taken))
-        trajectory, played = rollout(game, policies, steps_per_round, rng, played, record)
-        steps += steps_per_round * game.num_games
+        policies = method.play(_opponents(method, learners, past, steps))
+        trajectory, played = rollout(game, policies, method.steps_per_round, rng, played, record)
+        steps += method.steps_per_round * game.num_games
         metrics = {}
-        for agent, side in sides.items():
-            if round_ % side.every == 0:
+        for name, side in method.sides.items():
+            if round_ % side.every == side.phase:
                 experience = joined(
                     [
-                        trajectory.agents[seat]._replace(reward=reward_of(trajectory, game, seat, seen_from, steps))
-                        for seat, seen_from in seats[agent].items()
+                        trajectory.agents[seat]._replace(reward=reward_of(trajectory, seat, side.reward, steps))
+                        for seat in side.seats
                     ]
                 )
                 key = rng.integers(0, 2**32, 2, np.uint32)
-                learners[agent], metrics[agent] = side.learner.update(learners[agent], experience, key)
+                learners[name], metrics[name] = side.learner.update(learners[name], experience, key)
             if side.snapshot_every and (round_ + 1) % side.snapshot_every == 0:
-                snapshots[agent] = thinned(
-                    (*snapshots[agent], side.learner.policy(learners[agent])), side.max_snapshots
-                )
+                past[name] = _grown(past[name], side, learners[name], round_, played)
         round_ += 1
-        yield TrainState(dict(learners), dict(snapshots), played, _matches(game), round_, steps, metrics, trajectory)
+        yield TrainState(dict(learners), dict(past), played, round_, steps, metrics, trajectory)
 
 
-def initial_state(game: Game, sides: Mapping[AgentID, Side], play: Play, seed: int) -> TrainState:
+def initial_state(game: Game, method: Method, seed: int) -> TrainState:
     """The state before the first round."""
     rng = np.random.default_rng(np.random.SeedSequence(seed))
-    learners = {a: s.learner.init(game.spaces[a], rng.integers(0, 2**32, 2, np.uint32)) for a, s in sides.items()}
-    snapshots: dict[AgentID, tuple[Policy, ...]] = {agent: () for agent in sides}
-    policies = play(_opponents(sides, learners, snapshots, 0), _round_rng(seed, 0))
-    played = start(game, policies, rng)
-    return TrainState(learners, snapshots, played, _matches(game), 0, 0, {}, None)
+    for name, side in method.sides.items():
+        if strange := [seat for seat in side.seats if seat not in game.agents]:
+            raise unknown(f"agent of {game.id}", strange[0], game.agents)
+        if different := [seat for seat in side.seats if game.spaces[seat] != game.spaces[side.seats[0]]]:
+            raise InputError(f"{game.id}: {name} learns from {side.seats[0]} and {different[0]}, whose spaces differ")
+    learners = {
+        name: side.learner.init(game.spaces[side.seats[0]], rng.integers(0, 2**32, 2, np.uint32))
+        for name, side in method.sides.items()
+    }
+    past = {name: Pool() for name in method.sides}
+    played = start(game, method.play(_opponents(method, learners, past, 0)), rng)
+    return TrainState(learners, past, played, 0, 0, {}, None)
+
+
+def check_cast(game: Game, threat: ThreatModel) -> None:
+    """Refuse a threat whose agents are not those of the game.
+
+    Raises:
+      InputError: an agent that the game does not have, or one of whom nobody says what it plays.
+    """
+    cast = (*threat.victims, *threat.attackers, *(threat.others or {}))
+    if strange := [agent for agent in cast if agent not in game.agents]:
+        raise unknown(f"agent of {game.id}", strange[0], game.agents)
+    if unnamed := [agent for agent in game.agents if agent not in cast]:
+        raise InputError(
+            f"{game.id}: nobody says what {unnamed[0]} plays: it is neither victim nor attacker, nor one of the others"
+        )
+
+
+def pooled(live: Policy, pool: Pool, probability: Array) -> PoolPolicy:
+    """The policy of the moment or one of its past, drawn for each match (DECISIONS 28).
+
+    Args:
+      live: the policy of the moment.
+      pool: its past; empty: the policy of the moment always plays.
+      probability: of a past one, float [B], for each slot.
+    """
+    policies, numbers = pool.policies or (live,), pool.numbers or (0,)
+    # Padded to a power of two, so that a growing pool is compiled a few times only.
+    size = 1 << (len(policies) - 1).bit_length()
+    padded = (*policies, *(policies[-1],) * (size - len(policies)))
+    ids = np.array([*numbers, *(numbers[-1],) * (size - len(numbers))], np.int32)
+    return PoolPolicy(live, _stacked(padded), ids, np.int32(len(pool.policies)), np.asarray(probability, np.float32))
+
+
+@eqx.filter_jit
+def _stacked(policies: tuple[Policy, ...]) -> Policy:
+    parts = [eqx.partition(policy, eqx.is_array) for policy in policies]
+    return eqx.combine(jax.tree.map(lambda *x: jnp.stack(x), *(arrays for arrays, _ in parts)), parts[0][1])
 
 
 def joined(experiences: Sequence[Experience]) -> Experience:
@@ -165,117 +224,126 @@ def joined(experiences: Sequence[Experience]) -> Experience:
         return experiences[0]
     over_time = [e._replace(last_value=(), policy_state=()) for e in experiences]
     at_ends = [(e.last_value, e.policy_state) for e in experiences]
-    whole: Experience = jax.tree.map(lambda *x: np.concatenate(x, axis=1), *over_time)
-    last_value, policy_state = jax.tree.map(lambda *x: np.concatenate(x, axis=0), *at_ends)
+    whole: Experience = jax.tree.map(lambda *x: jnp.concatenate(x, axis=1), *over_time)
+    last_value, policy_state = jax.tree.map(lambda *x: jnp.concatenate(x, axis=0), *at_ends)
     return whole._replace(last_value=last_value, policy_state=policy_state)
 
 
-def reward_of(trajectory: Trajectory, game: Game, agent: AgentID, side: Side, steps: int) -> Array:
-    """The reward [T, B] of an agent that a side learns from, after `steps` steps of training."""
-    config = side.reward
-    if config.goal == "victim":
-        reward = -config.scale * trajectory.reward[side.victim]
-    else:
-        own = game.agents.index(agent)
-        won, lost = trajectory.winner == own, (trajectory.winner != own) & (trajectory.winner != NO_WINNER)
-        drawn = (trajectory.terminated | trajectory.truncated) & (trajectory.winner == NO_WINNER)
-        reward = 1.0 * won - 1.0 * lost + config.draw * drawn
-    weight = annealed(steps, config.shaping_steps)
-    for name, coefficient in config.shaping.items():
+def reward_of(trajectory: Trajectory, agent: AgentID, reward: Reward, steps: int) -> Array:
+    """The reward [T, B] that an agent learns from, after `steps` steps of training.
+
+    Raises:
+      InputError: a weight of an agent or a shaping term that there is not, or an outcome where nobody wins.
+    """
+    total: Any = np.zeros(np.shape(trajectory.terminated), np.float32)
+    for other, weight in reward.weights.items():
+        if other not in trajectory.reward:
+            raise unknown("agent with a weight in the reward", other, trajectory.reward)
+        total = total + weight * trajectory.reward[other]
+    if reward.outcome or reward.draw:
+        if trajectory.outcome is None:
+            raise InputError("reward: this game has no winners, so there is no outcome to learn from: use victim")
+        own = trajectory.outcome[agent]
+        drawn = (trajectory.terminated | trajectory.truncated) & (own == 0)
+        total = total + reward.outcome * own + reward.draw * drawn
+    weight = annealed(steps, reward.shaping_steps)
+    for name, coefficient in reward.shaping.items():
         if name not in trajectory.info:
             raise unknown("shaping term", name, trajectory.info)
         if weight:
-            reward = reward + weight * coefficient * trajectory.info[name][agent]
-    return reward.astype(np.float32)
+            total = total + weight * coefficient * trajectory.info[name][agent]
+    return total.astype(np.float32)
 
 
-def saved_part(state: TrainState) -> Any:
-    """The pytree of arrays to be checkpointed; `with_saved` is its inverse.
+def saved_part(state: TrainState, game: Game) -> Any:
+    """The pytree of arrays to be checkpointed, right after `state` was yielded; `with_saved` is its inverse.
 
     Raises:
       InputError: the game cannot be saved.
     """
-    if state.game is None:
-        raise InputError("checkpoint: this game's matches cannot be saved, so its training cannot be resumed")
     return {
         "learners": dict(state.learners),
-        "snapshots": dict(state.snapshots),
+        "past": {name: pool.policies for name, pool in state.past.items()},
+        "numbers": {name: np.array(pool.numbers, np.int64) for name, pool in state.past.items()},
         "rollout": state.rollout,
-        "game": dict(state.game),
+        "game": game.get_state() if isinstance(game, VectorGame) else {},
         "clock": np.array([state.round, state.steps], np.int64),
     }
 
 
 def with_saved(
     template: TrainState,
-    sides: Mapping[AgentID, Side],
-    num_snapshots: Mapping[AgentID, int],
+    game: Game,
+    method: Method,
+    num_snapshots: Mapping[str, int],
     load: Callable[[Any], Any],
 ) -> TrainState:
-    """The state whose arrays `load` reads, given a tree of the same structure.
+    """The state whose arrays `load` reads, given a tree of the same structure; the game is put back to that moment.
 
     Args:
       template: `initial_state` of the same training.
-      sides: its sides.
+      game: the game of the training, new.
+      method: its method.
       num_snapshots: how many snapshots of each side were saved.
       load: from a tree with the right structure, shapes and dtypes to the saved one.
+
+    Raises:
+      InputError: the game's matches are not those that were saved.
     """
-    snapshots = {a: (side.learner.policy(template.learners[a]),) * num_snapshots[a] for a, side in sides.items()}
-    saved = load(saved_part(template._replace(snapshots=snapshots)))
+    past = {
+        name: Pool((0,) * num_snapshots[name], (side.learner.policy(template.learners[name]),) * num_snapshots[name])
+        for name, side in method.sides.items()
+    }
+    saved = load(saved_part(template._replace(past=past), game))
     round_, steps = (int(x) for x in saved["clock"])
-    return TrainState(saved["learners"], saved["snapshots"], saved["rollout"], saved["game"], round_, steps, {}, None)
-
-
-def _seats(agent: AgentID, side: Side, policies: Mapping[AgentID, Policy]) -> dict[AgentID, Side]:
-    """The agents that a side learns from in a round with these policies, and the side as each of them sees it."""
-    seats = {agent: side}
-    if side.twin is not None:
-        twin = policies[side.twin]
-        while isinstance(twin, MixedPolicy):
-            twin = twin.adversarial
-        if twin is policies[agent]:
-            seats[side.twin] = replace(side, victim=agent) if side.victim == side.twin else side
-    return seats
-
-
-def _opponents(
-    sides: Mapping[AgentID, Side],
-    learners: Mapping[AgentID, LearnerState],
-    snapshots: Mapping[AgentID, Sequence[Policy]],
-    steps: int,
-) -> Opponents:
-    return Opponents({a: s.learner.policy(learners[a]) for a, s in sides.items()}, snapshots, steps)
-
-
-def _restored(game: Game, state: TrainState) -> TrainState:
+    pools = {
+        name: Pool(tuple(int(n) for n in saved["numbers"][name]), tuple(saved["past"][name])) for name in method.sides
+    }
     if isinstance(game, VectorGame):
-        if state.game is None:
-            raise InputError(f"{game.id}: its matches were not saved, so training cannot go on from this state")
-        observation = game.set_state(state.game)
-        for agent, seen in observation.items():
-            if not np.array_equal(seen, np.asarray(state.rollout.observation[agent]), equal_nan=True):
-                raise InputError(f"checkpoint: {agent}'s observation differs from the saved one; was it another game?")
-    return state
+        _check_views(game, game.set_state(saved["game"]), saved["rollout"])
+    return TrainState(saved["learners"], pools, saved["rollout"], round_, steps, {}, None)
 
 
-def _matches(game: Game) -> dict[str, np.ndarray] | None:
-    if not isinstance(game, VectorGame):
-        return {}
-    try:
-        return game.get_state()
-    except InputError:
-        return None  # such games can be trained in all the same
+def _check_views(game: VectorGame, views: Mapping[AgentID, Any], saved: RolloutState) -> None:
+    for agent, view in views.items():
+        ours, theirs = (jax.tree.leaves(v.observation) for v in (view, saved.views[agent]))
+        if not all(np.array_equal(x, np.asarray(y), equal_nan=True) for x, y in zip(ours, theirs, strict=True)):
+            raise InputError(f"checkpoint: {game.id} shows {agent} something else than it did; was it another game?")
+
+
+def _opponents(method: Method, learners: Mapping[str, LearnerState], past: Mapping[str, Pool], steps: int) -> Opponents:
+    return Opponents({name: s.learner.policy(learners[name]) for name, s in method.sides.items()}, past, steps)
+
+
+def _grown(pool: Pool, side: Side, learner: LearnerState, round_: int, played: RolloutState) -> Pool:
+    """The pool with the policy of the moment; of too many, every second of the older ones goes.
+
+    A policy that a match still plays against stays until that match has ended.
+    """
+    numbers, policies = (*pool.numbers, round_), (*pool.policies, side.learner.policy(learner))
+    if len(numbers) > side.max_snapshots:
+        busy = _in_use(played.policy)
+        last = len(numbers) - 1
+        kept = [i for i, number in enumerate(numbers) if i % 2 == 0 or i == last or number in busy]
+        # Where many are in use, the oldest idle ones make room as well.
+        idle = [i for i in kept if numbers[i] not in busy and i != last]
+        surplus = set(idle[: max(len(kept) - side.max_snapshots, 0)])
+        kept = [i for i in kept if i not in surplus]
+        numbers, policies = tuple(numbers[i] for i in kept), tuple(policies[i] for i in kept)
+    return Pool(numbers, policies)
+
+
+def _in_use(states: Any) -> set[int]:
+    """The numbers of all past policies that some match has drawn, in any agent's state."""
+    if isinstance(states, Mapping):
+        return set().union(*(_in_use(state) for state in states.values()))
+    if isinstance(states, MixedState):
+        return _in_use(states.benign) | _in_use(states.adversarial)
+    return set(np.asarray(states.drawn).tolist()) if isinstance(states, PoolState) else set()
 
 
 def _round_rng(seed: int, round_: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(round_,)))
-
-
-def thinned(snapshots: tuple[T, ...], most: int) -> tuple[T, ...]:
-    """At most `most` snapshots: beyond that, every second of the older ones goes, so that the span is kept."""
-    if len(snapshots) <= most:
-        return snapshots
-    return (*snapshots[:-1:2], snapshots[-1])[-most:]
 
 
 def annealed(steps: int, over: int) -> float:

@@ -12,7 +12,7 @@ import pytest
 
 from sparring.learners.ppo import PPOConfig, ppo
 from sparring.nets import NetworkConfig, actor_critic
-from sparring.types import Array, Continuous, Discrete, Experience, Spaces
+from sparring.types import Array, Box, Discrete, Experience, Spaces
 
 
 def our_weights(network: Any) -> list[Array]:
@@ -32,7 +32,10 @@ def their_weights(policy: Any) -> list[np.ndarray]:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "spaces", "gamma"),
-    [("Pendulum-v1", Spaces(3, Continuous(1, -2.0, 2.0)), 0.9), ("CartPole-v1", Spaces(4, Discrete(2)), 0.99)],
+    [
+        ("Pendulum-v1", Spaces(Box((3,)), Box((1,), -2.0, 2.0)), 0.9),
+        ("CartPole-v1", Spaces(Box((4,)), Discrete(2)), 0.99),
+    ],
 )
 def test_the_update_is_stable_baselines3s(task: str, spaces: Spaces, gamma: float) -> None:
     """From the same weights and data, advantages and three updates of 10 epochs agree.
@@ -69,12 +72,14 @@ def test_the_update_is_stable_baselines3s(task: str, spaces: Spaces, gamma: floa
             last = theirs.policy.predict_values(following).numpy()[:, 0]
         experience = Experience(
             observation=seen.observations,
+            legal=None,
             action=seen.actions[..., 0].astype(int) if isinstance(spaces.action, Discrete) else seen.actions,
             reward=seen.rewards,  # in which the value of a truncated episode's last observation is already
             log_prob=seen.log_probs,
             value=seen.values,
             bootstrap=never.astype(np.float32),
             controlled=~never,
+            valued=~never,
             terminated=np.vstack([seen.episode_starts[1:], np.asarray(theirs._last_episode_starts)]).astype(bool),
             truncated=never,
             first=seen.episode_starts.astype(bool),

@@ -1,91 +1,91 @@
-"""The budgeted adversarial policy (Eq. 3.1 and 3.2): reinforcement learning against a frozen victim."""
+"""The budgeted adversarial policy (Eq. 3.1 and 3.2): reinforcement learning against frozen victims."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-
-import numpy as np
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from sparring.errors import InputError
 from sparring.learners.ppo import PPOConfig, ppo
+from sparring.mix import executed, mix
 from sparring.nets import ActorCritic
-from sparring.policy import ConstantPolicy, Policy, mix
-from sparring.training import Opponents, Reward, Side, TrainState, annealed, train
-from sparring.types import AgentID, Control, Game, Learner, ThreatModel
+from sparring.policies import ConstantPolicy
+from sparring.training import Method, Opponents, Reward, Side, annealed, check_cast
+from sparring.types import AgentID, Game, Learner, Policy, ThreatModel
 
 
 @dataclass(frozen=True)
 class AttackConfig:
-    """How an adversarial policy is trained. A game family's own defaults are in its `learning` module."""
+    """How an adversarial policy is trained. A game family's own defaults are in its `learning` module.
+
+    A reward without weights and outcome is that of Eq. 3.1: minus the victims' rewards, times `victim_scale`.
+    """
 
     steps: int = 2_000_000  # of all matches together
     num_games: int = 64  # B
     steps_per_round: int = 128  # T
     start: str = "scratch"  # or "benign": from its weights; any other name: from the weights that are given
-    control: Control = "step"
     curriculum_steps: int = 0  # the victim is passive (constant action) with a probability that falls from 1 to 0
-    reward: Reward = Reward()
-    ppo: PPOConfig = PPOConfig()
+    reward: Reward = field(default_factory=Reward)
+    victim_scale: float = 1.0
+    ppo: PPOConfig = field(default_factory=PPOConfig)
 
 
 def adversarial_policy(
     game: Game,
     threat: ThreatModel,
-    victim: Policy,
+    victims: Policy | Mapping[AgentID, Policy],
     config: AttackConfig,
-    seed: int,
-    others: Mapping[AgentID, Policy] | None = None,
-    start: ActorCritic | None = None,
-    state: TrainState | None = None,
-) -> Iterator[TrainState]:
-    """Train the attacker's policy against a frozen victim; yields after every round, for as long as the caller wants.
+    start: ActorCritic | Mapping[AgentID, ActorCritic] | None = None,
+) -> Method:
+    """Train the attackers' policies against frozen victims.
 
-    The executed policy is `mix(benign, adversarial, budget)`, and only controlled steps enter the policy loss
-    (DECISIONS 15). What it finds is a lower bound on exploitability (DECISIONS 22).
+    The executed policies are `mix(benign, adversarial, budget)`, and only controlled steps enter the policy loss
+    (DECISIONS 15). What is found is a lower bound on exploitability (DECISIONS 22). Several attackers are a team with
+    the same reward; each has a learner of its own, and its side has the agent's name.
 
     Args:
-      game: B matches.
-      threat: who attacks whom, through which benign policy, at which budget. One attacker.
-      victim: the frozen policy.
+      game: the one that is played; its spaces are looked at.
+      threat: who attacks whom, through which benign policies, at which budget.
+      victims: the frozen policy of each victim, or the only one's.
       config: settings.
-      seed: of all randomness.
-      others: policies of agents that are neither victim nor attacker.
       start: the weights to start from, unless `config.start` is "scratch" or "benign".
-      state: where to go on.
 
     Raises:
-      InputError: more than one attacker, or no weights to start from.
+      InputError: no weights to start from, a victim without a policy, an agent that the game does not have, or one of
+        whom nobody says what it plays.
     """
-    sides, play = attack_setup(game, threat, victim, config, others or {}, start)
-    return train(game, sides, play, seed, config.steps_per_round, state)
+    frozen = dict(victims) if isinstance(victims, Mapping) else dict.fromkeys(threat.victims, victims)
+    check_cast(game, threat)
+    if missing := [agent for agent in threat.victims if agent not in frozen]:
+        raise InputError(f"{game.id}: no policy for victim {missing[0]}")
+    others = dict(threat.others or {})
+    reward = attack_reward(threat, config)
+    sides = {}
+    for agent in threat.attackers:
+        weights = start.get(agent) if isinstance(start, Mapping) else start
+        sides[agent] = Side(attack_learner(config, threat.benign[agent], weights), reward, (agent,))
 
-
-def attack_setup(
-    game: Game,
-    threat: ThreatModel,
-    victim: Policy,
-    config: AttackConfig,
-    others: Mapping[AgentID, Policy],
-    start: ActorCritic | None = None,
-):
-    """The one learning side, and who plays."""
-    if len(threat.attackers) != 1:
-        raise InputError(f"attackers: expected one, got {len(threat.attackers)}; a team needs a learner for each")
-    attacker = threat.attackers[0]
-    side = Side(attack_learner(config, threat.benign[attacker], start), config.reward, threat.victim)
-    passive = ConstantPolicy(game.spaces[threat.victim].action)
-
-    def play(opponents: Opponents, rng: np.random.Generator) -> Mapping[AgentID, Policy]:
-        del rng
-        executed = mix(threat.benign[attacker], opponents.current[attacker], threat.budget, config.control)
-        faced = victim
+    def play(opponents: Opponents) -> Mapping[AgentID, Policy]:
+        faced = frozen
         if config.curriculum_steps:
             # Per match: a victim that freezes and wakes at random would be an opponent that nobody ever meets.
-            faced = mix(victim, passive, annealed(opponents.steps, config.curriculum_steps), "episode")
-        return {**others, threat.victim: faced, attacker: executed}
+            share = annealed(opponents.steps, config.curriculum_steps)
+            faced = {
+                agent: mix(policy, ConstantPolicy(game.spaces[agent].action), share, "episode")
+                for agent, policy in frozen.items()
+            }
+        return {**others, **faced, **executed(threat, {a: opponents.current[a] for a in threat.attackers})}
 
-    return {attacker: side}, play
+    return Method(sides, play, config.steps_per_round)
+
+
+def attack_reward(threat: ThreatModel, config: AttackConfig) -> Reward:
+    """The attackers' reward; by default Eq. 3.1."""
+    reward = config.reward
+    if reward.weights or reward.outcome:
+        return reward
+    return replace(reward, weights=dict.fromkeys(threat.victims, -config.victim_scale))
 
 
 def attack_learner(config: AttackConfig, benign: Policy, start: ActorCritic | None = None) -> Learner:

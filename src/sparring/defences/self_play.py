@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from sparring.errors import InputError
 from sparring.learners.ppo import PPOConfig, ppo
+from sparring.mix import mix
 from sparring.nets import ActorCritic
-from sparring.policy import ConstantPolicy, Policy, mix
-from sparring.training import Opponents, Play, Reward, Side, TrainState, train
-from sparring.types import AgentID, Game
+from sparring.policies import ConstantPolicy
+from sparring.training import Method, Opponents, Reward, Side, pooled
+from sparring.types import AgentID, Game, Policy
+
+SELF = "self"  # the one side's name
 
 
 @dataclass(frozen=True)
@@ -21,46 +24,31 @@ class SelfPlayConfig:
     num_games: int = 128  # B
     steps_per_round: int = 64  # T
     snapshot_every: int = 25  # rounds
-    past: float = 0.5  # probability that a round's opponent is an earlier snapshot, not the policy of the moment
+    max_snapshots: int = 32
+    past: float = 0.5  # share of matches whose opponent is an earlier snapshot, not the policy of the moment
     passive: float = 0.0  # share of matches in which the opponent takes a constant action instead
     sparring: float = 0.0  # share of matches against a given sparring partner
-    reward: Reward = Reward()
-    ppo: PPOConfig = PPOConfig()
+    reward: Reward = field(default_factory=lambda: Reward(outcome=1.0))
+    ppo: PPOConfig = field(default_factory=PPOConfig)
 
 
 def self_play(
-    game: Game,
-    config: SelfPlayConfig,
-    seed: int,
-    start: ActorCritic | None = None,
-    state: TrainState | None = None,
-    partner: Policy | None = None,
-) -> Iterator[TrainState]:
-    """Train the first seat against itself; yields after every round.
+    game: Game, config: SelfPlayConfig, start: ActorCritic | None = None, partner: Policy | None = None
+) -> Method:
+    """Train one policy against itself; its side is called `SELF`.
 
-    Each round the second seat is played either by the policy of the moment, which then learns from both seats, or, with
-    probability `past`, by a snapshot drawn uniformly. Snapshots are immutable networks: they do not follow the live
-    weights (DECISIONS 23).
+    The second seat is played either by the policy of the moment, and then it is learned from too, or by a snapshot
+    drawn uniformly. Who it is is drawn when a match begins, and kept (DECISIONS 28).
 
     Args:
       game: B matches.
       config: settings.
-      seed: of all randomness.
       start: weights to start from instead of new ones.
-      state: where to go on.
       partner: of the matches that `sparring` says; it does not learn.
 
     Raises:
       InputError: the game has not two agents with equal spaces, or the partner is missing.
     """
-    sides, play = self_play_setup(game, config, start, partner)
-    return train(game, sides, play, seed, config.steps_per_round, state)
-
-
-def self_play_setup(
-    game: Game, config: SelfPlayConfig, start: ActorCritic | None = None, partner: Policy | None = None
-) -> tuple[dict[AgentID, Side], Play]:
-    """The one learning side, and who plays."""
     if len(game.agents) != 2 or game.spaces[game.agents[0]] != game.spaces[game.agents[1]]:
         raise InputError(f"{game.id}: self-play needs two agents with the same observations and actions")
     if config.sparring and partner is None:
@@ -72,16 +60,22 @@ def self_play_setup(
     me, other = game.agents
     passive = ConstantPolicy(game.spaces[other].action)
     passive_of_the_rest = min(config.passive / (1 - config.sparring), 1.0) if config.passive else 0.0
+    past_share = np.full(game.num_games, config.past, np.float32)
 
-    def play(opponents: Opponents, rng: np.random.Generator) -> Mapping[AgentID, Policy]:
-        current, past = opponents.current[me], opponents.snapshots[me]
-        from_the_past = rng.random() < config.past and len(past) > 0
-        faced = past[int(rng.integers(len(past)))] if from_the_past else current
+    def play(opponents: Opponents) -> Mapping[AgentID, Policy]:
+        current = opponents.current[SELF]
+        faced: Policy = pooled(current, opponents.past[SELF], past_share)
         if config.passive:
             faced = mix(passive, faced, 1 - passive_of_the_rest, "episode")
         if partner is not None and config.sparring:
             faced = mix(partner, faced, 1 - config.sparring, "episode")
         return {me: current, other: faced}
 
-    side = Side(ppo(config.ppo, start), config.reward, other, snapshot_every=config.snapshot_every, twin=other)
-    return {me: side}, play
+    side = Side(
+        ppo(config.ppo, start),
+        config.reward,
+        (me, other),
+        snapshot_every=config.snapshot_every,
+        max_snapshots=config.max_snapshots,
+    )
+    return Method({SELF: side}, play, config.steps_per_round)

@@ -61,6 +61,18 @@ def make(game_id: str, num_games: int = 1, threads: int = 0) -> Game:
         raise InputError(f"{game_id}: needs the Python package {missing}: pip install {missing}") from error
 
 
+def frame(name: str) -> Any:
+    """The symmetry (`nets.Frame`) that a policy's file names: `FAMILY-NAME`, supplied by the family's module.
+
+    Raises:
+      InputError: a name that no family knows.
+    """
+    family = name.partition("-")[0]
+    if family not in _families() or not hasattr(_load(family), "frame"):
+        raise unknown("symmetry", name, [f for f in _families() if hasattr(_load(f), "frame")])
+    return _load(family).frame(name)
+
+
 def _modules() -> tuple[str, ...]:
     return tuple(sorted(m.name for m in pkgutil.iter_modules(__path__)))
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from sparring.errors import InputError
-from sparring.types import NO_WINNER, AgentID, Array, Continuous, Discrete, Spaces, Step
+from sparring.games.gym_spaces import from_gymnasium, to_ours
+from sparring.types import AgentID, Array, Box, Discrete, MultiDiscrete, Spaces, Step, View
 
 AGENT: AgentID = "player"
 
@@ -16,8 +17,8 @@ AGENT: AgentID = "player"
 class GymnasiumGame:
     """A `VectorGame` over B copies of a Gymnasium task with one agent, "player", and no winner.
 
-    Observations must be vectors of floats; actions discrete, or a box with the same finite bounds in every dimension,
-    to which they are clipped. A step that is both the end and the time limit counts as the end (DECISIONS 16).
+    Observations and actions are those of the task (`games.gym_spaces`); continuous actions are clipped to their bounds.
+    A step that is both the end and the time limit counts as the end (DECISIONS 16).
 
     Raises:
       InputError: Gymnasium cannot make the task, its spaces are others, or fewer than one match.
@@ -40,14 +41,18 @@ class GymnasiumGame:
         except gymnasium.error.Error as error:
             raise InputError(f"{self.id}: Gymnasium cannot make this task: {' '.join(str(error).split())}") from error
         observation, action = self._tasks.single_observation_space, self._tasks.single_action_space
-        self._first_action = int(action.start) if isinstance(action, gymnasium.spaces.Discrete) else 0
-        self.spaces: Mapping[AgentID, Spaces] = {AGENT: Spaces(_size(self.id, observation), _action(self.id, action))}
+        self._starts = np.asarray(getattr(action, "start", 0))
+        ours = from_gymnasium(action, f"{self.id}: actions")
+        if not isinstance(ours, Box | Discrete | MultiDiscrete):
+            raise InputError(f"{self.id}: actions: expected a Box, Discrete or MultiDiscrete space, got {action}")
+        seen = from_gymnasium(observation, f"{self.id}: observations")
+        self.spaces: Mapping[AgentID, Spaces] = {AGENT: Spaces(seen, ours)}
 
-    def reset(self, seed: int) -> Mapping[AgentID, Array]:
+    def reset(self, seed: int) -> Mapping[AgentID, View]:
         """See `VectorGame.reset`; every match gets a seed of its own, spawned from `seed`."""
         children = np.random.SeedSequence(seed).spawn(self.num_games)
         observation, _ = self._tasks.reset(seed=[int(child.generate_state(1)[0]) for child in children])
-        return {AGENT: np.asarray(observation, np.float32)}
+        return {AGENT: View(self._seen(observation))}
 
     def step(self, actions: Mapping[AgentID, Array]) -> Step:
         """See `VectorGame.step`.
@@ -56,28 +61,33 @@ class GymnasiumGame:
           InputError: actions of another shape.
         """
         space, action = self.spaces[AGENT].action, np.asarray(actions[AGENT])
-        shape = (self.num_games, space.size) if isinstance(space, Continuous) else (self.num_games,)
-        if action.shape != shape:
-            raise InputError(f"{self.id}: expected actions of shape {list(shape)}, got {list(action.shape)}")
-        if isinstance(space, Continuous):
-            action = np.clip(action, space.low, space.high).astype(self._tasks.single_action_space.dtype)
+        rest = space.shape if isinstance(space, Box) else () if isinstance(space, Discrete) else (len(space.nvec),)
+        if action.shape != (self.num_games, *rest):
+            raise InputError(
+                f"{self.id}: expected actions of shape {[self.num_games, *rest]}, got {list(action.shape)}"
+            )
+        if isinstance(space, Box):
+            action = np.clip(action, *space.bounds()).astype(space.dtype)
         else:
-            action = action + self._first_action
+            action = action + self._starts
         following, reward, terminated, truncated, info = self._tasks.step(action)
-        observation = np.array(following, np.float32)
-        final = observation.copy()
+        observation, final = self._seen(following), self._seen(following)
         for match in np.flatnonzero(terminated | truncated):
-            final[match] = info["final_obs"][match]
+            _put(final, int(match), self._seen(info["final_obs"][match]))
         return Step(
-            observation={AGENT: observation},
+            view={AGENT: View(observation)},
+            final_view={AGENT: View(final)},
             reward={AGENT: reward.astype(np.float32)},
             terminated=terminated,
             truncated=truncated & ~terminated,
-            final_observation={AGENT: final},
-            winner=np.full(self.num_games, NO_WINNER, np.int8),
             invalid=np.zeros(self.num_games, bool),
+            outcome=None,
             info={},
         )
+
+    def _seen(self, observation: Any) -> Any:
+        """A copy in our space: floats as float32, tuples as dicts."""
+        return to_ours(self.spaces[AGENT].observation, observation)
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Not possible.
@@ -87,7 +97,7 @@ class GymnasiumGame:
         """
         raise InputError(f"{self.id}: the state of a Gymnasium task cannot be saved: start the run anew to repeat it")
 
-    def set_state(self, state: Mapping[str, np.ndarray]) -> Mapping[AgentID, Array]:
+    def set_state(self, state: Mapping[str, np.ndarray]) -> Mapping[AgentID, View]:
         """Not possible.
 
         Raises:
@@ -116,28 +126,10 @@ def make(name: str, num_games: int, threads: int, options: Mapping[str, str]) ->
     return GymnasiumGame(name, num_games)
 
 
-def _size(id: str, space: Any) -> int:
-    import gymnasium
-
-    if isinstance(space, gymnasium.spaces.Box) and len(space.shape) == 1 and np.issubdtype(space.dtype, np.floating):
-        return space.shape[0]
-    raise InputError(f"{id}: expected observations that are vectors of floats, got {_one_line(space)}")
-
-
-def _action(id: str, space: Any) -> Discrete | Continuous:
-    import gymnasium
-
-    if isinstance(space, gymnasium.spaces.Discrete):
-        return Discrete(int(space.n))
-    if isinstance(space, gymnasium.spaces.Box) and len(space.shape) == 1 and np.issubdtype(space.dtype, np.floating):
-        low, high = space.low, space.high
-        if np.isfinite([low, high]).all() and (low == low[0]).all() and (high == high[0]).all():
-            return Continuous(space.shape[0], float(low[0]), float(high[0]))
-    raise InputError(
-        f"{id}: expected discrete actions or a box with the same finite bounds in every dimension, "
-        f"got {_one_line(space)}: wrap the task in gymnasium.wrappers.RescaleAction"
-    )
-
-
-def _one_line(space: Any) -> str:
-    return " ".join(str(space).split())
+def _put(tree: Any, row: int, value: Any) -> None:
+    """Write one match's observation into a batch, in place."""
+    if isinstance(tree, dict):
+        for name, part in tree.items():
+            _put(part, row, value[name])
+    else:
+        tree[row] = value

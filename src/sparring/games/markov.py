@@ -10,12 +10,20 @@ import numpy as np
 
 from sparring.errors import InputError, unknown
 from sparring.exact.markov_game import MarkovGame, load
-from sparring.types import NO_WINNER, AgentID, Array, Discrete, Key, Spaces, Step
+from sparring.types import AgentID, Array, Box, Discrete, Key, Spaces, Step, View
 
 
 class SampledState(NamedTuple):
     state: Array  # int32 [B]
     time: Array  # int32 [B], steps since the match began
+
+
+class _Arrays(NamedTuple):
+    """What is drawn from, float32."""
+
+    log_transitions: np.ndarray  # [S, A, B, S]
+    reward: np.ndarray  # [S, A, B], the victim's
+    log_start: np.ndarray  # [S]
 
 
 class SampledMarkovGame:
@@ -29,6 +37,7 @@ class SampledMarkovGame:
     """
 
     agents: tuple[AgentID, ...] = ("victim", "attacker")
+    TRACED, STATIC = ("_arrays",), ("num_games", "horizon")
 
     def __init__(
         self, game: MarkovGame, num_games: int = 1, horizon: int | None = None, id: str = "markov/custom"
@@ -39,18 +48,22 @@ class SampledMarkovGame:
         if horizon < 1:
             raise InputError(f"{id}: expected a horizon of at least 1 step, got {horizon}")
         self.id, self.game, self.num_games, self.horizon = id, game, num_games, horizon
+        with np.errstate(divide="ignore"):
+            logs = np.log(game.P).astype(np.float32), np.log(game.rho).astype(np.float32)
+        self._arrays = _Arrays(logs[0], game.r.astype(np.float32), logs[1])
         states, victim, attacker = game.r.shape
+        observation = Box((states,), 0.0, 1.0)
         self.spaces: Mapping[AgentID, Spaces] = {
-            "victim": Spaces(states, Discrete(victim)),
-            "attacker": Spaces(states, Discrete(attacker)),
+            "victim": Spaces(observation, Discrete(victim)),
+            "attacker": Spaces(observation, Discrete(attacker)),
         }
 
-    def init(self, key: Key) -> tuple[SampledState, Mapping[AgentID, Array]]:
+    def init(self, key: Key) -> tuple[SampledState, Mapping[AgentID, View]]:
         """See `FunctionalGame.init`."""
         import jax.numpy as jnp
 
         state = self._start(key)
-        return SampledState(state, jnp.zeros(self.num_games, jnp.int32)), self._observation(state)
+        return SampledState(state, jnp.zeros(self.num_games, jnp.int32)), self._views(state)
 
     def step(self, state: SampledState, actions: Mapping[AgentID, Array], key: Key) -> tuple[SampledState, Step]:
         """See `FunctionalGame.step`."""
@@ -59,20 +72,19 @@ class SampledMarkovGame:
 
         move, restart = jax.random.split(key)
         at = (state.state, actions["victim"], actions["attacker"])
-        reward = jnp.asarray(self.game.r, jnp.float32)[at]
-        rows = jnp.log(jnp.asarray(self.game.P, jnp.float32)[at])
-        following = jax.random.categorical(move, rows).astype(jnp.int32)
+        reward = jnp.asarray(self._arrays.reward)[at]
+        following = jax.random.categorical(move, jnp.asarray(self._arrays.log_transitions)[at]).astype(jnp.int32)
         over = state.time + 1 >= self.horizon
         beginning = jnp.where(over, self._start(restart), following)
         never = jnp.zeros(self.num_games, bool)
         return SampledState(beginning, jnp.where(over, 0, state.time + 1)), Step(
-            observation=self._observation(beginning),
+            view=self._views(beginning),
+            final_view=self._views(following),
             reward={"victim": reward, "attacker": -reward},
             terminated=never,
             truncated=over,
-            final_observation=self._observation(following),
-            winner=jnp.full(self.num_games, NO_WINNER, jnp.int8),
             invalid=never,
+            outcome=None,
             info={},
         )
 
@@ -80,14 +92,14 @@ class SampledMarkovGame:
         import jax
         import jax.numpy as jnp
 
-        log_rho = jnp.log(jnp.asarray(self.game.rho, jnp.float32))
-        return jax.random.categorical(key, log_rho, shape=(self.num_games,)).astype(jnp.int32)
+        log_start = jnp.asarray(self._arrays.log_start)
+        return jax.random.categorical(key, log_start, shape=(self.num_games,)).astype(jnp.int32)
 
-    def _observation(self, state: Array) -> Mapping[AgentID, Array]:
+    def _views(self, state: Array) -> dict[AgentID, View]:
         import jax
 
-        one_hot = jax.nn.one_hot(state, len(self.game.rho), dtype=np.float32)
-        return dict.fromkeys(self.agents, one_hot)
+        one_hot = jax.nn.one_hot(state, len(self._arrays.log_start), dtype=np.float32)
+        return dict.fromkeys(self.agents, View(one_hot))
 
 
 def names() -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 from sparring.errors import InputError, unknown
 from sparring.exact.markov_game import MarkovGame
 from sparring.files import check_file
-from sparring.types import NO_WINNER, AgentID, Array, Discrete, Key, Spaces, Step
+from sparring.types import AgentID, Array, Box, Discrete, Key, Spaces, Step, View
 
 # The row player's payoffs [A, B]; the paper's Appendix C plays the first.
 ROCK_PAPER_SCISSORS = np.array([[0.0, 1.0, -1.0], [-1.0, 0.0, 1.0], [1.0, -1.0, 0.0]])
@@ -70,6 +70,7 @@ class MatrixGame:
     """
 
     agents: tuple[AgentID, ...] = ("row", "col")
+    TRACED, STATIC = ("payoffs",), ("num_games",)
 
     def __init__(self, payoffs: Array, num_games: int = 1, id: str = "matrix/custom") -> None:
         payoffs = _finite(payoffs, id)
@@ -77,15 +78,16 @@ class MatrixGame:
             raise InputError(f"{id}: expected at least 1 match side by side, got {num_games}")
         self.id, self.num_games, self.payoffs = id, num_games, payoffs
         rows, columns = payoffs.shape
+        observation = Box((1,), 0.0, 1.0)
         self.spaces: Mapping[AgentID, Spaces] = {
-            "row": Spaces(1, Discrete(rows)),
-            "col": Spaces(1, Discrete(columns)),
+            "row": Spaces(observation, Discrete(rows)),
+            "col": Spaces(observation, Discrete(columns)),
         }
 
-    def init(self, key: Key) -> tuple[Any, Mapping[AgentID, Array]]:
+    def init(self, key: Key) -> tuple[Any, Mapping[AgentID, View]]:
         """See `FunctionalGame.init`; the state is empty."""
         del key
-        return (), self._observation()
+        return (), self._views()
 
     def step(self, state: Any, actions: Mapping[AgentID, Array], key: Key) -> tuple[Any, Step]:
         """See `FunctionalGame.step`."""
@@ -93,23 +95,23 @@ class MatrixGame:
 
         del key
         payoff = jnp.asarray(self.payoffs, jnp.float32)[actions["row"], actions["col"]]
-        winner = jnp.where(payoff > 0, 0, jnp.where(payoff < 0, 1, NO_WINNER)).astype(jnp.int8)
+        result = jnp.sign(payoff).astype(jnp.int8)
         never = jnp.zeros(self.num_games, bool)
         return state, Step(
-            observation=self._observation(),
+            view=self._views(),
+            final_view=self._views(),
             reward={"row": payoff, "col": -payoff},
             terminated=~never,
             truncated=never,
-            final_observation=self._observation(),
-            winner=winner,
             invalid=never,
+            outcome={"row": result, "col": -result},
             info={},
         )
 
-    def _observation(self) -> Mapping[AgentID, Array]:
+    def _views(self) -> dict[AgentID, View]:
         import jax.numpy as jnp
 
-        return {agent: jnp.ones((self.num_games, 1), jnp.float32) for agent in self.agents}
+        return {agent: View(jnp.ones((self.num_games, 1), jnp.float32)) for agent in self.agents}
 
 
 def names() -> tuple[str, ...]:

@@ -18,7 +18,8 @@ import optax
 
 from sparring.errors import InputError
 from sparring.learners.gae import gae
-from sparring.nets import ActorCritic, NetworkConfig, actor_critic
+from sparring.nets import ActorCritic, NetworkConfig, actor_critic, heads
+from sparring.nets.encoders import encode
 from sparring.types import Array, Discrete, Experience, Key, Learner, Metrics, Spaces
 
 M = TypeVar("M", bound=eqx.Module)
@@ -49,12 +50,13 @@ class A2CConfig:
 class Matches(NamedTuple):
     """The steps of a round, one after the other [N, ...]; a sum weighted by `weight` is a mean over matches."""
 
-    observation: Array  # [N, D]
+    observation: Array  # [N, D], encoded
+    legal: Array | None  # bool [N, n]
     action: Array  # int [N]
     returns: Array  # [N], discounted, from the step to the end of its match
     advantage: Array  # [N], returns minus the critic
     weight: Array  # [N], 0 outside of the matches that count
-    controlled: Array  # [N], `weight` where the learning policy chose, else 0 (DECISIONS 15)
+    controlled: Array  # [N], `weight` gamma^t where the learning policy chose, else 0 (DECISIONS 15 and 32)
 
 
 def a2c(config: A2CConfig) -> Learner:
@@ -87,24 +89,28 @@ def new_network(spaces: Spaces, config: A2CConfig, key: Key) -> ActorCritic:
 
 @eqx.filter_jit
 def _update(config: A2CConfig, network: ActorCritic, experience: Experience) -> tuple[ActorCritic, Metrics]:
-    matches = whole_matches(experience, config.gamma)
+    matches = whole_matches(network, experience, config.gamma)
     gradient, metrics = eqx.filter_grad(a2c_loss, has_aux=True)(network, matches, config.entropy_coef)
     return descend(network, gradient, config), {**metrics, "grad_norm": optax.tree.norm(gradient.actor)}
 
 
-def whole_matches(experience: Experience, gamma: float) -> Matches:
+def whole_matches(network: ActorCritic, experience: Experience, gamma: float) -> Matches:
     """What counts of a round (see the module), with Monte Carlo returns.
 
-    A match that ends at a time limit, or with the round, is bootstrapped from the critic (DECISIONS 16). Agents that
-    take turns need whole matches: of the other agent's turn the critic sees nothing.
+    A match that ends at a time limit, or with the round, is bootstrapped from the critic (DECISIONS 16). A match that
+    the learning policy does not play counts for nothing. With gamma^t, t the steps since the match began, the expected
+    update is the gradient of the discounted value (Lemma D.1, DECISIONS 32).
     """
     e = experience
-    # With a trace of 1, the critic cancels out of the return but for these two.
+    # With a trace of 1, advantage + value is the Monte Carlo return: the critic enters by `bootstrap` and `last_value`.
     advantage = gae(e.reward, e.value, e.bootstrap, e.terminated, e.truncated, e.last_value, gamma, 1.0)
-    counts = jnp.cumsum(e.first, axis=0) == 1
+    counts = (jnp.cumsum(e.first, axis=0) == 1) & e.valued
     weight = counts / jnp.maximum((e.first & counts).sum(), 1)
-    rows = (e.observation, e.action, advantage + e.value, advantage, weight, jnp.where(e.controlled, weight, 0.0))
-    return Matches(*(x.reshape(-1, *x.shape[2:]) for x in rows))
+    discount = gamma ** (jnp.cumsum(counts, axis=0) - 1.0)
+    controlled = jnp.where(e.controlled & counts, weight * discount, 0.0)
+    observation = encode(network.observation, e.observation)
+    rows = (observation, e.legal, e.action, advantage + e.value, advantage, weight, controlled)
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), Matches(*rows))
 
 
 def a2c_loss(network: ActorCritic, matches: Matches, entropy_coef: float) -> tuple[Array, Metrics]:
@@ -113,6 +119,7 @@ def a2c_loss(network: ActorCritic, matches: Matches, entropy_coef: float) -> tup
     Policy and critic share no weight, so each descends its own part at its own rate.
     """
     logits, value, _ = network.forward(network.normalizer(matches.observation), ((), ()))
+    logits = heads.masked(logits, matches.legal)
     policy_loss = policy_gradient_loss(logits, matches.action, matches.advantage, matches.controlled)
     entropy = (matches.controlled * network.entropy(logits)).sum()
     value_loss = 0.5 * (matches.weight * (value - matches.returns) ** 2).sum()

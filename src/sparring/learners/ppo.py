@@ -1,6 +1,7 @@
 """Proximal policy optimisation (Schulman et al. 2017) as a pair of pure functions, the whole update in one jit.
 
-The policy loss sees only the steps that the learning policy controlled; the value loss sees every step (DECISIONS 15).
+The policy loss sees only the steps that the learning policy controlled; the value loss sees every step that leads on
+to what the critic is meant to predict (DECISIONS 15 and 27).
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import optax
 
 from sparring.errors import InputError
 from sparring.learners.gae import gae
-from sparring.nets import ActorCritic, NetworkConfig, actor_critic, set_std
+from sparring.nets import ActorCritic, NetworkConfig, actor_critic, fitted, heads, set_std
+from sparring.nets.encoders import encode
 from sparring.types import Array, Experience, Key, Learner, Metrics, Spaces
 
 
@@ -60,12 +62,14 @@ class PPOState(NamedTuple):
 class Batch(NamedTuple):
     """What the losses need of each step; leaves [N, ...], or [T, M, ...] for recurrent networks."""
 
-    observation: Array  # normalised
+    observation: Array  # encoded and normalised
+    legal: Array | None  # bool
     action: Array
     log_prob: Array
     advantage: Array
     target: Array  # of the critic
     controlled: Array  # bool
+    valued: Array  # bool
     first: Array  # bool
     policy_state: Any  # [M, ...], recurrent networks only
 
@@ -79,7 +83,7 @@ def ppo(config: PPOConfig, start: ActorCritic | None = None) -> Learner:
 
     Example:
       >>> learner = ppo(PPOConfig(minibatch=32))
-      >>> state = learner.init(Spaces(4, Discrete(2)), jax.random.key_data(jax.random.key(0)))
+      >>> state = learner.init(Spaces(Box((4,)), Discrete(2)), jax.random.key_data(jax.random.key(0)))
 
     Raises:
       InputError: settings out of range; from `init`, `start` does not fit the spaces.
@@ -90,13 +94,10 @@ def ppo(config: PPOConfig, start: ActorCritic | None = None) -> Learner:
         network = start
         if network is None:
             network = actor_critic(spaces, config.network, key)
-        elif (network.normalizer.mean.size, network.action) != (spaces.observation, spaces.action):
-            raise InputError(
-                f"start weights: expected observations of size {spaces.observation} and {spaces.action}, "
-                f"got {network.normalizer.mean.size} and {network.action}"
-            )
-        elif config.start_std:
-            network = set_std(network, config.start_std)
+        else:
+            network = fitted(network, spaces, "start weights")
+            if config.start_std:
+                network = set_std(network, config.start_std)
         average = optax.ema(config.average).init(_weights(network)) if config.average else ()
         weights = _weights(network)
         moments = Moments(*(_ADAM.init(part) for part in _parts(weights)))
@@ -105,11 +106,11 @@ def ppo(config: PPOConfig, start: ActorCritic | None = None) -> Learner:
     def update(state: PPOState, experience: Experience, key: Key) -> tuple[PPOState, Metrics]:
         return _update(config, state, experience, key)
 
-    return Learner(init, lambda state: state.network, update)
+    return Learner(init, lambda state: state.network, update, lambda state: final_network(config, state))
 
 
 def final_network(config: PPOConfig, state: PPOState) -> ActorCritic:
-    """The network that training ends with: what was worth trying while it learned, it need not go on doing.
+    """The network to keep: averaged weights if `average`, standard deviation `end_std` if set.
 
     With `average`, the mean of what the weights were after each update (Polyak and Juditsky 1992): chance moves them to
     and fro, and most of that goes away in the mean.
@@ -125,7 +126,8 @@ def final_network(config: PPOConfig, state: PPOState) -> ActorCritic:
 def _update(config: PPOConfig, state: PPOState, experience: Experience, key: Key) -> tuple[PPOState, Metrics]:
     """A module's function, not `ppo`'s own, so that learners with the same settings share what is compiled."""
     network = state.network
-    observation, action = network.turned(experience.observation, experience.action)
+    seen = encode(network.observation, experience.observation)
+    observation, action = network.turned(seen, experience.action)
     experience = experience._replace(observation=observation, action=action)
     batch = _batch(network, experience, config)
     # The critic's loss alone moves the weights while it warms up.
@@ -153,10 +155,8 @@ def _update(config: PPOConfig, state: PPOState, experience: Experience, key: Key
     metrics = {name: m.mean() for name, m in metrics.items()}
     metrics["std"] = jnp.exp(weights.log_std).mean() if weights.log_std.size else jnp.float32(0)
     metrics["learning_rate"] = jnp.asarray(rate, jnp.float32)
-    variance = batch.target.var()
-    metrics["explained_variance"] = 1 - (batch.target - experience.value.reshape(batch.target.shape)).var() / (
-        variance + 1e-8
-    )
+    missed = batch.target - experience.value.reshape(batch.target.shape)
+    metrics["explained_variance"] = 1 - missed.var() / (batch.target.var() + 1e-8)
     average = optax.ema(config.average).update(weights, state.average)[1] if config.average else ()
     network = eqx.combine(weights, static)
     if config.normalize_observations:
@@ -199,6 +199,7 @@ def ppo_loss(
         head, value = network.unroll(batch.observation, batch.first, batch.policy_state)
     else:
         head, value, _ = network.forward(batch.observation, ((), ()))
+    head = heads.masked(head, batch.legal)
     # A benign action may be so unlikely under the learning policy that its ratio overflows: mask before exp.
     log_ratio = jnp.where(batch.controlled, network.log_prob(head, batch.action) - batch.log_prob, 0.0)
     ratio = jnp.exp(log_ratio)
@@ -208,7 +209,7 @@ def ppo_loss(
     clipped = jnp.clip(ratio, 1 - config.clip, 1 + config.clip)
     policy_loss = -masked_mean(jnp.minimum(ratio * advantage, clipped * advantage), batch.controlled)
     entropy = masked_mean(network.entropy(head), batch.controlled)
-    value_loss = ((value - batch.target) ** 2).mean()
+    value_loss = masked_mean((value - batch.target) ** 2, batch.valued)
     loss = policy_weight * (policy_loss - config.entropy_coef * entropy) + config.value_coef * value_loss
     metrics = {
         "policy_loss": policy_loss,
@@ -243,7 +244,8 @@ def _batch(network: ActorCritic, experience: Experience, config: PPOConfig) -> B
         e.reward, e.value, e.bootstrap, e.terminated, e.truncated, e.last_value, config.gamma, config.gae_lambda
     )
     normalized = network.normalizer(e.observation)
-    batch = Batch(normalized, e.action, e.log_prob, advantage, advantage + e.value, e.controlled, e.first, ())
+    target = advantage + e.value
+    batch = Batch(normalized, e.legal, e.action, e.log_prob, advantage, target, e.controlled, e.valued, e.first, ())
     if network.recurrent:
         return batch._replace(policy_state=e.policy_state)
     return jax.tree.map(lambda x: x.reshape((-1, *x.shape[2:])), batch)

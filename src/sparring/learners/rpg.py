@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import optax
 
 from sparring.learners.a2c import A2CConfig, Matches, descend, new_network, stepped, whole_matches
-from sparring.nets import ActorCritic, Feedforward
+from sparring.nets import ActorCritic, Feedforward, heads
 from sparring.types import Array, Experience, Key, Learner, Metrics, Spaces
 
 
@@ -53,7 +53,7 @@ def rpg(config: RPGConfig) -> Learner:
 
 @eqx.filter_jit
 def _update(config: RPGConfig, state: RPGState, experience: Experience) -> tuple[RPGState, Metrics]:
-    matches = whole_matches(experience, config.gamma)
+    matches = whole_matches(state.network, experience, config.gamma)
     gradient, metrics = eqx.filter_grad(rpg_loss, has_aux=True)(state, matches, config.entropy_coef)
     network = descend(state.network, gradient.network, config)
     q = stepped(state.q, gradient.q, config.critic_rate)
@@ -64,8 +64,9 @@ def rpg_loss(state: RPGState, matches: Matches, entropy_coef: float) -> tuple[Ar
     """Regret - entropy_coef * entropy + half the squared errors of both critics, each a mean over matches."""
     observation = state.network.normalizer(matches.observation)
     logits, value, _ = state.network.forward(observation, ((), ()))
+    logits = heads.masked(logits, matches.legal)
     q = state.q(observation, ())[0]
-    policy_loss = regret_loss(logits, q, matches.controlled)
+    policy_loss = regret_loss(logits, q, matches.controlled, matches.legal)
     entropy = (matches.controlled * state.network.entropy(logits)).sum()
     value_loss = 0.5 * (matches.weight * (value - matches.returns) ** 2).sum()
     played = jnp.take_along_axis(q, matches.action[:, None], axis=1)[:, 0]
@@ -74,8 +75,11 @@ def rpg_loss(state: RPGState, matches: Matches, entropy_coef: float) -> tuple[Ar
     return policy_loss - entropy_coef * entropy + value_loss + q_loss, metrics
 
 
-def regret_loss(logits: Array, q: Array, weight: Array) -> Array:
-    """sum_t weight_t sum_a max(0, q_ta - sum_b pi_tb q_tb); no gradient flows into the action values."""
+def regret_loss(logits: Array, q: Array, weight: Array, legal: Array | None = None) -> Array:
+    """sum_t weight_t sum_a max(0, q_ta - sum_b pi_tb q_tb) over legal a; no gradient flows into the action values."""
     q = jax.lax.stop_gradient(q)
     baseline = (jax.nn.softmax(logits) * q).sum(-1, keepdims=True)
-    return (weight * jax.nn.relu(q - baseline).sum(-1)).sum()
+    regret = jax.nn.relu(q - baseline)
+    if legal is not None:
+        regret = jnp.where(legal, regret, 0.0)
+    return (weight * regret.sum(-1)).sum()

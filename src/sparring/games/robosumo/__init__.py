@@ -12,9 +12,12 @@ from sparring.errors import require, unknown
 
 if TYPE_CHECKING:
     from sparring.games.robosumo.sumo import RoboSumo
+    from sparring.games.robosumo.symmetry import Symmetry
 
 _BODIES = ("ant", "bug", "spider")
 _PAIRS = {f"{first}-vs-{second}": (first, second) for first in _BODIES for second in _BODIES}
+
+FRAMES = tuple(f"robosumo-{body}" for body in _BODIES)
 
 
 def names() -> tuple[str, ...]:
@@ -35,3 +38,16 @@ def make(name: str, num_games: int, threads: int, options: Mapping[str, str]) ->
     from sparring.games.robosumo.sumo import RoboSumo
 
     return RoboSumo(_PAIRS[name], num_games, threads, parse_settings(options))
+
+
+def frame(name: str) -> Symmetry:
+    """The symmetry called `robosumo-BODY`.
+
+    Raises:
+      InputError: an unknown name.
+    """
+    if name not in FRAMES:
+        raise unknown("symmetry", name, FRAMES)
+    from sparring.games.robosumo.symmetry import Symmetry
+
+    return Symmetry(name.removeprefix("robosumo-"))

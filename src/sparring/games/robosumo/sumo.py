@@ -15,7 +15,7 @@ from sparring.games.robosumo import reward as rewards
 from sparring.games.robosumo.bodies import BODIES
 from sparring.games.robosumo.model import FRAME_SKIP, SumoSettings, build, format_settings
 from sparring.games.robosumo.observation import observe, size, slices
-from sparring.types import NO_WINNER, AgentID, Array, Continuous, Spaces, Step
+from sparring.types import AgentID, Array, Box, Spaces, Step, View
 
 START_RADIUS, START_HEIGHT = 1.15, 1.25  # m, of the torsos, before noise
 START_NOISE = 0.1  # half-width of the uniform noise on positions, standard deviation of that on velocities
@@ -49,7 +49,7 @@ class RoboSumo:
         self.num_games = num_games
         first, second = BODIES[bodies[0]], BODIES[bodies[1]]
         self.spaces: Mapping[AgentID, Spaces] = {
-            agent: Spaces(size(body), Continuous(body.nu))
+            agent: Spaces(Box((size(body),)), Box((body.nu,), -1.0, 1.0))
             for agent, body in zip(self.agents, (first, second), strict=True)
         }
         self._action_shape = {self.agents[0]: (num_games, first.nu), self.agents[1]: (num_games, second.nu)}
@@ -65,7 +65,7 @@ class RoboSumo:
         self._steps = np.zeros(num_games, np.int64)
         self._observation: dict[AgentID, np.ndarray] = {}
 
-    def reset(self, seed: int) -> dict[AgentID, np.ndarray]:
+    def reset(self, seed: int) -> dict[AgentID, View]:
         """Start B new matches; see `VectorGame`.
 
         Raises:
@@ -77,7 +77,7 @@ class RoboSumo:
         self._episode[:] = -1
         self._restart(np.arange(self.num_games, dtype=np.int32))
         self._observation = self._observe(slice(None))
-        return _copy(self._observation)
+        return _views(self._observation)
 
     def step(self, actions: Mapping[AgentID, Array]) -> Step:
         """Advance all matches by 0.05 s; see `VectorGame`. A step into broken physics earns nothing (DECISIONS 24).
@@ -113,9 +113,7 @@ class RoboSumo:
             sound = np.where(invalid, 0, terms).astype(np.float32)
             for name, values in zip(terms._fields, sound, strict=True):
                 info[name][agent] = values
-        winner = np.full(self.num_games, NO_WINNER, np.int8)
-        winner[lost[1] & ~lost[0]] = 0
-        winner[lost[0] & ~lost[1]] = 1
+        outcome = np.int8(lost[1]) - np.int8(lost[0])
 
         final = self._observe(slice(None))
         for agent, values in final.items():
@@ -128,13 +126,13 @@ class RoboSumo:
             for agent, values in self._observe(ended).items():
                 self._observation[agent][ended] = values
         return Step(
-            observation=_copy(self._observation),
+            view=_views(self._observation),
+            final_view={agent: View(values) for agent, values in final.items()},
             reward=reward,
             terminated=terminated,
             truncated=late & ~terminated,
-            final_observation=final,
-            winner=winner,
             invalid=invalid,
+            outcome={self.agents[0]: outcome, self.agents[1]: -outcome},
             info=info,
         )
 
@@ -154,7 +152,7 @@ class RoboSumo:
         }
         return state | {f"observation/{agent}": values.copy() for agent, values in self._observation.items()}
 
-    def set_state(self, state: Mapping[str, np.ndarray]) -> dict[AgentID, np.ndarray]:
+    def set_state(self, state: Mapping[str, np.ndarray]) -> dict[AgentID, View]:
         """Put the matches back to `get_state()`'s; see `VectorGame`.
 
         Raises:
@@ -162,7 +160,7 @@ class RoboSumo:
         """
         shapes = {"physics": self.batch.state.shape, "seed": (), "episode": (self.num_games,)}
         shapes |= {"steps": (self.num_games,)}
-        shapes |= {f"observation/{a}": (self.num_games, self.spaces[a].observation) for a in self.agents}
+        shapes |= {f"observation/{a}": (self.num_games, self.spaces[a].observation.size) for a in self.agents}
         for name, shape in shapes.items():
             if name not in state or np.shape(state[name]) != shape:
                 got = list(np.shape(state[name])) if name in state else "nothing"
@@ -172,7 +170,7 @@ class RoboSumo:
         self._episode[:] = state["episode"]
         self._steps[:] = state["steps"]
         self._observation = {a: np.array(state[f"observation/{a}"], np.float32) for a in self.agents}
-        return _copy(self._observation)
+        return _views(self._observation)
 
     def frame(self, match: int = 0) -> np.ndarray:
         """A picture of the match, `uint8 [480, 640, 3]`; see `render.frame`.
@@ -253,6 +251,11 @@ class RoboSumo:
             agent: observe(own, opponent, *scene, self.settings.adjust_z)
             for agent, own, opponent in zip(self.agents, (first, second), (second, first), strict=True)
         }
+
+
+def _views(observation: Mapping[AgentID, np.ndarray]) -> dict[AgentID, View]:
+    """Views of copies: what is handed out is the caller's to keep."""
+    return {agent: View(values.copy()) for agent, values in observation.items()}
 
 
 def _copy(arrays: Mapping[AgentID, np.ndarray]) -> dict[AgentID, np.ndarray]:

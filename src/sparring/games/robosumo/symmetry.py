@@ -1,8 +1,8 @@
-"""The symmetries of a robot against its like, and the one view of many in which a network needs to learn.
+"""The symmetries of a robot against its like, and the one description of many in which a network needs to learn.
 
 The ring is a square, so a match can be turned by quarter turns and mirrored without a change of the physics; and where
 a robot's body has symmetries of its own, another of its legs can be called the first one, which turns the robot's own
-frame. `Symmetry.view` picks one of all descriptions of a match, so that one of 32 (ant), 16 (bug) or 8 (spider) cases
+frame. `Symmetry.turn` picks one of all descriptions of a match, so that one of 32 (ant), 16 (bug) or 8 (spider) cases
 is left to be learned:
 
 - For an ant and a bug, the one in which the opponent lies between straight ahead (+x) and 45 degrees to the left, and
@@ -29,7 +29,7 @@ from sparring.games.robosumo.observation import size
 from sparring.types import Array
 
 
-class View(NamedTuple):
+class Turn(NamedTuple):
     """A change of description: quarter turns to the left, then the mirror (y becomes -y)."""
 
     world: Array  # int [...], of the world
@@ -40,13 +40,17 @@ class View(NamedTuple):
 
 @dataclass(frozen=True)
 class Symmetry:
-    """Of matches between two robots with this body."""
+    """Of matches between two robots with this body: a `nets.Frame`."""
 
-    name: str
+    robot: str
+
+    @property
+    def name(self) -> str:
+        return f"robosumo-{self.robot}"
 
     @property
     def body(self) -> Body:
-        return BODIES[self.name]
+        return BODIES[self.robot]
 
     @property
     def observation(self) -> int:
@@ -55,21 +59,21 @@ class Symmetry:
     @property
     def choices(self) -> int:
         """Descriptions in which robots that face ahead go on doing so."""
-        return 8 // _tables(self.name).period
+        return 8 // _tables(self.robot).period
 
-    def choice(self, number: int) -> View:
+    def choice(self, number: int) -> Turn:
         """One of the `choices` descriptions; the first changes nothing."""
         per_side = self.choices // 2
-        mirrored, turns = number // per_side, number % per_side * _tables(self.name).period
-        turns += _tables(self.name).first[mirrored]
-        return View(jnp.int32(turns), jnp.int32(-turns % 4), jnp.int32(-turns % 4), jnp.bool_(mirrored))
+        mirrored, turns = number // per_side, number % per_side * _tables(self.robot).period
+        turns += _tables(self.robot).first[mirrored]
+        return Turn(jnp.int32(turns), jnp.int32(-turns % 4), jnp.int32(-turns % 4), jnp.bool_(mirrored))
 
-    def view(self, observation: Array) -> View:
+    def turn(self, observation: Array) -> Turn:
         """The description that is used of the matches that are seen."""
         opponent = size(self.body) - 13
         o = jnp.moveaxis(observation, -1, 0)
         x, y = o[opponent] - o[0], o[opponent + 1] - o[1]
-        tables = _tables(self.name)
+        tables = _tables(self.robot)
         if tables.period == 4:
             world = -_quarters(_yaw(o[3:7]))
             mirrored = _rotated(world % 4, x, y)[0] < 0
@@ -79,22 +83,22 @@ class Symmetry:
             world = -_quarters(bearing)
             mirrored = bearing + world * (np.pi / 2) < 0
         own, other = (self._frame(o[i + 3 : i + 7], world, mirrored) for i in (0, opponent))
-        return View(world % 4, own, other, mirrored)
+        return Turn(world % 4, own, other, mirrored)
 
-    def turned(self, view: View, observation: Array) -> Array:
+    def turned(self, turn: Turn, observation: Array) -> Array:
         """The observations in that description."""
         body, lead = self.body, observation.shape[:-1]
         velocity, forces, opponent = body.nq, body.nq + body.nv, size(body) - 13
         o = jnp.moveaxis(observation, -1, 0)
-        sense = jnp.where(view.mirrored, -1.0, 1.0)
-        odd = (view.world % 2 == 1)[..., None]
+        sense = jnp.where(turn.mirrored, -1.0, 1.0)
+        odd = (turn.world % 2 == 1)[..., None]
 
         def vector(i: int) -> list[Array]:
-            x, y = _rotated(view.world, o[i], o[i + 1])
+            x, y = _rotated(turn.world, o[i], o[i + 1])
             return [x, sense * y, o[i + 2]]
 
         def orientation(i: int, frame: Array) -> list[Array]:
-            w, x, y, z = _times(_times(_quarter_turns(view.world), tuple(o[i : i + 4])), _quarter_turns(frame))
+            w, x, y, z = _times(_times(_quarter_turns(turn.world), tuple(o[i : i + 4])), _quarter_turns(frame))
             sign = jnp.where(w < 0, -1.0, 1.0)  # q and -q are the same orientation
             return [sign * w, sign * sense * x, sign * y, sign * sense * z]
 
@@ -104,47 +108,47 @@ class Symmetry:
             return jnp.where(odd, f[..., [1, 0, 2, 4, 3, 5]], f)
 
         # The angular velocity is in the robot's own frame, and a pseudovector.
-        roll, pitch = _rotated(-view.own % 4, o[velocity + 3], o[velocity + 4])
+        roll, pitch = _rotated(-turn.own % 4, o[velocity + 3], o[velocity + 4])
         limbs = jnp.stack([wrench(i) for i in range(forces + 6, opponent, 6)], -2)
-        legs = self._picked(view, limbs.reshape(*lead, len(body.legs), 18), "source")
+        legs = self._picked(turn, limbs.reshape(*lead, len(body.legs), 18), "source")
         blocks = [
-            jnp.stack(vector(0) + orientation(3, view.own), -1),
-            self.turned_joints(view, observation[..., 7:velocity]),
+            jnp.stack(vector(0) + orientation(3, turn.own), -1),
+            self.turned_action(turn, observation[..., 7:velocity]),
             jnp.stack([*vector(velocity), sense * roll, pitch, sense * o[velocity + 5]], -1),
-            self.turned_joints(view, observation[..., velocity + 6 : forces]),
+            self.turned_action(turn, observation[..., velocity + 6 : forces]),
             wrench(forces),
             legs.reshape(*lead, 18 * len(body.legs)),
-            jnp.stack(vector(opponent) + orientation(opponent + 3, view.other), -1),
+            jnp.stack(vector(opponent) + orientation(opponent + 3, turn.other), -1),
             wrench(opponent + 7),
         ]
         return jnp.concatenate(blocks, -1)
 
-    def turned_joints(self, view: View, joints: Array) -> Array:
+    def turned_action(self, turn: Turn, action: Array) -> Array:
         """What belongs to the hinges [..., A] (angles, speeds, torques) in that description."""
-        legs = joints.reshape(*joints.shape[:-1], -1, 2)
-        return (self._picked(view, legs, "source") * self._signs(view)).reshape(joints.shape)
+        legs = action.reshape(*action.shape[:-1], -1, 2)
+        return (self._picked(turn, legs, "source") * self._signs(turn)).reshape(action.shape)
 
-    def turned_back(self, view: View, joints: Array) -> Array:
-        """The inverse of `turned_joints`."""
-        legs = joints.reshape(*joints.shape[:-1], -1, 2) * self._signs(view)
-        return self._picked(view, legs, "target").reshape(joints.shape)
+    def turned_back(self, turn: Turn, joints: Array) -> Array:
+        """The inverse of `turned_action`."""
+        legs = joints.reshape(*joints.shape[:-1], -1, 2) * self._signs(turn)
+        return self._picked(turn, legs, "target").reshape(joints.shape)
 
     def _frame(self, q: Array, world: Array, mirrored: Array) -> Array:
         """Turns of a robot's own frame that let it face ahead, as nearly as its body allows."""
-        tables = _tables(self.name)
+        tables = _tables(self.robot)
         first = jnp.asarray(tables.first)[jnp.int32(mirrored)]
         ahead = -_yaw(q) - (world + first) * (np.pi / 2)
         return (first + tables.period * jnp.round(ahead / (tables.period * np.pi / 2)).astype(jnp.int32)) % 4
 
-    def _picked(self, view: View, legs: Array, which: str) -> Array:
+    def _picked(self, turn: Turn, legs: Array, which: str) -> Array:
         """Of values [..., legs, n], those that come to the legs, or go back to them."""
-        table = jnp.asarray(getattr(_tables(self.name), which))[_labels(view)]
+        table = jnp.asarray(getattr(_tables(self.robot), which))[_labels(turn)]
         return jnp.take_along_axis(legs, jnp.broadcast_to(table, legs.shape[:-1])[..., None], -2)
 
-    def _signs(self, view: View) -> Array:
+    def _signs(self, turn: Turn) -> Array:
         """Of hips and ankles, [..., legs, 2]: hips turn about the vertical, whose sense the mirror changes."""
-        ankles = jnp.asarray(_tables(self.name).ankle)[_labels(view)]
-        hips = jnp.where(view.mirrored, -1.0, 1.0)[..., None]
+        ankles = jnp.asarray(_tables(self.robot).ankle)[_labels(turn)]
+        hips = jnp.where(turn.mirrored, -1.0, 1.0)[..., None]
         return jnp.stack([jnp.broadcast_to(hips, ankles.shape), ankles], -1)
 
 
@@ -180,9 +184,9 @@ def _tables(name: str) -> _Tables:
     return _Tables(source, np.argsort(source, -1), sign, period, (min(fits[0]), min(fits[1])))
 
 
-def _labels(view: View) -> tuple[Array, Array]:
+def _labels(turn: Turn) -> tuple[Array, Array]:
     """Where in the tables: a frame that is turned to the left sees the robot turned to the right."""
-    return jnp.int32(view.mirrored), -view.own % 4
+    return jnp.int32(turn.mirrored), -turn.own % 4
 
 
 def _quarters(angle: Array) -> Array:

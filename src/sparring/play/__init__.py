@@ -1,0 +1,1 @@
+"""Playing simulated games: what all agents decide, rollouts, and complete matches."""
