@@ -39,7 +39,7 @@ from sparring.learners.gae import gae
 from sparring.loaders import load
 from sparring.metrics.outcome import wilson
 from sparring.nets import ActorCritic, set_std
-from sparring.rollout import rollout
+from sparring.play.rollout import rollout
 
 GAMMA = ATTACK["ppo"]["gamma"]
 LAMBDAS = (0.95, 0.9, 0.8, 0.6)
@@ -76,17 +76,18 @@ def play(body: str, victim: str, start: str, rounds: int, seed: int, threads: in
 
     @jax.jit
     def seen(own: Any, other: Any, action: Any) -> Any:
-        if not network.symmetry:
+        if network.frame is None:
             return own, other, action
-        view = symmetry.view(own)
-        return symmetry.turned(view, own), symmetry.turned(view, other), symmetry.turned_joints(view, action)
+        turn = symmetry.turn(own)
+        return symmetry.turned(turn, own), symmetry.turned(turn, other), symmetry.turned_action(turn, action)
 
     with progress(rounds, "playing rounds") as advance:
         for done in range(rounds):
-            trajectory, state = rollout(game, policies, ATTACK["steps_per_round"], rng, state, (first, second))
-            mine, its = trajectory.agents[second], trajectory.agents[first]
-            own, other, action = seen(mine.observation, its.observation, mine.action)
-            reward = np.select([trajectory.winner == 1, trajectory.winner == 0], [1.0, -1.0], 0.0).astype(np.float32)
+            trajectory, state = rollout(game, policies, ATTACK["steps_per_round"], rng, state, (second,), (first,))
+            assert trajectory.outcome is not None
+            mine = trajectory.agents[second]
+            own, other, action = seen(mine.observation, trajectory.seen[first], mine.action)
+            reward = np.asarray(trajectory.outcome[second], np.float32)
             found.append(Matches(own, other, action, reward, mine.terminated, mine.truncated))
             advance(done + 1)
     return network, Matches(*(np.concatenate(parts) for parts in zip(*found, strict=True)))

@@ -36,9 +36,9 @@ from sparring.games.hosted import hosted
 from sparring.games.robosumo.bodies import BODIES
 from sparring.loaders import builtin, load, native
 from sparring.metrics.outcome import summary
-from sparring.policy import Policy, mix
-from sparring.rollout import evaluate
-from sparring.types import VectorGame
+from sparring.mix import mix
+from sparring.play.evaluate import evaluate
+from sparring.types import Policy, VectorGame
 
 PROGRAM = "experiments.robosumo.measure"
 RESULTS = Path(__file__).parents[2] / "results/robosumo-learning"
@@ -82,8 +82,8 @@ def measure(run: Path, results: Path, zoo: Path | None, integrator: str, episode
 
 def rates(game: VectorGame, seat: int, policies: Mapping[str, Policy], episodes: int) -> dict[str, Any]:
     """How often the agent of one seat wins, with its 95% interval."""
-    rng = np.random.default_rng(0)
-    result = summary(evaluate(game, policies, episodes, rng), seat, 1 - seat, game.agents, rng)
+    outcomes = evaluate(game, policies, episodes, np.random.default_rng(0))
+    result = summary(outcomes, game.agents[seat : seat + 1], game.agents[1 - seat : 2 - seat])
     return {key: result[key] for key in ("win", "win_ci", "draw", "loss", "episodes", "mean_length")}
 
 

@@ -21,9 +21,9 @@ import numpy as np
 
 from experiments.robosumo.variants import CHOICES, VARIANTS, Variant, chosen
 from sparring import checkpoint
-from sparring.attacks.adversarial_policy import AttackConfig, attack_setup
+from sparring.attacks.adversarial_policy import AttackConfig, adversarial_policy
 from sparring.console import DONE, INTERRUPTED, Stopped, exit_code, say
-from sparring.defences.self_play import SelfPlayConfig, self_play_setup
+from sparring.defences.self_play import SelfPlayConfig, self_play
 from sparring.drive import drive, resumed
 from sparring.errors import InputError
 from sparring.files import plain
@@ -33,8 +33,8 @@ from sparring.loaders import load, native
 from sparring.metrics.outcome import wilson
 from sparring.nets import ActorCritic
 from sparring.runs import CHECKPOINT, Run, read_config, read_events, read_status
-from sparring.training import Play, Side, TrainState
-from sparring.types import AgentID, Game, ThreatModel
+from sparring.training import Method, TrainState
+from sparring.types import Game, ThreatModel
 
 PROGRAM = "experiments.robosumo.train"
 
@@ -58,17 +58,15 @@ def train(name: str, variant: Variant, seed: int, out: Path, threads: int) -> No
         command += f" --start {variant.start}"
     if variant.partner:
         command += f" --partner {variant.partner}"
-    sides, play = _setup(game, variant)  # before anything is written
+    method = _method(game, variant)  # before anything is written
     exists = (out / "config.json").exists()
     run = Run.open(out) if exists else Run.create(out, game.id, "learning", seed, settings, command.split())
     with run:
         state = drive(
             run,
             game,
-            sides,
-            play,
+            method,
             seed=seed,
-            steps_per_round=config.steps_per_round,
             steps=config.steps,
             label=name,
             settings=settings,
@@ -93,8 +91,7 @@ def trained(folder: Path) -> tuple[ActorCritic, dict[str, Any]]:
     if saved[1]["settings"] != config["settings"] | plain(asdict(variant)):
         raise InputError(f"{folder}: its variant had other settings when it was trained; train it anew")
     game = make(variant.game, variant.config.num_games, 1)
-    sides, play = _setup(game, variant)
-    state = resumed(saved, game, sides, play, config["seed"])
+    state = resumed(saved, game, _method(game, variant), config["seed"])
     return _network(variant, state), {
         "game": game.id,
         "seed": config["seed"],
@@ -110,24 +107,25 @@ def curve(events: Sequence[Mapping[str, Any]], points: int = 20) -> list[list[fl
     """[steps, win rate, low, high] of the matches that ended during training, in at most so many windows."""
     found = []
     for window in np.array_split(np.array(events, object), min(points, len(events))) if events else []:
-        won, n = sum(e["win"] for e in window), sum(e["win"] + e["draw"] + e["loss"] for e in window)
+        records = [record for event in window for record in event["sides"].values()]  # of the one side that learns
+        won, n = sum(r["win"] for r in records), sum(r["win"] + r["draw"] + r["loss"] for r in records)
         if n:
             found.append([window[-1]["steps"], won / n, *wilson(won, n)])
     return found
 
 
-def _setup(game: Game, variant: Variant) -> tuple[dict[AgentID, Side], Play]:
-    """The side that learns (an attacker takes the second seat), and who plays."""
+def _method(game: Game, variant: Variant) -> Method:
+    """What is trained; an attacker takes the second seat."""
     first, second = game.agents
     start = load(variant.start, game, first) if variant.start else None
     if not (start is None or isinstance(start, ActorCritic)):
         raise InputError(f"start: {variant.start} has no weights of this package's kind")
     if isinstance(variant.config, SelfPlayConfig):
         partner = load(variant.partner, game, second) if variant.partner else None
-        return self_play_setup(game, variant.config, start, partner)
+        return self_play(game, variant.config, start, partner)
     victim, benign = load(variant.victim, game, first), load(variant.benign, game, second)
     threat = ThreatModel(first, (second,), {second: benign}, variant.budget)
-    return attack_setup(game, threat, victim, variant.config, {}, start)
+    return adversarial_policy(game, threat, victim, variant.config, start)
 
 
 def _network(variant: Variant, state: TrainState) -> ActorCritic:

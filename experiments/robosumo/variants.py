@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from sparring.attacks.adversarial_policy import AttackConfig
 from sparring.defences.self_play import SelfPlayConfig
 from sparring.errors import InputError, unknown
+from sparring.games import frame
 from sparring.games.robosumo.learning import ATTACK, FROM_SCRATCH, SELF_PLAY
 from sparring.learners.ppo import PPOConfig
 from sparring.nets import NetworkConfig
@@ -68,7 +69,7 @@ SHAPING_RING_2_LOW_6 = {**SHAPING_RING_2, "low": 6.0}
 
 ATTACK_PPO = PPOConfig(**{**ATTACK["ppo"], "normalize_observations": False})
 ATTACK_DEFAULTS = AttackConfig(
-    **{**ATTACK, "start": "benign", "reward": Reward(ATTACK["reward"]), "ppo": ATTACK_PPO},
+    **{**ATTACK, "start": "benign", "reward": Reward(outcome=1.0), "ppo": ATTACK_PPO},
 )
 ATTACK_LAST_WEIGHTS = replace(ATTACK_DEFAULTS, ppo=replace(ATTACK_PPO, average=0.0))
 ATTACK_STD_FREE = replace(ATTACK_LAST_WEIGHTS, ppo=replace(ATTACK_LAST_WEIGHTS.ppo, **STD_FREE))
@@ -80,7 +81,7 @@ SELF_PLAY_DEFAULTS = SelfPlayConfig(
     steps_per_round=SELF_PLAY["steps_per_round"],
     past=SELF_PLAY["past"],
     passive=SELF_PLAY["passive"],
-    reward=Reward("outcome", draw=SELF_PLAY["draw"]),
+    reward=Reward(outcome=1.0, draw=SELF_PLAY["draw"]),
     ppo=SELF_PLAY_PPO,
 )
 SELF_PLAY_STD_FREE = replace(SELF_PLAY_DEFAULTS, ppo=replace(SELF_PLAY_PPO, **STD_FREE, average=0.99))
@@ -95,7 +96,7 @@ def from_scratch(
     config: AttackConfig | SelfPlayConfig, shaping: Mapping[str, float] = FROM_SCRATCH["shaping"]
 ) -> AttackConfig | SelfPlayConfig:
     """The same settings for new weights, which have the symmetry of an ant: `chosen` sets that of the body."""
-    network = NetworkConfig(initial_std=FROM_SCRATCH["initial_std"], symmetry="robosumo-ant")
+    network = NetworkConfig(initial_std=FROM_SCRATCH["initial_std"], frame=frame("robosumo-ant"))
     ppo = replace(config.ppo, normalize_observations=True, warmup_updates=0, network=network)
     reward = replace(config.reward, draw=FROM_SCRATCH["draw"], shaping=shaping)
     if isinstance(config, SelfPlayConfig):
@@ -198,7 +199,7 @@ def chosen(
     if name not in VARIANTS:
         raise unknown("variant", name, VARIANTS)
     config = VARIANTS[name].config
-    new = bool(config.ppo.network.symmetry)
+    new = config.ppo.network.frame is not None
     if new and start:
         raise InputError(f"{name}: takes no start: its weights are new")
     if isinstance(config, AttackConfig):
@@ -212,7 +213,7 @@ def chosen(
         needs = "needs a" if has_partner else "takes no"
         raise InputError(f"{name}: {needs} partner: whom it meets in part of its matches")
     if new:
-        network = replace(config.ppo.network, symmetry=f"robosumo-{body}")
+        network = replace(config.ppo.network, frame=frame(f"robosumo-{body}"))
         config = replace(config, ppo=replace(config.ppo, network=network))
     updates = -(-steps // (config.num_games * config.steps_per_round))
     part = FROM_SCRATCH["shaping_part"] if new else SHAPED_PART

@@ -23,7 +23,7 @@ from sparring.files import read_json
 from sparring.games.robosumo.learning import ATTACK
 from sparring.learners.gae import gae
 from sparring.nets import NetworkConfig, actor_critic
-from sparring.types import Continuous, Spaces
+from sparring.types import Box, Spaces
 
 
 def test_outcomes_belong_to_their_own_match() -> None:
@@ -39,7 +39,9 @@ def test_outcomes_belong_to_their_own_match() -> None:
 def test_gradients_are_those_of_the_log_probability_times_the_advantage() -> None:
     """By central differences in the biases of the means, in which a Gaussian's log-probability is quadratic."""
     rng = np.random.default_rng(3)
-    network = actor_critic(Spaces(3, Continuous(2)), NetworkConfig(hidden=(4,)), np.array([1, 2], np.uint32))
+    network = actor_critic(
+        Spaces(Box((3,)), Box((2,), -1.0, 1.0)), NetworkConfig(hidden=(4,)), np.array([1, 2], np.uint32)
+    )
 
     def draw(*shape: int) -> np.ndarray:
         return rng.standard_normal(shape).astype(np.float32)

@@ -16,6 +16,7 @@ from sparring.attacks.adversarial_policy import AttackConfig
 from sparring.console import BAD_INPUT
 from sparring.defences.self_play import SelfPlayConfig
 from sparring.errors import InputError
+from sparring.games import frame
 from sparring.loaders import native
 from sparring.runs import read_status
 
@@ -35,7 +36,7 @@ def test_what_is_asked_for_besides() -> None:
     assert isinstance(stronger, AttackConfig) and stronger.start == "native:strong.safetensors"
     bug = chosen("self-play-scratch", 100_000, body="bug")
     assert (bug.victim, bug.start, bug.game) == ("", "", "robosumo/bug-vs-bug,integrator=euler")
-    assert bug.config.ppo.network.symmetry == "robosumo-bug" and bug.config.reward.shaping_steps == 20_000
+    assert bug.config.ppo.network.frame == frame("robosumo-bug") and bug.config.reward.shaping_steps == 20_000
     on = chosen("self-play-low", 100_000, body="spider", start="builtin:ant").config
     assert on.reward.shaping_steps == 60_000  # it goes on from weights that fight already
     new = chosen("attack-scratch", 100_000, body="bug", victim="native:ant.safetensors").config
@@ -96,7 +97,7 @@ def test_an_attack_says_how_it_was_made(tmp_path: Path) -> None:
     assert read_status(out)["state"] == "done"
     network, row = trained(out)
     saved, meta = native.read(out / "policy.safetensors")
-    assert saved.symmetry == network.symmetry == "robosumo-ant"
+    assert saved.frame == network.frame == frame("robosumo-ant")
     np.testing.assert_array_equal(saved.log_std, network.log_std)
     assert meta["provenance"]["command"] == row["command"] and str(tmp_path) not in row["command"]
     assert row["command"].endswith(f"--victim builtin:ant --budget 0.5 --start {start}")
@@ -126,7 +127,7 @@ def test_a_run_of_another_version_of_a_variant_is_refused(tmp_path: Path, monkey
 
 
 def test_a_curve_counts_every_match_once() -> None:
-    events = [{"steps": 10 * i, "win": i % 3, "draw": 1, "loss": 2} for i in range(1, 8)]
+    events = [{"steps": 10 * i, "sides": {"self": {"win": i % 3, "draw": 1, "loss": 2}}} for i in range(1, 8)]
     points = curve(events, 3)
     assert [p[0] for p in points] == [30, 50, 70]
     assert points[0][1] == pytest.approx(3 / 12) and points[0][2] < points[0][1] < points[0][3]
