@@ -496,12 +496,13 @@ def read_audit(source: Path | str) -> AuditResult:
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of every result (draft 2020-12)."""
     schemas, components = msgspec.json.schema_components(KINDS.values(), ref_template="#/$defs/{name}")
-    return {
+    schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"Results of sparring, version {VERSION}",
         "anyOf": list(schemas),
         "$defs": components,
     }
+    return msgspec.json.decode(msgspec.json.encode(schema))
 
 
 def write_json_schema(path: Path = SCHEMA_FILE) -> Path:
