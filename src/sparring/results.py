@@ -256,7 +256,7 @@ class AuditResult(Who, frozen=True, kw_only=True):
     train_game: str | None = None  # where attackers were trained, if not in `game`
     clip: str | None = None  # file name, in the audit's folder
     no_clip: str | None = None  # why there is none
-    report: str | None = None
+    report: str | None = None  # the page; not in the file, which does not depend on where it lies
 
 
 class Reached(Record, frozen=True, kw_only=True):

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from audits import exact, learned, matches, returns
 
-from sparring.commands.compare import compare, text
+from sparring.commands.compare import Settings, answer, compare, text
 from sparring.errors import InputError
+from sparring.judgement.words import amount
 from sparring.report.html import write_report
 from sparring.results import read, replaced
 
@@ -43,8 +44,9 @@ def test_the_damage_before_and_after_with_the_interval_of_the_change(tmp_path: P
     assert "budgets 0.3, 0.7" in text(result) and "lower bound" in text(result)
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"compare.json", "compare.svg", "compare.html"}
     assert read(tmp_path / "out" / "compare.json").budgets[0].win.change.value == change["value"]
+    words = amount("win", read(tmp_path / "out" / "compare.json").budgets[0].win.change)
     html = (tmp_path / "out" / "compare.html").read_text()
-    assert "run:hardened" in html and "<script" not in html and "-42 points" in html
+    assert "run:hardened" in html and "<script" not in html and words in html
 
 
 def test_an_audit_against_itself_shows_no_change_and_nothing_is_written(tmp_path: Path) -> None:
@@ -54,6 +56,15 @@ def test_an_audit_against_itself_shows_no_change_and_nothing_is_written(tmp_path
     assert result["budgets"][0]["return"]["change"]["value"] == 0
     assert "No change of the damage is beyond the noise." in text(result)
     assert {p.name for p in tmp_path.iterdir()} == {"before", "after"}
+
+
+def test_the_command_writes_beside_where_it_is_told_to(tmp_path: Path) -> None:
+    audit = learned({1.0: matches(20, 0, 40)}, matches(20, 0, 40))
+    a, b = runs(tmp_path, audit, audit)
+    result = answer(Settings(before=str(a), after=str(b), out=str(tmp_path / "out")))
+    assert result == compare(a, b, tmp_path / "out")
+    assert str(tmp_path / "out" / "compare.html") in text(result)
+    assert answer(Settings(before=str(a), after=str(b)))["report"] is None
 
 
 def test_exact_audits_have_no_noise(tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ def learned(
     attacks: Mapping[float, Sample],
     benign: Sample,
     plain: Mapping[str, Sample] | None = None,
+    /,
     *,
     known: Interval | None = None,
     fail_above: float | None = None,

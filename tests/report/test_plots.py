@@ -60,7 +60,7 @@ def test_without_winners_the_figure_shows_the_victims_return() -> None:
     falling = replaced(curve(1.0), measure="return")
     audit = learned(attacks, benign, curves=(falling,))
     found = drawn(audit)
-    assert "mean return of the victim" in found["damage"] and "%" not in found["damage"]
+    assert "mean return of the victim" in found["damage"] and ">50%<" not in found["damage"]
     assert found["damage"].count("damage +") == 1  # at budget 1 alone
     for tick in (">20<", ">60<"):  # the axis holds what is shown
         assert tick in found["damage"]
