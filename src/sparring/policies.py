@@ -1,6 +1,6 @@
 """Plain policies: random, constant, a table, a user's function, and past opponents that are kept for a match.
 
-This module loads no JAX: `sparring.nets` registers the classes below as pytrees.
+This module loads no JAX: `sparring.mix.register_policies` makes the classes below pytrees.
 """
 
 from __future__ import annotations
@@ -292,4 +292,3 @@ def _check_box(action: np.ndarray, space: Box, who: str) -> None:
         raise InputError(
             f"{who}: action {action[tuple(where)]:.4g} is out of range, expected about [{low[edge]:g}, {high[edge]:g}]"
         )
-

@@ -44,6 +44,6 @@ def traceable(game: T) -> T:
         if cls not in _REGISTERED:
             register(cls, cls.TRACED, cls.STATIC)  # pyright: ignore[reportAttributeAccessIssue]
             _REGISTERED.add(cls)
-    elif is_dataclass(game) and "id" in {field.name for field in fields(game)}:
-        return replace(game, id="")  # pyright: ignore[reportReturnType]
+    elif is_dataclass(game) and not isinstance(game, type) and "id" in {field.name for field in fields(game)}:
+        return replace(game, id="")
     return game

@@ -1,4 +1,4 @@
-"""Conformance checks for users' games and policies: what `sparring.types` and `sparring.policy` promise of each."""
+"""Conformance checks for users' games and policies: what `sparring.types` promises of each."""
 
 from __future__ import annotations
 
@@ -9,8 +9,26 @@ import numpy as np
 
 from sparring.errors import InputError
 from sparring.games.hosted import hosted
-from sparring.policy import Decision, Policy, act, check_action
-from sparring.types import NO_WINNER, AgentID, Array, Continuous, FunctionalGame, Game, Spaces, Step, VectorGame
+from sparring.mix import act
+from sparring.play.checks import check_outcomes, check_view, stepped
+from sparring.policies import check_action
+from sparring.types import (
+    ActionSpace,
+    AgentID,
+    Box,
+    Decision,
+    Dict,
+    Discrete,
+    FunctionalGame,
+    Game,
+    MultiDiscrete,
+    Policy,
+    Space,
+    Spaces,
+    Step,
+    VectorGame,
+    View,
+)
 
 _MATCHES = 3
 _SAVED_AT = 5  # steps played before the state is saved
@@ -20,12 +38,14 @@ Arrays = dict[str, np.ndarray]
 
 
 def check_game(factory: Callable[..., Game], max_steps: int = 2000) -> None:
-    """Play matches with random actions and check the game's promises.
+    """Play matches with random legal actions and check the game's promises.
 
-    Names, shapes and types; finite numbers; a match ends in one way only, and has a winner only if it was decided;
-    `final_observation` is `observation` where none ended; what was returned stays as it was; the same seed gives the
-    same bits; a new game goes on bit for bit from a saved state; and, of a game on the host, a match does not depend
-    on those beside it (one within JAX draws all matches from one key).
+    Names, shapes, types and bounds; finite numbers; a legal action wherever an agent moves; a match ends in one way
+    only, and has outcomes only if it ended, which do not contradict each other; `final_view` is `view` where none
+    ended; what was returned stays as it was; the same seed gives the same bits; a new game goes on bit for bit from a
+    saved state (a game that cannot be saved says so with an `InputError` from `get_state`, and is checked in all
+    else); and, of a game on the host, a match does not depend on those beside it (one within JAX draws all matches from
+    one key).
 
     Args:
       factory: called with `num_games`, as for the id `package.module:factory`.
@@ -39,18 +59,21 @@ def check_game(factory: Callable[..., Game], max_steps: int = 2000) -> None:
         return hosted(_check_names(factory(num_games=num_games), num_games))
 
     game = new(_MATCHES)
-    first = game.reset(0)
-    _check_observation(game, "after reset", first)
-    first = _named("observation", first)
+    views = game.reset(0)
+    _check_views(game, "after reset", views)
+    first = _named("view", views)
     returned: list[Step] = []
     played: list[Arrays] = []
-    saved: dict[str, np.ndarray] = {}
+    taken: list[dict[AgentID, np.ndarray]] = []
+    saved: dict[str, np.ndarray] | None = None
     for t in range(max_steps):
-        returned.append(game.step(_actions(game, t)))
+        taken.append(_actions(game, views, t))
+        returned.append(stepped(game, taken[-1], t))
         _check_step(game, f"at step {t}", returned[-1])
+        views = returned[-1].view
         played.append(_flatten(returned[-1]))
         if t == _SAVED_AT:
-            saved = game.get_state()
+            saved = _saved(game)
         if t + 1 >= _MIN_STEPS and any(_ended(step).any() for step in returned):
             break
     else:
@@ -60,14 +83,17 @@ def check_game(factory: Callable[..., Game], max_steps: int = 2000) -> None:
     game.close()
 
     again = new(_MATCHES)
-    _check_replay(again, again.reset(0), [first, *played], "a second game with the same seed and actions")
-    restored = new(_MATCHES)
-    after = [_observations(played[_SAVED_AT]), *played[_SAVED_AT + 1 :]]
-    _check_replay(restored, restored.set_state(saved), after, "a new game after set_state", _SAVED_AT + 1)
+    _check_replay(again, again.reset(0), taken, [first, *played], "a second game with the same seed and actions")
+    if saved is not None:
+        restored = new(_MATCHES)
+        after = [_shown(played[_SAVED_AT]), *played[_SAVED_AT + 1 :]]
+        views = restored.set_state(saved)
+        _check_replay(restored, views, taken[_SAVED_AT + 1 :], after, "a new game after set_state", _SAVED_AT + 1)
     if isinstance(factory(num_games=1), VectorGame):
         alone = new(1)
         ours = [{name: values[:1] for name, values in arrays.items()} for arrays in [first, *played]]
-        _check_replay(alone, alone.reset(0), ours, "the first match played alone")
+        single = [{agent: action[:1] for agent, action in actions.items()} for actions in taken]
+        _check_replay(alone, alone.reset(0), single, ours, "the first match played alone")
 
 
 def check_policy(policy: Policy, spaces: Spaces, steps: int = 3) -> None:
@@ -88,29 +114,29 @@ def check_policy(policy: Policy, spaces: Spaces, steps: int = 3) -> None:
     """
     who = type(policy).__name__
     if not isinstance(policy, Policy):
-        raise InputError(f"{who}: not a Policy: it needs traceable, initial_state and act: see sparring.policy")
+        raise InputError(f"{who}: not a Policy: it needs traceable, initial_state and act: see sparring.types")
     rng = np.random.default_rng(0)
     state = policy.initial_state(_MATCHES)
     like = _state(who, "initial state", state)
     for t in range(steps):
-        observation = rng.normal(size=(_MATCHES, spaces.observation)).astype(np.float32)
+        view = View(_drawn(spaces.observation, rng), _mask(spaces.action, rng))
         key, other = rng.integers(0, 2**32, (2, 2), np.uint32)
-        decision = _decide(who, policy, key, observation, state)
-        _check_decision(f"{who}, step {t}", decision, spaces)
+        decision = _decide(who, policy, key, view, state)
+        _check_decision(f"{who}, step {t}", decision, spaces, view)
         after = _state(who, f"state after step {t}", decision.state)
         if {n: (x.shape, x.dtype) for n, x in after.items()} != {n: (x.shape, x.dtype) for n, x in like.items()}:
             raise InputError(f"{who}: the state after step {t} has other names, shapes or types than the initial one")
-        if not _same(decision, _decide(who, policy, key, observation, state)):
+        if not _same(decision, _decide(who, policy, key, view, state)):
             raise InputError(f"{who}: step {t}: the same key and observation gave another decision")
-        if np.array_equal(decision.action, _decide(who, policy, other, observation, state).action):
-            _check_rows(who, t, policy, key, observation, state, decision)
+        if np.array_equal(decision.action, _decide(who, policy, other, view, state).action):
+            _check_rows(who, t, policy, key, view, state, decision)
         state = decision.state
 
 
-def _decide(who: str, policy: Policy, key: np.ndarray, observation: np.ndarray, state: Any) -> Decision:
+def _decide(who: str, policy: Policy, key: np.ndarray, view: View, state: Any) -> Decision:
     """`policy.act`, compiled if the policy says that it can be."""
     try:
-        return act(policy, key, observation.copy(), state)
+        return act(policy, key, _copied(view), state)
     except InputError:
         raise
     except Exception as error:
@@ -118,8 +144,8 @@ def _decide(who: str, policy: Policy, key: np.ndarray, observation: np.ndarray, 
         raise InputError(f"{who}: act failed when called {how}: {type(error).__name__}: {error}") from error
 
 
-def _check_decision(who: str, decision: Decision, spaces: Spaces) -> None:
-    check_action(decision.action, spaces.action, who)
+def _check_decision(who: str, decision: Decision, spaces: Spaces, view: View) -> None:
+    check_action(decision.action, spaces.action, who, view.legal)
     if len(decision.action) != _MATCHES:
         raise InputError(f"{who}: expected {_MATCHES} actions for {_MATCHES} matches, got {len(decision.action)}")
     for name in ("log_prob", "value", "controlled"):
@@ -133,12 +159,16 @@ def _check_decision(who: str, decision: Decision, spaces: Spaces) -> None:
             raise InputError(f"{who}: {name}: expected finite numbers, got NaN or infinity")
 
 
-def _check_rows(
-    who: str, t: int, policy: Policy, key: np.ndarray, observation: np.ndarray, state: Any, decision: Decision
-) -> None:
-    """Turn the other matches' observations around: the first match's action must not notice."""
-    changed = np.concatenate([observation[:1], -observation[1:]])
-    alone = _decide(who, policy, key, changed, state).action
+def _check_rows(who: str, t: int, policy: Policy, key: np.ndarray, view: View, state: Any, decision: Decision) -> None:
+    """Give all matches but the first what the first one sees: the first match's action must not notice."""
+    changed = _copied(view)
+
+    def spread(tree: Any) -> Any:
+        if isinstance(tree, dict):
+            return {name: spread(part) for name, part in tree.items()}
+        return None if tree is None else np.repeat(tree[:1], _MATCHES, axis=0)
+
+    alone = _decide(who, policy, key, View(spread(changed.observation), spread(changed.legal)), state).action
     # Not bit for bit: a batched product may add in another order.
     if not np.allclose(np.asarray(decision.action)[0], np.asarray(alone)[0], rtol=1e-4, atol=1e-5):
         raise InputError(f"{who}: step {t}: a match's action depends on the observations of the matches beside it")
@@ -167,17 +197,73 @@ def _same(a: Decision, b: Decision) -> bool:
     return len(ours) == len(theirs) and all(np.array_equal(x, y) for x, y in zip(ours, theirs, strict=True))
 
 
-def _actions(game: VectorGame, t: int) -> dict[AgentID, np.ndarray]:
-    """Random actions of step t; a match gets the same ones whatever the number of matches."""
-    rng, actions = np.random.default_rng(t), {}
-    for agent in game.agents:
+def _saved(game: VectorGame) -> dict[str, np.ndarray] | None:
+    """The game's state, or None if it says that it cannot be saved."""
+    try:
+        return game.get_state()
+    except InputError:
+        return None
+
+
+def _actions(game: VectorGame, views: Mapping[AgentID, View], t: int) -> dict[AgentID, np.ndarray]:
+    """Random legal actions of step t; a match gets the same ones whatever the number of matches."""
+    actions = {}
+    for place, agent in enumerate(game.agents):
+        rng = np.random.default_rng([t, place])
         space = game.spaces[agent].action
-        if isinstance(space, Continuous):
-            batch = rng.uniform(space.low, space.high, (_MATCHES, space.size)).astype(np.float32)
-        else:
-            batch = rng.integers(space.n, size=_MATCHES, dtype=np.int32)
-        actions[agent] = batch[: game.num_games]
+        if isinstance(space, Box):
+            low, high = (np.nan_to_num(bound, posinf=1.0, neginf=-1.0) for bound in space.bounds())
+            actions[agent] = rng.uniform(low, high, (game.num_games, *space.shape)).astype(np.float32)
+            continue
+        score = rng.random((game.num_games, space.size))
+        legal = views[agent].legal
+        if legal is not None:
+            score = np.where(np.asarray(legal), score, -1.0)
+        actions[agent] = _largest(space, score)
     return actions
+
+
+def _largest(space: Discrete | MultiDiscrete, score: np.ndarray) -> np.ndarray:
+    if isinstance(space, Discrete):
+        return score.argmax(-1).astype(np.int32)
+    parts = np.split(score, np.cumsum(space.nvec)[:-1], axis=-1)
+    return np.stack([part.argmax(-1) for part in parts], -1).astype(np.int32)
+
+
+def _drawn(space: Space, rng: np.random.Generator) -> Any:
+    """Observations of `_MATCHES` matches, anywhere in the space."""
+    if isinstance(space, Dict):
+        return {name: _drawn(part, rng) for name, part in space.parts}
+    if isinstance(space, Discrete):
+        return rng.integers(space.n, size=_MATCHES)
+    if isinstance(space, MultiDiscrete):
+        return rng.integers(space.nvec, size=(_MATCHES, len(space.nvec)))
+    low, high = space.bounds()
+    normal = rng.normal(size=(_MATCHES, *space.shape))
+    bounded = np.isfinite(low) & np.isfinite(high)
+    uniform = rng.random((_MATCHES, *space.shape))
+    with np.errstate(invalid="ignore"):
+        inside = np.where(bounded, low + uniform * (high - low), np.clip(normal, low, high))
+    return inside.astype(space.dtype)
+
+
+def _mask(space: ActionSpace, rng: np.random.Generator) -> np.ndarray | None:
+    """A mask with at least one legal action in every choice; None of continuous actions."""
+    if isinstance(space, Box):
+        return None
+    legal = rng.random((_MATCHES, space.size)) < 0.5
+    first = [0] if isinstance(space, Discrete) else np.cumsum([0, *space.nvec[:-1]])
+    legal[:, first] = True
+    return legal
+
+
+def _copied(view: View) -> View:
+    def copy(tree: Any) -> Any:
+        if isinstance(tree, dict):
+            return {name: copy(part) for name, part in tree.items()}
+        return None if tree is None else np.array(tree)
+
+    return View(*(copy(part) for part in view))
 
 
 def _check_names(game: Game, num_games: int) -> Game:
@@ -190,17 +276,15 @@ def _check_names(game: Game, num_games: int) -> Game:
     return game
 
 
-def _check_observation(game: Game, when: str, observation: Mapping[AgentID, Any]) -> None:
+def _check_views(game: Game, when: str, views: Mapping[AgentID, Any]) -> None:
     for agent in game.agents:
-        if agent not in observation:
-            raise InputError(f"{game.id}: no observation of {agent} {when}")
-        shape = (_MATCHES, game.spaces[agent].observation)
-        _check_array(game, f"observation of {agent} {when}", observation[agent], shape, np.float32)
+        if agent not in views:
+            raise InputError(f"{game.id}: no view of {agent} {when}")
+        check_view(game.spaces[agent], views[agent], _MATCHES, f"{game.id}: {agent} {when}")
 
 
 def _check_step(game: Game, when: str, step: Step) -> None:
-    _check_observation(game, when, step.observation)
-    _check_observation(game, f"{when} (final)", step.final_observation)
+    _check_views(game, f"{when} (final)", step.final_view)
     for name, values in {"reward": step.reward, **{f"info {k!r}": v for k, v in step.info.items()}}.items():
         for agent in game.agents:
             if agent not in values:
@@ -208,18 +292,18 @@ def _check_step(game: Game, when: str, step: Step) -> None:
             _check_array(game, f"{name} of {agent} {when}", values[agent], (_MATCHES,), np.float32)
     for name in ("terminated", "truncated", "invalid"):
         _check_array(game, f"{name} {when}", getattr(step, name), (_MATCHES,), np.bool_)
-    _check_array(game, f"winner {when}", step.winner, (_MATCHES,), np.int8)
     if (np.sum([step.terminated, step.truncated, step.invalid], axis=0) > 1).any():
         raise InputError(f"{game.id}: a match ended in two ways {when}: terminated, truncated and invalid exclude")
-    winner = np.asarray(step.winner)
-    if ((winner < NO_WINNER) | (winner >= len(game.agents))).any():
-        raise InputError(f"{game.id}: winner {when}: expected {NO_WINNER} to {len(game.agents) - 1}, got {winner}")
-    if ((winner != NO_WINNER) & ~np.asarray(step.terminated)).any():
-        raise InputError(f"{game.id}: a match has a winner {when} but is not terminated")
-    for agent in game.agents:
-        now, final = np.asarray(step.observation[agent]), np.asarray(step.final_observation[agent])
-        if not np.array_equal(now[~_ended(step)], final[~_ended(step)]):
-            raise InputError(f"{game.id}: {agent} {when}: no match ended, but final_observation is not observation")
+    if step.outcome is not None:
+        for agent in game.agents:
+            if agent not in step.outcome:
+                raise InputError(f"{game.id}: no outcome of {agent} {when}")
+            _check_array(game, f"outcome of {agent} {when}", step.outcome[agent], (_MATCHES,), np.int8)
+        check_outcomes(game, step, when)
+    ours, final = _named("view", step.view), _named("view", step.final_view)
+    for name, values in ours.items():
+        if not np.array_equal(values[~_ended(step)], final[name][~_ended(step)]):
+            raise InputError(f"{game.id}: {name} {when}: no match ended, but final_view is not view")
 
 
 def _check_array(game: Game, what: str, array: Any, shape: tuple[int, ...], dtype: type) -> None:
@@ -232,11 +316,16 @@ def _check_array(game: Game, what: str, array: Any, shape: tuple[int, ...], dtyp
 
 
 def _check_replay(
-    game: VectorGame, first: Mapping[AgentID, Array], wanted: list[Arrays], who: str, start: int = 0
+    game: VectorGame,
+    views: Mapping[AgentID, View],
+    taken: list[dict[AgentID, np.ndarray]],
+    wanted: list[Arrays],
+    who: str,
+    start: int = 0,
 ) -> None:
-    _require_equal(game, _named("observation", first), wanted[0], f"{who}: first observation")
-    for t, arrays in enumerate(wanted[1:], start):
-        _require_equal(game, _flatten(game.step(_actions(game, t))), arrays, f"{who}: step {t}")
+    _require_equal(game, _named("view", views), wanted[0], f"{who}: first view")
+    for t, (actions, arrays) in enumerate(zip(taken, wanted[1:], strict=True), start):
+        _require_equal(game, _flatten(game.step(actions)), arrays, f"{who}: step {t}")
     game.close()
 
 
@@ -252,17 +341,26 @@ def _ended(step: Step) -> np.ndarray:
 
 def _flatten(step: Step) -> Arrays:
     """Copies of all arrays, by name."""
-    flat = {name: np.array(getattr(step, name)) for name in ("terminated", "truncated", "invalid", "winner")}
-    for name in ("observation", "final_observation", "reward"):
+    flat = {name: np.array(getattr(step, name)) for name in ("terminated", "truncated", "invalid")}
+    for name in ("view", "final_view", "reward"):
         flat |= _named(name, getattr(step, name))
+    if step.outcome is not None:
+        flat |= _named("outcome", step.outcome)
     for name, values in step.info.items():
         flat |= _named(f"info/{name}", values)
     return flat
 
 
-def _named(name: str, values: Mapping[AgentID, Any]) -> Arrays:
-    return {f"{name}/{agent}": np.array(array) for agent, array in values.items()}
+def _named(name: str, tree: Any) -> Arrays:
+    """Copies of the arrays of a tree of mappings and records, by their paths."""
+    if tree is None:
+        return {}
+    if isinstance(tree, View):
+        tree = tree._asdict()
+    if isinstance(tree, Mapping):
+        return {key: array for part in tree for key, array in _named(f"{name}/{part}", tree[part]).items()}
+    return {name: np.array(tree)}
 
 
-def _observations(arrays: Arrays) -> Arrays:
-    return {name: values for name, values in arrays.items() if name.startswith("observation/")}
+def _shown(arrays: Arrays) -> Arrays:
+    return {name: values for name, values in arrays.items() if name.startswith("view/")}

@@ -30,6 +30,7 @@ from sparring.types import (
     LearnerState,
     Metrics,
     Policy,
+    ThreatModel,
     Trajectory,
     VectorGame,
 )
@@ -170,9 +171,7 @@ def initial_state(game: Game, method: Method, seed: int) -> TrainState:
         if strange := [seat for seat in side.seats if seat not in game.agents]:
             raise unknown(f"agent of {game.id}", strange[0], game.agents)
         if different := [seat for seat in side.seats if game.spaces[seat] != game.spaces[side.seats[0]]]:
-            raise InputError(
-                f"{game.id}: {name} learns from {side.seats[0]} and {different[0]}, whose observations or actions differ"
-            )
+            raise InputError(f"{game.id}: {name} learns from {side.seats[0]} and {different[0]}, whose spaces differ")
     learners = {
         name: side.learner.init(game.spaces[side.seats[0]], rng.integers(0, 2**32, 2, np.uint32))
         for name, side in method.sides.items()
@@ -180,6 +179,21 @@ def initial_state(game: Game, method: Method, seed: int) -> TrainState:
     past = {name: Pool() for name in method.sides}
     played = start(game, method.play(_opponents(method, learners, past, 0)), rng)
     return TrainState(learners, past, played, 0, 0, {}, None)
+
+
+def check_cast(game: Game, threat: ThreatModel) -> None:
+    """Refuse a threat whose agents are not those of the game.
+
+    Raises:
+      InputError: an agent that the game does not have, or one of whom nobody says what it plays.
+    """
+    cast = (*threat.victims, *threat.attackers, *(threat.others or {}))
+    if strange := [agent for agent in cast if agent not in game.agents]:
+        raise unknown(f"agent of {game.id}", strange[0], game.agents)
+    if unnamed := [agent for agent in game.agents if agent not in cast]:
+        raise InputError(
+            f"{game.id}: nobody says what {unnamed[0]} plays: it is neither victim nor attacker, nor one of the others"
+        )
 
 
 def pooled(live: Policy, pool: Pool, probability: Array) -> PoolPolicy:
@@ -297,9 +311,7 @@ def _check_views(game: VectorGame, views: Mapping[AgentID, Any], saved: RolloutS
             raise InputError(f"checkpoint: {game.id} shows {agent} something else than it did; was it another game?")
 
 
-def _opponents(
-    method: Method, learners: Mapping[str, LearnerState], past: Mapping[str, Pool], steps: int
-) -> Opponents:
+def _opponents(method: Method, learners: Mapping[str, LearnerState], past: Mapping[str, Pool], steps: int) -> Opponents:
     return Opponents({name: s.learner.policy(learners[name]) for name, s in method.sides.items()}, past, steps)
 
 

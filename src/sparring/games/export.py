@@ -20,9 +20,8 @@ def make_parallel_env(game_id: str, render_mode: str | None = None) -> ParallelE
     """One match at a time of a game, under PettingZoo's parallel interface.
 
     A match with broken physics is truncated with `info["invalid"]`; `info["won"]` tells who has won,
-    `info["action_mask"]` which actions are legal (where not all are), `info["moves"]` whether the agent moves in a game of
-    turns, and the other
-    entries are the game's named terms. A match that ended stays ended: the next one starts with `reset`.
+    `info["action_mask"]` which actions are legal (where not all are), `info["moves"]` whether the agent moves in a game
+    of turns, and the other entries are the game's named terms. A match that ended stays ended: the next one starts with `reset`.
 
     Args:
       game_id: see `games.make`.

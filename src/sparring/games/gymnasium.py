@@ -17,8 +17,8 @@ AGENT: AgentID = "player"
 class GymnasiumGame:
     """A `VectorGame` over B copies of a Gymnasium task with one agent, "player", and no winner.
 
-    Observations and actions are those of the task (`games.gym_spaces`); continuous actions are clipped to their bounds. A
-    step that is both the end and the time limit counts as the end (DECISIONS 16).
+    Observations and actions are those of the task (`games.gym_spaces`); continuous actions are clipped to their bounds.
+    A step that is both the end and the time limit counts as the end (DECISIONS 16).
 
     Raises:
       InputError: Gymnasium cannot make the task, its spaces are others, or fewer than one match.
@@ -73,7 +73,7 @@ class GymnasiumGame:
         following, reward, terminated, truncated, info = self._tasks.step(action)
         observation, final = self._seen(following), self._seen(following)
         for match in np.flatnonzero(terminated | truncated):
-            _put(final, match, self._seen(info["final_obs"][match]))
+            _put(final, int(match), self._seen(info["final_obs"][match]))
         return Step(
             view={AGENT: View(observation)},
             final_view={AGENT: View(final)},

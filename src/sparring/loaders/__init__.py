@@ -1,8 +1,8 @@
 """Policies by name: one file per format, found by its file name.
 
-A format is a module of this package with `load(argument, game, agent) -> Policy`. One that takes options names them in
-`OPTIONS`, a tuple of strings, and has `load(argument, options, game, agent)`. It is given what follows the argument after
-commas, as in `run:DIR,policy=attacker`, as a dictionary of strings.
+A format is a module of this package with `load(argument, game, agent) -> Policy`. One that takes options, as in
+`run:DIR,policy=attacker`, names them in `OPTIONS`, a tuple of strings, and has `load(argument, options, game, agent)`;
+`options` is then a dictionary of strings.
 """
 
 from __future__ import annotations
@@ -14,11 +14,9 @@ import sys
 from collections.abc import Collection
 
 from sparring.errors import InputError, factory, foreign, place, unknown
-from sparring.games.finite import finite, infosets, nash
-from sparring.games.tree import SampledTree
-from sparring.loaders import tabular
-from sparring.policy import CallablePolicy, Policy, TabularPolicy, simple_policy
-from sparring.types import AgentID, Game
+from sparring.games.finite import finite, nash
+from sparring.policies import CallablePolicy, TabularPolicy, simple_policy
+from sparring.types import AgentID, Game, Policy
 
 PLAIN = ("random", "uniform", "zero", "first", "nash")
 
@@ -34,7 +32,7 @@ def load(spec: str, game: Game, agent: AgentID) -> Policy:
     Args:
       spec: `random`, `uniform`, `zero`, `first` (legal action), `nash`, `FORMAT:ARGUMENT` (see `formats`), with options
         after commas where the format has some, or `package.module:factory`, where `factory(spaces)` returns a `Policy`
-        or a function `(observation [B, D], rng) -> action [B, ...]`.
+        or a function `(observation [B, ...], rng) -> action [B, ...]`.
       game: the game that it is to play.
       agent: whom it is to play.
 
@@ -76,10 +74,9 @@ def check_spaces(policy_observation: int, policy_action: int, game: Game, agent:
       InputError: both sizes are shown.
     """
     spaces = game.spaces[agent]
-    action = getattr(spaces.action, "n", None) or getattr(spaces.action, "size", 0)
     for what, its, wanted in (
-        ("observations", policy_observation, spaces.observation),
-        ("actions", policy_action, action),
+        ("observations", policy_observation, spaces.observation.size),
+        ("actions", policy_action, spaces.action.size),
     ):
         if its != wanted:
             raise InputError(
@@ -111,14 +108,11 @@ def _is_module(name: str) -> bool:
 
 
 def _plain(name: str, game: Game, agent: AgentID) -> Policy | None:
-    solvable = finite(game)
     if name == "nash":
-        if solvable is None:
+        if (solvable := finite(game)) is None:
             raise InputError(f"policy nash: {game.id} can only be simulated; expected a game that can be solved")
         return TabularPolicy(nash(solvable, agent))
-    # In a tree, which actions are legal depends on the information set.
-    own = tabular.plain(name, infosets(solvable, agent)) if isinstance(solvable, SampledTree) else None
-    return own or simple_policy(name, game.spaces[agent])
+    return simple_policy(name, game.spaces[agent])
 
 
 def _builtins() -> list[str]:

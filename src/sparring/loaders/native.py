@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sparring import checkpoint
+from sparring import checkpoint, games
 from sparring.errors import InputError
 from sparring.loaders import check_spaces
-from sparring.nets import ActorCritic, NetworkConfig, actor_critic, config_of
-from sparring.types import AgentID, Continuous, Discrete, Game, Spaces
+from sparring.nets import ActorCritic, NetworkConfig, actor_critic, config_of, fitted
+from sparring.types import AgentID, Box, Dict, Discrete, Game, MultiDiscrete, Space, Spaces
 
-FORMAT = "sparring actor-critic 1"
+FORMAT, FIRST_FORMAT = "sparring actor-critic 2", "sparring actor-critic 1"
 MAX_BYTES = 64 * 2**20
 
 
@@ -32,12 +32,13 @@ def save(policy: ActorCritic, path: Path | str, provenance: Mapping[str, Any] | 
     """
     if not isinstance(policy, ActorCritic):
         raise InputError(f"save_policy: expected an ActorCritic, got {type(policy).__name__}")
-    action = policy.action
+    config = config_of(policy)
+    network = {name: value for name, value in vars(config).items() if name != "frame"}
     meta = {
         "format": FORMAT,
-        "observation": int(policy.normalizer.mean.size),
-        "action": {"kind": type(action).__name__.lower(), **asdict(action)},
-        "network": asdict(config_of(policy)),
+        "observation": _described(policy.observation),
+        "action": _described(policy.action),
+        "network": {**network, "frame": config.frame.name if config.frame else ""},
         "provenance": dict(provenance or {}),
     }
     arrays = checkpoint.flatten(policy)
@@ -54,19 +55,23 @@ def read(path: Path | str) -> tuple[ActorCritic, dict[str, Any]]:
     """
     path = Path(path)
     arrays, meta = checkpoint.load(path, max_bytes=MAX_BYTES, finite=True)
-    if meta.get("format") != FORMAT:
+    if meta.get("format") not in (FORMAT, FIRST_FORMAT):
         raise InputError(f"{path}: expected a policy file ({FORMAT}), got {meta.get('format', 'no format')!r}")
     try:
-        action = dict(meta["action"])
-        space = {"discrete": Discrete, "continuous": Continuous}[action.pop("kind")](**action)
+        observation, action = _space(meta["observation"]), _space(meta["action"])
+        if isinstance(action, Dict):
+            raise ValueError("actions that are a dict")
         network = dict(meta["network"])
-        config = NetworkConfig(**{**network, "hidden": tuple(network["hidden"])})
-        spaces = Spaces(int(meta["observation"]), space)
-        sizes = [spaces.observation, getattr(space, "n", None) or getattr(space, "size", 0), *config.hidden]
+        name = network.pop("frame", None) or network.pop("symmetry", "")
+        network.pop("symmetry", None)
+        frame = games.frame(name) if name else None
+        config = NetworkConfig(**{**network, "hidden": tuple(network["hidden"]), "frame": frame})
+        spaces = Spaces(observation, action)
+        sizes = [observation.size, action.size, *config.hidden]
         # A description is not believed: what it asks for must fit into a file before it is made.
         if min(sizes) < 1 or 4 * max(sizes) * sum(config.hidden) > MAX_BYTES:
             raise ValueError(f"sizes {sizes}")
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: the description of the network is damaged ({error!r})") from error
     template = actor_critic(spaces, config, np.zeros(2, np.uint32))
     return checkpoint.unflatten(template, arrays), meta
@@ -74,12 +79,61 @@ def read(path: Path | str) -> tuple[ActorCritic, dict[str, Any]]:
 
 def load(argument: str, game: Game, agent: AgentID) -> ActorCritic:
     network, _ = read(argument)
-    size = network.action.n if isinstance(network.action, Discrete) else network.action.size
-    ours, theirs = type(network.action).__name__.lower(), type(game.spaces[agent].action).__name__.lower()
+    ours, theirs = (_kind(space) for space in (network.action, game.spaces[agent].action))
     if ours != theirs:
         raise InputError(
             f"native:{argument}: it was made for {ours} actions, but those of {agent} in {game.id} are {theirs}: "
             f"give {agent} a policy that was trained in its place, or choose the game of this one"
         )
-    check_spaces(network.normalizer.mean.size, size, game, agent, f"native:{argument}")
-    return network
+    check_spaces(network.normalizer.mean.size, network.action.size, game, agent, f"native:{argument}")
+    return fitted(network, game.spaces[agent], f"native:{argument}")
+
+
+def _kind(space: Space) -> str:
+    return "continuous" if isinstance(space, Box) else "discrete"
+
+
+def _described(space: Space) -> dict[str, Any]:
+    """A space as JSON; infinite bounds are null."""
+    match space:
+        case Discrete(n):
+            return {"kind": "discrete", "n": n}
+        case MultiDiscrete(nvec):
+            return {"kind": "multidiscrete", "nvec": list(nvec)}
+        case Dict(parts):
+            return {"kind": "dict", "parts": {name: _described(part) for name, part in parts}}
+        case Box():
+            bounds = {name: _bounds_as_json(getattr(space, name)) for name in ("low", "high")}
+            return {"kind": "box", "shape": list(space.shape), "dtype": space.dtype, **bounds}
+
+
+def _bounds_as_json(bound: float | tuple[float, ...]) -> Any:
+    if isinstance(bound, tuple):
+        return [_bounds_as_json(number) for number in bound]
+    return bound if math.isfinite(bound) else None
+
+
+def _space(described: Any, depth: int = 0) -> Space:
+    """The space that `_described` wrote; the first format wrote the size of flat observations."""
+    if isinstance(described, int):
+        return Box((described,))
+    kind = described["kind"]
+    if kind == "continuous":  # of the first format
+        return Box((int(described["size"]),), float(described["low"]), float(described["high"]))
+    if kind == "discrete":
+        return Discrete(int(described["n"]))
+    if kind == "multidiscrete":
+        return MultiDiscrete(tuple(int(n) for n in described["nvec"]))
+    if kind == "dict" and depth < 8:
+        return Dict(tuple(sorted((str(k), _space(part, depth + 1)) for k, part in described["parts"].items())))
+    if kind != "box":
+        raise ValueError(f"a space of kind {kind!r}")
+    shape = tuple(int(n) for n in described["shape"])
+    low, high = _bounds(described["low"], -math.inf), _bounds(described["high"], math.inf)
+    return Box(shape, low, high, np.dtype(described["dtype"]).name)
+
+
+def _bounds(value: Any, unbounded: float) -> float | tuple[float, ...]:
+    if isinstance(value, list):
+        return tuple(unbounded if number is None else float(number) for number in value)
+    return unbounded if value is None else float(value)

@@ -15,7 +15,7 @@ import numpy as np
 from sparring.errors import InputError
 from sparring.loaders import check_spaces
 from sparring.nets import ActorCritic, NetworkConfig, actor_critic, normalizer
-from sparring.types import AgentID, Continuous, Game, Spaces
+from sparring.types import AgentID, Box, Game, Spaces
 
 HIDDEN = 64
 MAX_BYTES = 2**20
@@ -106,8 +106,8 @@ def _network(vector: np.ndarray, d: int, u: int, lstm: bool, source: str) -> Act
         (jnp.asarray(mean), jnp.asarray(squares / count - mean**2), jnp.float32(count)),
     )
     config = NetworkConfig("lstm" if lstm else "mlp", (HIDDEN,) if lstm else (HIDDEN, HIDDEN))
-    template: Any = actor_critic(Spaces(d, Continuous(u)), config, np.zeros(2, np.uint32))
+    template: Any = actor_critic(Spaces(Box((d,)), Box((u,), -1.0, 1.0)), config, np.zeros(2, np.uint32))
     fill = recurrent if lstm else mlp
     critic = fill(template.critic, 1)
     actor = fill(template.actor, u)
-    return ActorCritic(norm, actor, critic, jnp.asarray(take(u)), template.action)
+    return ActorCritic(norm, actor, critic, jnp.asarray(take(u)), template.observation, template.action)

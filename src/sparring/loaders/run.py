@@ -11,8 +11,7 @@ from pathlib import Path
 
 from sparring.errors import InputError, unknown
 from sparring.loaders import native, tabular
-from sparring.policy import Policy
-from sparring.types import AgentID, Game
+from sparring.types import AgentID, Game, Policy
 
 OPTIONS = ("policy",)
 RESULTS = ("victim", "attacker")  # tables of exact games: of a run that leaves both, the first is the result

@@ -6,7 +6,7 @@ game; a game's symmetry is a `Frame` that its family supplies.
 
 from __future__ import annotations
 
-from sparring import mix, policies
+from sparring.mix import register_policies
 from sparring.nets.actor_critic import (
     ActorCritic,
     Architecture,
@@ -22,7 +22,6 @@ from sparring.nets.actor_critic import (
     set_std,
 )
 from sparring.nets.normalizer import Normalizer, normalizer
-from sparring.pytrees import register
 
 __all__ = [
     "ActorCritic",
@@ -41,10 +40,4 @@ __all__ = [
     "set_std",
 ]
 
-
-register(policies.RandomPolicy, (), ("action",))
-register(policies.ConstantPolicy, (), ("action",))
-register(policies.TabularPolicy, ("probabilities",), ())
-register(policies.PoolPolicy, ("live", "past", "numbers", "count", "probability"), ())
-register(mix.MixedPolicy, ("benign", "adversarial", "budget"), ("control", "team"))
-
+register_policies()

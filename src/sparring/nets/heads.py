@@ -1,7 +1,7 @@
 """What a network's head means: logits of discrete choices, or the means of a Gaussian. Pure functions.
 
-A head is float32 [..., n]: for `Discrete` and `MultiDiscrete` actions the logits of all choices one after the other, for
-a `Box` the means of its entries. Illegal actions have logits of -1e9: they are never sampled, and neither
+A head is float32 [..., n]: for `Discrete` and `MultiDiscrete` actions the logits of all choices one after the other,
+for a `Box` the means of its entries. Illegal actions have logits of -1e9: they are never sampled, and neither
 log-probabilities nor entropy nor gradients notice them.
 """
 

@@ -9,7 +9,20 @@ from typing import Any
 import numpy as np
 
 from sparring.errors import InputError, foreign
-from sparring.types import AgentID, Array, Box, Dict, Discrete, Game, MultiDiscrete, Space, Spaces, Step, Trajectory, View
+from sparring.types import (
+    AgentID,
+    Array,
+    Box,
+    Dict,
+    Discrete,
+    Game,
+    MultiDiscrete,
+    Space,
+    Spaces,
+    Step,
+    Trajectory,
+    View,
+)
 
 
 def stepped(game: Any, actions: Mapping[AgentID, Array], step: int) -> Step:
@@ -28,7 +41,9 @@ def stepped(game: Any, actions: Mapping[AgentID, Array], step: int) -> Step:
         bad = ~np.isfinite(reward) & ~np.asarray(result.invalid)
         if bad.any():
             match = int(bad.argmax())
-            raise InputError(f"{game.id}: reward of {agent}, step {step}, match {match}: {reward[match]}, expected a number")
+            raise InputError(
+                f"{game.id}: reward of {agent}, step {step}, match {match}: {reward[match]}, expected a number"
+            )
     if result.outcome is not None:
         check_outcomes(game, result, f"step {step}")
     return result
@@ -139,7 +154,9 @@ def check_outcomes(game: Game, step: Step, when: str) -> None:
     if mixed.any():
         match = int(mixed.argmax())
         got = dict(zip(game.agents, values[:, match].tolist(), strict=True))
-        raise InputError(f"{game.id}, {when}: match {match}: outcomes contradict each other: {got}; a draw is everybody's")
+        raise InputError(
+            f"{game.id}, {when}: match {match}: outcomes contradict each other: {got}; a draw is everybody's"
+        )
 
 
 def check_finite(game: Game, trajectory: Trajectory) -> None:

@@ -147,10 +147,13 @@ def _rollout_host(
 
     agents = {agent: _closed(stack(rows[agent]), last[agent], begun.policy[agent], np) for agent in record}
     reward = {a: np.stack([_earned(s, a, np) for s in steps]) for a in game.agents}
-    flags = (np.stack([getattr(s, name) for s in steps]) for name in ("terminated", "truncated", "invalid"))
+    terminated, truncated, invalid = (
+        np.stack([getattr(s, name) for s in steps]) for name in ("terminated", "truncated", "invalid")
+    )
     outcome = None if steps[0].outcome is None else stack([dict(s.outcome or {}) for s in steps])
     info = stack([{name: dict(values) for name, values in s.info.items()} for s in steps]) if steps[0].info else {}
-    return Trajectory(agents, {a: stack(rows) for a, rows in seen.items()}, reward, outcome, *flags, info), state
+    shown = {a: stack(rows) for a, rows in seen.items()}
+    return Trajectory(agents, shown, reward, outcome, terminated, truncated, invalid, info), state
 
 
 @eqx.filter_jit

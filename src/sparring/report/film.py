@@ -7,10 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from sparring.errors import NoPicture
-from sparring.policy import Policy
+from sparring.play.rollout import rollout
 from sparring.report.video import encode
-from sparring.rollout import rollout
-from sparring.types import AgentID, VectorGame
+from sparring.types import AgentID, Policy, VectorGame
 
 MAX_STEPS = 501
 LENGTHS = (15, 300)  # steps of a match worth watching
@@ -37,9 +36,10 @@ def film_win(
     if frame is None:
         raise NoPicture(f"no picture: {game.id} cannot draw itself")
     trajectory, _ = rollout(game, policies, MAX_STEPS, np.random.default_rng(seed))
-    match, length = _won(
-        trajectory.winner, trajectory.terminated | trajectory.truncated | trajectory.invalid, game.agents.index(winner)
-    )
+    if trajectory.outcome is None:
+        raise NoPicture(f"no clip: {game.id} has no winners, so there is no win to show")
+    ended = trajectory.terminated | trajectory.truncated | trajectory.invalid
+    match, length = _won(trajectory.outcome[winner] == 1, ended)
     rng, state, frames = np.random.default_rng(seed), None, []
     for _ in range(length - 1):
         _, state = rollout(game, policies, 1, rng, state)
@@ -47,11 +47,11 @@ def film_win(
     return encode(np.stack(frames), fps)
 
 
-def _won(winner: np.ndarray, ended: np.ndarray, wanted: int) -> tuple[int, int]:
-    """The match [B] whose first end is a win for `wanted` after a watchable number of steps, and that number."""
+def _won(wins: np.ndarray, ended: np.ndarray) -> tuple[int, int]:
+    """The match [B] whose first end is a win after a watchable number of steps, and that number."""
     happened = ended.any(axis=0)
     first = ended.argmax(axis=0)
-    won = happened & (winner[first, np.arange(len(first))] == wanted)
+    won = happened & wins[first, np.arange(len(first))]
     lengths = first + 1
     good = won & (lengths >= LENGTHS[0]) & (lengths <= LENGTHS[1])
     if not good.any():
