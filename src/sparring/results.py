@@ -68,7 +68,8 @@ class Rates(Record, frozen=True, kw_only=True):
     attacker_value: float | None = None
     episodes: int = 0  # valid matches; 0 where the answer is exact
     invalid: int = 0  # matches cut off for broken physics: in no other number
-    mean_length: float | None = None  # steps per match; exact: decisions
+    mean_length: float | None = None  # steps per match; null where the answer is exact
+    mean_decisions: float | None = None  # exact: decisions of all players per match; null where there is no end
 
 
 class Scale(Record, frozen=True, kw_only=True):

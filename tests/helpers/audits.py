@@ -132,7 +132,7 @@ def exact(
             fail=win,
             victim_value=value,
             attacker_value=-value,
-            mean_length=2.5,
+            mean_decisions=2.5,
             discounted=False,
         )
 
