@@ -98,7 +98,7 @@ def map_jobs(
     todo = [job for job in jobs if not _is_done(folders[job.name], job)]
     if num > 1 and entry is None and len(todo) > 1:
         print(
-            "sparring: policies or games given as Python objects stay in this process: one job a time", file=sys.stderr
+            "sparring: policies or games given as Python objects stay in this process: one job at a time", file=sys.stderr
         )
     with progress(len(jobs), label) as advance:
 

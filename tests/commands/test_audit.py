@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import os
 import re
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,94 +16,178 @@ import pytest
 import sparring
 from sparring import cli
 from sparring.commands import audit as module
-from sparring.commands.learned import curve
+from sparring.errors import InputError
 from sparring.files import read_json
 from sparring.loaders import builtin, native
-from sparring.report.html import rewrite_report
-from sparring.runs import differences
+from sparring.results import read_audit
+from sparring.runs import Run, differences, read_config, read_events
 
 GAME = "robosumo/ant-vs-ant,integrator=euler"
-TRAINED = ["audit", GAME, "--victim", "zero", "--steps", "512", "--num-games", "8", "--steps-per-round", "32"]
-TRAINED += ["--episodes", "6", "--budgets", "0.5", "1.0", "--no-clip", "--seed", "2"]
+RPS = "matrix/rps"
+# Rock against anything: an attacker that learns to play paper wins every match.
+LEARNED = [RPS, "--victim", "first", "--oracle", "learned", "--steps", "6000", "--num-games", "32", "--no-clip"]
+LEARNED += ["--steps-per-round", "16", "--minibatch", "64", "--learning-rate", "0.01", "--episodes", "64"]
+
+
+@pytest.fixture(autouse=True)
+def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
 
 
 def comparable(folder: Path) -> dict[str, Any]:
     audit = read_json(folder / "audit.json")
-    return {key: audit[key] for key in ("game", "budgets", "curves", "victim", "benign", "not_tested")}
+    return {key: value for key, value in audit.items() if key not in ("command", "wall_time_s", "report")}
 
 
-def test_a_trained_audit_stopped_half_way_equals_an_uninterrupted_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_both_oracles_find_the_same_and_a_stopped_audit_ends_as_an_uninterrupted_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert cli.main([*TRAINED, "--out", "straight", "--json"]) == cli.DONE
+    words = ["audit", *LEARNED, "--budgets", "0.5", "1.0", "--seeds", "2", "--fail-above", "0.2", "--seed", "2"]
+    assert cli.main([*words, "--out", "straight", "--summary", "audit.xml", "--json"]) == 1
     result = json.loads(capsys.readouterr().out)
-    assert [r["budget"] for r in result["budgets"]] == [0.5, 1.0]
-    for entry in result["budgets"]:
-        assert set(entry["baselines"]) == {"benign", "zero", "random"}
-        assert entry["shift"] >= 0 and entry["oracle"] == "learned (lower bound)" and entry["attack_steps"] == 512
-    assert result["no_clip"] and "clip" not in result
-    page = Path(result["report"]).read_text()
-    assert not re.search(r"(src|href)=\"https?://", page)
-    assert differences(Path("straight")) == {}
+    exact = sparring.audit(RPS, victim="first", budgets=(0.5, 1.0), fail_above=0.2)
+    assert exact["exit_code"] == result["exit_code"] == 1
+    assert exact["verdict"]["finding"] == result["verdict"]["finding"] == "finding"
+    for entry, solved in zip(result["budgets"], exact["budgets"], strict=True):
+        # The best response is paper: it wins with probability 1/3 + 2/3 of the budget.
+        assert solved["win"] == pytest.approx(1 / 3 + 2 / 3 * entry["budget"])
+        assert entry["win_ci"][0] <= solved["win"] <= entry["win_ci"][1]
+        assert solved["expl"] >= entry["damage"]["return"]["low"]
+        assert set(entry["baselines"]) == {"benign", "first", "random"} == {"benign", *entry["versus"]}
+        assert entry["attack_steps"] == 6144 and Path("straight", entry["attacker"]).exists()
+        # A row for each seed on matches of its own, and which of them was chosen.
+        assert [seed["seed"] for seed in entry["seeds"]] == [0, 1] and sum(s["chosen"] for s in entry["seeds"]) == 1
+        rates = [seed["rates"]["win"] for seed in entry["seeds"]]
+        assert entry["over_seeds"]["win"] == pytest.approx(np.mean(rates)) and entry["over_seeds"]["seeds"] == 2
+        assert rates[[s["chosen"] for s in entry["seeds"]].index(True)] == max(rates)
+        assert entry["shift_noise_floor"] is not None
+    assert len(result["curves"]) == 4 and all(curve["measure"] == "win" for curve in result["curves"])
+    assert result["positive_control"] is None and result["no_clip"]
+    rows = list(csv.DictReader(Path("straight/matches.csv").read_text().splitlines()))
+    won = sum(row["attacker_outcome"] == "1" for row in rows if row["evaluation"] == "final-1.0")
+    assert won == round(result["budgets"][1]["win"] * 64)
+    assert not re.search(r"(src|href)=\"https?://", Path(result["report"]).read_text())
+    assert "failures" in Path("audit.xml").read_text()
+    assert not differences(Path("straight"))
+    # The verdict is judged anew by another threshold; the record stays as it is.
+    before = Path("straight/audit.json").read_bytes()
+    assert cli.main(["report", "straight", "--fail-above", "0.99"]) == 0
+    assert cli.main(["report", "straight", "--fail-above", "0.2", "--fail-measure", "fail"]) == 1
+    assert cli.main(["report", "straight", "--fail-above", "0.6"]) == 4
+    assert cli.main(["report", "straight"]) == 0
+    assert Path("straight/audit.json").read_bytes() == before
 
-    command = [sys.executable, "-m", "sparring", *TRAINED, "--out", "stopped"]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 300
-        while not Path("stopped/evaluations.json").exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
-        process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate()
-    assert process.returncode == cli.INTERRUPTED, errors
+    # The same again, stopped in the middle of the second training.
+    event, seen = Run.event, []
+
+    def stop_at_the_fourteenth(self: Run, **fields: Any) -> None:
+        event(self, **fields)
+        seen.append(fields)
+        if len(seen) == 14:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Run, "event", stop_at_the_fourteenth)
+    assert cli.main([*words, "--out", "stopped"]) == cli.INTERRUPTED
+    monkeypatch.setattr(Run, "event", event)
     assert not Path("stopped/audit.json").exists()
-    assert cli.main(["resume", "stopped"]) == cli.DONE
+    assert cli.main(["resume", "stopped"]) == 1
+    assert len(seen) == 14  # twelve rounds of one training, two of the next
     assert comparable(Path("stopped")) == comparable(Path("straight"))
+    for name in ("attack-0.5-1", "attack-1.0-0"):
+        assert read_events(Path("stopped/jobs", name)) == read_events(Path("straight/jobs", name))
+        path = Path("jobs", name, "attacker.safetensors")
+        assert native.read("stopped" / path)[0].log_std.tobytes() == native.read("straight" / path)[0].log_std.tobytes()
 
-    before = Path("straight/report.html").read_bytes()
-    Path("straight/report.html").unlink()
-    assert rewrite_report(Path("straight")).read_bytes() == before
+
+def test_a_game_without_winners_is_judged_by_returns() -> None:
+    """One state, reward 1 until the attacker's second action takes it: benign matches return their length, 66 steps."""
+    from sparring.exact.markov_game import MarkovGame, save
+
+    save(Path("plain.npz"), MarkovGame(np.ones((1, 1, 2, 1)), np.array([[[1.0, 0.0]]]), np.ones(1), 0.9))
+    words = ["audit", "markov/plain.npz", "--victim", "uniform", "--benign", "first", "--budgets", "1", *LEARNED[3:]]
+    assert cli.main([*words, "--fail-above", "30", "--out", "run"]) == 1
+    audit = read_audit(Path("run"))
+    (entry,) = audit.budgets
+    assert audit.verdict is not None and audit.verdict.measure == "return" and audit.verdict.finding == "finding"
+    assert entry.win is None and entry.damage.win is None
+    assert entry.baselines["benign"].victim_return == 66 and entry.victim_return is not None and entry.victim_return < 5
+    assert entry.damage.return_ is not None and entry.damage.return_.low > 30
+    assert audit.curves[0].measure == "return" and audit.curves[0].points[-1][1] < 10
+    assert cli.main(["report", "run", "--fail-above", "70"]) == 0
+    with pytest.raises(InputError, match="this game has no winners"):
+        sparring.audit("markov/plain.npz", victim="uniform", budgets=1, fail_above=0.1, fail_measure="win")
 
 
-def test_the_shipped_audit_needs_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_team_of_three_player_poker_against_the_exact_team() -> None:
+    """Two attackers learn together; what they reach lies between the benign opponents and the exact team's best."""
+    game = "openspiel/kuhn_poker,players=3"
+    exact = sparring.attack(game, victim="uniform", victim_seat=2)
+    alone = sparring.attack(game, victim="uniform", victim_seat=2, attackers="player0", others="uniform")
+    assert exact["attackers"] == [0, 1] and alone["attackers"] == [0]
+    assert exact["victim_value"] < alone["victim_value"] < exact["baseline"]["victim_value"]
+    ppo = {"steps": 30_000, "num_games": 64, "steps_per_round": 64, "minibatch": 512, "learning_rate": 3e-3}
+    learned = sparring.attack(game, victim="uniform", victim_seat=2, oracle="learned", coin="team", episodes=64, **ppo)
+    assert learned["coin"] == "team" and learned["exact"] is None  # a coin for the team has no exact answer
+    learned = sparring.attack(game, victim="uniform", victim_seat=2, oracle="learned", episodes=64, **ppo)
+    assert sorted(path.name for path in Path(learned["run"]).glob("attacker*")) == [
+        "attacker-player0.safetensors",
+        "attacker-player1.safetensors",
+    ]
+    assert learned["exact"]["best_response_value"] == pytest.approx(exact["victim_value"])
+    reached = learned["exact"]["value"]
+    assert exact["victim_value"] - 1e-9 <= reached < exact["baseline"]["victim_value"] - 0.1
+
+
+def test_nothing_found_needs_a_positive_control() -> None:
+    """Nobody can beat the uniform victim of this game; one that always plays rock is beaten by the same settings."""
+    settings = {"oracle": "learned", "steps": 6000, "num_games": 32, "steps_per_round": 16, "episodes": 64}
+    settings |= {"minibatch": 64, "learning_rate": 1e-2, "budgets": 1.0, "clip": False}
+    found = sparring.audit(RPS, victim="uniform", positive_control=True, **settings)
+    assert found["verdict"]["finding"] == "none"
+    control = found["positive_control"]
+    assert control["victim"] == "first" and control["found"] and control["damage"]["low"] > 0.2
+    assert read_config(Path(found["run"], "jobs/positive-control"))["verb"] == "job"
+
+
+def test_the_shipped_audit_needs_no_training() -> None:
     result = sparring.audit(GAME, episodes=4, out="run")
     assert result["victim"] == "builtin:ant"
     assert [r["attacker"] for r in result["budgets"]] == [f"builtin:ant-attack-{b}" for b in ("0.3", "0.7", "1")]
     assert all(curve["points"] for curve in result["curves"])
-    assert ("clip" in result) != ("no_clip" in result)
+    assert (result["clip"] is None) != (result["no_clip"] is None)
     assert not list(Path("run").glob("attacker*"))
 
 
-def test_the_exit_code_tells_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    damage = {"win": 0.9, "baselines": {"benign": {"win": 0.5}}}
-    allowed = {"win": 0.55, "baselines": {"benign": {"win": 0.5}}}
-    settings = module.Settings(game=GAME, fail_above=0.3)
-    assert module.finding(settings, {"budgets": [allowed, damage]})
-    assert not module.finding(settings, {"budgets": [allowed]})
-    assert not module.finding(module.Settings(game=GAME), {"budgets": [damage]})
-    assert cli.main([*TRAINED[:-4], "--no-clip", "--fail-above", "-1", "--out", "run"]) == cli.FINDING
+def test_a_dry_run_measures_how_long_matches_are() -> None:
+    plan = sparring.audit(RPS, victim="first", oracle="learned", preset="smoke", dry_run=True)
+    assert plan["mean_length"] == 1  # and not 100
+    assert plan["training_steps"] == 3 * 20_160 and plan["matches"] == 40 * 5 + 20 * 6
+    assert "brittle" not in plan["positive_control"] and not Path("runs").exists()
 
 
-def test_a_victim_in_python_may_be_a_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_labels_tell_budgets_apart() -> None:
+    budgets = (0.12345678, 0.12345679)
+    result = sparring.audit(RPS, victim="first", budgets=budgets, out="run")
+    assert [entry["attacker"] for entry in result["budgets"]] == [f"attacker-budget-{b}.json" for b in budgets]
+    assert {path.name for path in Path("run/jobs").glob("attack-*")} == {f"attack-{b}-0" for b in budgets}
 
+
+def test_a_victim_in_python_may_be_a_function() -> None:
     def still(observation: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return np.zeros((len(observation), 8))
 
     by_function = sparring.evaluate(GAME, victim=still, attacker="random", benign="zero", episodes=4)
     by_name = sparring.evaluate(GAME, victim="zero", attacker="random", benign="zero", episodes=4)
     assert by_function["victim_return"] == by_name["victim_return"]
-    assert read_json(Path(by_function["run"]) / "config.json")["settings"]["victim"] == "<function>"
+    assert read_config(Path(by_function["run"]))["settings"]["victim"] == "<function>"
+    with pytest.raises(InputError, match="victim was a Python object, <function>"):
+        module.perform("evaluate", sparring_settings(by_function["run"]))
 
 
-def test_curve_counts_the_matches_of_one_training() -> None:
-    events = [{"training": "a", "steps": 10 * i, "win": i % 2, "draw": 0, "loss": 1} for i in range(1, 7)]
-    events.append({"training": "b", "steps": 10, "win": 50, "draw": 0, "loss": 0})
-    points = curve(events, "a", points=2)
-    # Rounds 1-3 have wins 1, 0, 1 of 5 matches, rounds 4-6 wins 0, 1, 0 of 4.
-    assert [(p[0], p[1]) for p in points] == [(30.0, 2 / 5), (60.0, 1 / 4)]
-    assert all(low <= rate <= high for _, rate, low, high in points)
+def sparring_settings(folder: str) -> Any:
+    from sparring.commands.common import from_config
+
+    return from_config(folder)[1]
 
 
 @pytest.mark.parametrize("name", builtin.names())

@@ -1,4 +1,4 @@
-"""Seats, tables and exact answers of finite games, from the command line's words down to the solvers."""
+"""`attack` and `evaluate` where the answer is exact."""
 
 from __future__ import annotations
 
@@ -12,25 +12,17 @@ import pytest
 import sparring
 from sparring import cli
 from sparring.commands import attack, evaluate
-from sparring.commands.exact import adversarial_table, attacker_rows, contest, finite_game, rates, table
 from sparring.errors import InputError
 from sparring.games import make
-from sparring.games.finite import finite
+from sparring.games.finite import finite, infosets
 from sparring.loaders import tabular
-from sparring.policy import CallablePolicy, ConstantPolicy, TabularPolicy
-from sparring.types import Discrete
 
-KUHN, THREE = "openspiel/kuhn_poker", "openspiel/kuhn_poker,players=3"
-SHARED = Path(__file__).parents[2] / "../shared/goldens"
+KUHN = "openspiel/kuhn_poker"
 
 
 @pytest.fixture(autouse=True)
 def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-def settings(game: str, **more: Any) -> attack.Settings:
-    return attack.Settings(game=game, victim="uniform", **more)
 
 
 def skewed(rows: Any) -> np.ndarray:
@@ -39,78 +31,17 @@ def skewed(rows: Any) -> np.ndarray:
     return weight / weight.sum(axis=1, keepdims=True)
 
 
-def test_plain_names_mean_legal_actions() -> None:
-    game = finite_game("openspiel/leduc_poker", "test")
-    uniform, first = table("uniform", game, "player0"), table("first", game, "player0")
-    assert set(np.unique(uniform)) == {0.0, 1 / 3, 1 / 2}
-    assert (first[:, 0] == 1).all() and first[:, 1:].sum() == 0
-    np.testing.assert_array_equal(table("random", game, "player0"), uniform)
-
-
-def test_a_policy_may_be_a_table_a_policy_or_an_array() -> None:
-    game = finite_game("matrix/rps", "test")
-    weights = np.array([[0.2, 0.3, 0.5]])
-    np.testing.assert_array_equal(table(weights, game, "row"), weights)
-    np.testing.assert_array_equal(table(TabularPolicy(weights), game, "row"), weights)
-    np.testing.assert_array_equal(table(ConstantPolicy(Discrete(3)), game, "row"), [[1, 0, 0]])
-    with pytest.raises(InputError, match="not their probabilities"):
-        table(CallablePolicy(lambda observation, rng: np.zeros(len(observation), int)), game, "row")
-    with pytest.raises(InputError, match=r"policy .* of row: expected shape \[1, 3\], got \[1, 2\]"):
-        table(np.array([[0.5, 0.5]]), game, "row")
-
-
-def test_a_network_is_asked_at_every_information_set(tmp_path: Path) -> None:
-    from sparring.nets import NetworkConfig, actor_critic
-
-    game = finite_game(KUHN, "test")
-    network = actor_critic(game.spaces["player0"], NetworkConfig(hidden=(8,)), np.zeros(2, np.uint32))
-    found = table(network, game, "player0")
-    assert found.shape == (6, 2) and (found > 0).all()
-    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=0, atol=1e-15)
-    result = sparring.evaluate(KUHN, victim=network, attacker="first")
-    assert result["victim_value"] == pytest.approx(
-        contest(game, settings(KUHN), 1.0).problem.value(found, table("first", game, "player1"))
-    )
-
-
-def test_a_team_is_a_table_with_rows_of_its_own(tmp_path: Path) -> None:
-    game = finite_game(THREE, "test")
-    arena = contest(game, settings(THREE, budget=0.7), 0.7)
-    rows = attacker_rows(arena)
-    assert len(set(rows.keys)) == len(rows.keys) == len(arena.problem.attacker_actions)
-    best = arena.problem.best_response(table("uniform", game, "player0")).policy
-    tabular.save(tmp_path / "team.json", rows, best)
-    np.testing.assert_array_equal(adversarial_table("tabular:team.json", arena), best)
-    # Each member's own policy is a team's policy too.
-    first = adversarial_table("first", arena)
-    assert (first[:, 0] == 1).all()
-    assert rates(arena, table("uniform", game, "player0"), first)["attacker_value"] > -1
-
-
-def test_the_rest_play_what_they_are_told() -> None:
-    game = finite_game(THREE, "test")
-    nu = table("uniform", game, "player0")
-    values = []
-    for others in ("uniform", "first"):
-        arena = contest(game, settings(THREE, attackers=(2,), others=others), 0.5)
-        assert arena.attackers == ("player2",)
-        values.append(arena.problem.best_response(nu).value)
-    assert values[0] != pytest.approx(values[1])
-
-
 def test_attack_is_the_best_response_and_a_run_s_policy(capsys: pytest.CaptureFixture[str]) -> None:
     """Kuhn, seat 1, skewed: .3678 is right; the eps = 1 best response mixed afterwards would give .3328."""
     game = finite(make(KUHN))
     assert game is not None
-    from sparring.games.finite import infosets
-
     tabular.save(Path("skewed.json"), infosets(game, "player0"), skewed(infosets(game, "player0")))
-    words = ["attack", KUHN, "--victim", "uniform", "--benign", "tabular:skewed.json", "--victim-seat", "1"]
+    words = ["attack", KUHN, "--victim", "uniform", "--benign", "tabular:skewed.json", "--victim-seat", "player1"]
     assert cli.main([*words, "--budget", "0.3", "--out", "run", "--json"]) == cli.DONE
     result = json.loads(capsys.readouterr().out)
     assert result["expl"] == pytest.approx(0.36777777777777787, abs=1e-12)
     assert result["oracle"] == "exact" and result["victim_value"] == pytest.approx(-result["expl"])
-    assert result["baseline"]["budget"] == 0
+    assert (result["victims"], result["attackers"]) == ([1], [0])
     assert "This is exact" in attack.text(result)
     again = ["evaluate", KUHN, "--victim", "uniform", "--attacker", "run:run", "--benign", "tabular:skewed.json"]
     assert cli.main([*again, "--victim-seat", "1", "--budget", "0.3", "--json"]) == cli.DONE
@@ -124,30 +55,87 @@ def test_evaluate_is_exact_and_matches_agree_with_it() -> None:
     assert exact["win"] + exact["draw"] + exact["loss"] == pytest.approx(1)
     assert "exact: win" in evaluate.text(exact)
     sampled = sparring.evaluate(KUHN, **given, oracle="sampled", episodes=1000)
-    assert sampled["oracle"] == "sampled" and sampled["episodes"] == 1000
+    assert sampled["oracle"] == "sampled" and sampled["episodes"] == 1000 and sampled["victim_value"] is None
     # Five standard errors of 1000 matches, whose returns lie in [-2, 2].
     assert sampled["win"] == pytest.approx(exact["win"], abs=5 * 0.5 / 1000**0.5)
     assert sampled["victim_return"] == pytest.approx(exact["victim_value"], abs=5 * 2 / 1000**0.5)
-    assert sampled["mean_length"] == pytest.approx(exact["mean_decisions"], abs=0.2)
 
 
-def test_a_markov_game_from_a_file_has_values_but_no_winner(capsys: pytest.CaptureFixture[str]) -> None:
-    from sparring.exact.markov_game import random_game, save
+def test_a_discounted_value_and_a_mean_return_have_different_names(capsys: pytest.CaptureFixture[str]) -> None:
+    """One state, reward 1 in every step, gamma .5: the value is 2, the return of a match its length (DECISIONS 32)."""
+    from sparring.exact.markov_game import MarkovGame, save
 
-    save("game.npz", random_game(1, 3, 2, 2, 0.9, 2).game)
-    words = ["evaluate", "markov/game.npz", "--victim", "uniform", "--attacker", "first", "--victim-seat", "1"]
+    save("ones.npz", MarkovGame(np.ones((1, 1, 1, 1)), np.ones((1, 1, 1)), np.ones(1), 0.5))
+    words = ["evaluate", "markov/ones.npz", "--victim", "uniform", "--attacker", "first"]
     assert cli.main(words) == cli.DONE
     assert "no winner" in capsys.readouterr().out
     assert cli.main([*words, "--json"]) == cli.DONE
-    result = json.loads(capsys.readouterr().out)
-    assert result["win"] is result["win_ci"] is result["fail"] is result["mean_decisions"] is None
-    assert result["victim_value"] < 0  # rewards in [0, 1] are the first agent's
+    exact = json.loads(capsys.readouterr().out)
+    assert exact["victim_value"] == pytest.approx(2) and exact["victim_return"] is None and exact["win"] is None
+    sampled = sparring.evaluate("markov/ones.npz", victim="uniform", attacker="first", oracle="sampled", episodes=4)
+    assert sampled["victim_return"] == sampled["mean_length"] > 2 and sampled["victim_value"] is None
+    assert "no winners; the victim's return is" in evaluate.text(sampled)
 
 
-def test_what_is_learned_is_compared_with_the_exact_optimum() -> None:
-    words = {"steps": 256, "num_games": 8, "steps_per_round": 8, "episodes": 4}
-    result = sparring.attack("matrix/rps", victim="first", oracle="learned", **words)
-    assert result["oracle"] == "learned (lower bound)"
-    assert result["exact"]["best_response_value"] == pytest.approx(-1)
-    assert -1 <= result["exact"]["value"] <= 1
-    assert "a best response reaches -1.000000" in attack.text(result)
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"control": "episode"}, "every step"),
+        ({"steps": -5}, "steps: the answer is exact"),
+        ({"seeds": 0}, "seeds: the answer is exact"),
+        ({"episodes": -1}, "episodes: the answer is exact"),
+        ({"start": "nonsense"}, "start: the answer is exact"),
+        ({"train_game": "nowhere/x"}, "train-game: the answer is exact"),
+        ({"preset": "paper"}, "preset: the answer is exact"),
+        ({"preset": "fast"}, "unknown preset 'fast'"),
+        ({"oracle": "monte"}, "unknown oracle 'monte'"),
+        ({"others": "uniform"}, "there are no others"),
+        ({"coin": "team"}, "there is one coin"),
+        ({"bugdets": 0.5}, "did you mean budgets"),
+        ({"budgets": "many"}, "budgets: expected a number"),
+        ({"seed": 1.5}, "seed: expected a whole number"),
+        ({"attackers": 0}, "other than the victim's"),
+        ({"victim_seat": "player2"}, "victim-seat: expected 0 to 1 or one of player0, player1"),
+        ({"fail_measure": "win"}, "it is read with --fail-above"),
+        ({"summary": "audit.txt"}, "expected a file name that ends with"),
+    ],
+)
+def test_what_an_exact_audit_does_not_read_is_refused(settings: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message) as refused:
+        sparring.audit(KUHN, **{"victim": "uniform", **settings})
+    assert "\n" not in str(refused.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_meant_in_python_is_taken() -> None:
+    """Arrays and single numbers as budgets, seats and names as agents, a dictionary as a table, a game as its id."""
+    by_id = sparring.audit("matrix/rps", victim="first", budgets=(0.5, 1.0))
+    taken = sparring.audit(
+        make("matrix/rps"),
+        victim={"0": {"0": 1.0}},
+        budgets=np.array([0.5, 1.0]),
+        attackers="col",
+        victim_seat="row",
+    )
+    assert taken["budgets"] == by_id["budgets"] and taken["game"] == "matrix/rps"
+    one = sparring.audit("matrix/rps", victim="first", budgets=0.5, attackers=1)
+    assert [entry["expl"] for entry in one["budgets"]] == [pytest.approx(0.5)]
+
+
+def test_a_loss_that_is_only_in_the_return_needs_the_own_discount() -> None:
+    """gamma .5: giving up 1 at once costs more than .3 a step later; with .99 the attack would choose the other.
+
+    The best response's value is 1 (action 0: 0 now, then 1 a step: .5 / (1 - .5)); the other action leaves
+    1 + .5 * .7 / .5 = 1.7.
+    """
+    from sparring.exact.markov_game import MarkovGame, save
+
+    transitions, rewards = np.zeros((3, 1, 2, 3)), np.zeros((3, 1, 2))
+    transitions[0, 0, 0, 1] = transitions[0, 0, 1, 2] = 1
+    transitions[1, :, :, 1] = transitions[2, :, :, 2] = 1
+    rewards[0, 0], rewards[1], rewards[2] = [0.0, 1.0], 1.0, 0.7
+    save("short.npz", MarkovGame(transitions, rewards, np.array([1.0, 0, 0]), 0.5))
+    ppo = {"epochs": 4, "minibatch": 256, "learning_rate": 1e-2, "num_games": 64, "steps_per_round": 32}
+    result = sparring.attack("markov/short.npz", victim="uniform", oracle="learned", steps=30000, episodes=16, **ppo)
+    assert result["exact"]["best_response_value"] == pytest.approx(1.0)
+    assert result["exact"]["value"] == pytest.approx(1.0, abs=0.1)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sparring.policy import TabularPolicy
 
 import sparring
 from sparring.commands.solve import best_response, exploitability, robust_policy
@@ -13,7 +14,6 @@ from sparring.errors import InputError
 from sparring.exact.certificate import verify
 from sparring.games import make
 from sparring.games.finite import finite, infosets
-from sparring.policy import TabularPolicy
 from sparring.types import ThreatModel
 
 KUHN = "openspiel/kuhn_poker"

@@ -310,6 +310,8 @@ def curve_of(
             point = (value, value - half, value + half)
         rows.append((float(chunk[-1]["steps"]), *point))
         matches.append(int(n))
+    if not rows:
+        return None
     measure = "win" if wins else "return"
     return Curve(budget=budget, seed=seed, points=tuple(rows), matches=tuple(matches), measure=measure)
 
