@@ -9,7 +9,7 @@ import numpy as np
 def load(spaces):
     """An ant that wriggles; put your own policy here."""
     rng = np.random.default_rng(0)
-    weights = rng.normal(0, 0.1, (spaces.observation, spaces.action.size))
+    weights = rng.normal(0, 0.1, (spaces.observation.size, spaces.action.size))
 
     def act(observation, rng):
         # observation: float32 [B, D]; rng: for policies that sample. Returns float [B, A].

@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
-from sparring.console import INTERRUPTED, exit_code, interruptible, progress
+from sparring.console import BAD_INPUT, DONE, INTERRUPTED, exit_code, interruptible, progress
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -103,3 +104,59 @@ def test_progress_on_a_terminal_is_a_bar() -> None:
     assert b"attack [x]" in shown
     assert b"3/3" in shown
     assert b"win [1]" in shown
+
+
+UNREAD = """
+import sys
+from sparring.console import exit_code, progress, say
+
+def work():
+    with progress(3, "attack", every=0) as advance:
+        for done in (1, 2, 3):
+            advance(done)
+    open("finished", "w").close()
+    say("the result")
+    return 0
+
+sys.exit(exit_code("program", work))
+"""
+
+
+@pytest.mark.parametrize("streams", ["stderr", "stdout", "both"])
+def test_work_goes_on_when_nobody_reads_the_output(streams: str, tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    out, err = (writer if streams in (name, "both") else subprocess.PIPE for name in ("stdout", "stderr"))
+    done = subprocess.run([sys.executable, "-c", UNREAD], stdout=out, stderr=err, cwd=tmp_path, text=True)
+    os.close(writer)
+    assert (tmp_path / "finished").exists() and done.returncode == DONE
+    if streams == "stdout":
+        assert done.stderr == "attack: 1/3\nattack: 2/3, 0 s left\nattack: 3/3\n"
+    if streams == "stderr":
+        assert done.stdout == "the result\n"
+
+
+def test_a_full_disk_under_the_output_is_an_error(tmp_path: Path) -> None:
+    code = UNREAD.replace("every=0", "every=1000")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, cwd=tmp_path, text=True
+        )
+    assert done.returncode == BAD_INPUT
+    assert done.stderr.endswith("program: standard output cannot be written: [Errno 28] No space left on device\n")
+
+
+def test_a_bar_goes_on_when_the_terminal_is_closed(tmp_path: Path) -> None:
+    code = UNREAD.replace("advance(done)", "advance(done); done == 1 and os.close(controller)")
+    code = code.replace("import sys", "import os, sys\ncontroller, terminal = os.openpty(); os.dup2(terminal, 2)", 1)
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=tmp_path, env={**os.environ, "TERM": "xterm"}
+    )
+    assert (tmp_path / "finished").exists() and done.returncode == DONE
+
+
+def test_a_printing_function_whose_reader_has_left_has_not_finished() -> None:
+    def work() -> int:
+        raise BrokenPipeError
+
+    assert exit_code("program", work) == INTERRUPTED

@@ -128,6 +128,25 @@ def test_a_finished_training_takes_no_further_step(tmp_path: Path) -> None:
         assert (run.folder / EVENTS).read_bytes() == events
 
 
+def test_of_a_game_that_cannot_be_saved_finished_trainings_keep_their_events(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no checkpoint: the second training begins anew, and its events with it."""
+    with new(tmp_path / "whole") as whole:
+        go(whole, name="first", rounds=2)
+        go(whole, name="second", seed=2, rounds=3)
+    monkeypatch.setattr(drive, "save", lambda *of_no_use: None)  # what it does where the state of the game is None
+    with new(tmp_path / "cut") as run:
+        go(run, name="first", rounds=2)
+        in_round(monkeypatch, 2, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        with pytest.raises(Stopped):
+            go(run, name="second", seed=2, rounds=3)
+    with Run.open(run.folder) as run:
+        assert [e["training"] for e in run.events()] == ["first"] * 2 + ["second"] * 2
+        go(run, name="second", seed=2, rounds=3)
+    assert (run.folder / EVENTS).read_bytes() == (whole.folder / EVENTS).read_bytes()
+
+
 def test_events_tell_how_the_matches_ended(tmp_path: Path) -> None:
     with new(tmp_path / "run") as run:
         go(run, name="first")

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -57,6 +58,7 @@ def test_config_and_status(tmp_path: Path) -> None:
         (Stopped(), "interrupted", ""),
         (RuntimeError("the physics broke"), "failed", "RuntimeError: the physics broke"),
         (SystemExit(130), "interrupted", ""),
+        (BrokenPipeError(), "interrupted", ""),
         (None, "interrupted", ""),
     ],
 )
@@ -76,7 +78,7 @@ def test_a_run_that_never_said_done_is_not_done(
     status = runs.read_status(tmp_path / "run")
     assert (status["state"], status["message"]) == (state, message)
     with pytest.raises(InputError, match="the run is not done"):
-        runs.verify_manifest(tmp_path / "run")
+        runs.differences(tmp_path / "run")
     Run.open(tmp_path / "run").__exit__(None, None, None)  # the lock is free
 
 
@@ -130,7 +132,7 @@ def test_a_second_process_is_kept_out(tmp_path: Path) -> None:
 
 def steps(run: Run, start: int, stop: int, save_at: int) -> None:
     for step in range(start, stop):
-        run.event(step=step, win=step / 8)
+        run.event(training="", step=step, win=step / 8)
         if step == save_at:
             run.save({"weights": np.full(3, step)}, {"step": step})
 
@@ -145,18 +147,20 @@ def test_resumed_equals_uninterrupted(
     with create(resumed) as run:
         steps(run, 0, killed_at, save_at)
     with open(resumed / runs.EVENTS, "a") as file:  # the line that the process wrote when it was killed
-        file.write(json.dumps({"step": killed_at, "win": 0})[:torn])
+        file.write(json.dumps({"training": "", "step": killed_at, "win": 0})[:torn])
     with Run.open(resumed) as run:
         restored = run.load()
         start = 0 if restored is None else restored[1]["step"] + 1
         assert (restored is None) == (killed_at <= save_at)
         if restored:
             assert restored[0]["weights"].tolist() == [save_at] * 3
+        else:
+            run.forget("")
         steps(run, start, 8, save_at)
     assert (resumed / runs.EVENTS).read_bytes() == (whole / runs.EVENTS).read_bytes()
 
 
-def test_events_and_their_damage(tmp_path: Path) -> None:
+def test_events_and_their_damage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with create(tmp_path / "run") as run:
         assert run.events() == []
         run.event(step=np.int64(1), loss=np.float32("nan"), rates=jnp.array([0.5, np.inf]), ok=np.bool_(True))
@@ -167,9 +171,55 @@ def test_events_and_their_damage(tmp_path: Path) -> None:
         path = run.folder / runs.EVENTS
         path.write_bytes(path.read_bytes() + b'{"step": 3, "w')
         assert [event["step"] for event in run.events()] == [1, 2]
-        path.write_bytes(b"{torn\n" + path.read_bytes())
-        with pytest.raises(InputError, match="line 1: expected a JSON object"):
-            run.events()
+        path.write_bytes(b"{torn\n3\n" + path.read_bytes())
+        capsys.readouterr()
+        assert [event["step"] for event in run.events()] == [1, 2]
+        assert capsys.readouterr().err == f"{path}: 2 of 4 lines are damaged and left out\n"
+
+
+@pytest.mark.parametrize("damage", ["", "{", '{"state": "running"}', '{"seconds": "long"}', None])
+def test_a_broken_status_does_not_keep_a_run_from_going_on(tmp_path: Path, damage: str | None) -> None:
+    with create(tmp_path / "run") as run:
+        steps(run, 0, 3, 2)
+    path = run.folder / runs.STATUS
+    path.unlink() if damage is None else path.write_text(damage)
+    with pytest.raises(InputError, match=r"status\.json"):
+        runs.read_status(run.folder)
+    with Run.open(run.folder) as again:
+        assert len(again.events()) == 3
+        again.finish()
+    assert runs.read_status(run.folder)["state"] == "done"
+
+
+def test_a_run_without_a_checkpoint_keeps_what_finished_trainings_recorded(tmp_path: Path) -> None:
+    """As of a game that cannot be saved: the second training was killed, and begins anew."""
+    with create(tmp_path / "run") as run:
+        for training, events in (("first", 3), ("second", 2)):
+            for step in range(events):
+                run.event(training=training, step=step)
+    with open(run.folder / runs.EVENTS, "a") as file:
+        file.write('{"training": "sec')
+    with Run.open(run.folder) as again:
+        again.forget("second")
+        again.event(training="second", step=0)
+        assert [(e["training"], e["step"]) for e in again.events()] == [
+            *(("first", step) for step in range(3)),
+            ("second", 0),
+        ]
+
+
+def test_a_training_that_begins_anew_takes_the_checkpoint_that_counts_on_its_events_along(tmp_path: Path) -> None:
+    with create(tmp_path / "run") as run:
+        for training in ("first", "second"):
+            run.event(training=training, step=0)
+        run.save({}, {"training": "second"})
+    with Run.open(run.folder) as again:
+        again.forget("third")
+        assert again.load() is not None
+        again.forget("first")
+    with Run.open(run.folder) as again:
+        assert again.load() is None
+        assert [event["training"] for event in again.events()] == ["second"]
 
 
 def test_a_checkpoint_without_its_events_is_refused(tmp_path: Path) -> None:
@@ -201,13 +251,28 @@ def test_the_manifest_finds_changed_and_missing_results(tmp_path: Path) -> None:
     assert manifest["policy.bin"] == {"sha256": digest, "bytes": 3}
     assert manifest.keys() == {"config.json", "events.jsonl", "policy.bin"}
     (run.folder / "report.html").write_text("again")
-    runs.verify_manifest(run.folder)
+    assert runs.differences(run.folder) == {}
     (run.folder / "policy.bin").write_bytes(b"124")
-    with pytest.raises(InputError, match=r"policy\.bin is missing or was changed"):
-        runs.verify_manifest(run.folder)
-    (run.folder / "policy.bin").unlink()
-    with pytest.raises(InputError, match=r"policy\.bin is missing or was changed"):
-        runs.verify_manifest(run.folder)
+    assert runs.differences(run.folder) == {"policy.bin": "was changed after the run was done: it has other content"}
+    (run.folder / "policy.bin").write_bytes(b"1234")
+    (run.folder / "events.jsonl").unlink()
+    (run.folder / "cells").mkdir()
+    (run.folder / "cells" / "extra.json").write_text("{}")
+    assert runs.differences(run.folder) == {
+        "cells/extra.json": "was added after the run was done",
+        "events.jsonl": "is missing",
+        "policy.bin": "was changed after the run was done: it has 4 bytes instead of 3",
+    }
+    (run.folder / runs.MANIFEST).write_text("{")
+    with pytest.raises(InputError, match=r"manifest\.json is no JSON"):
+        runs.differences(run.folder)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "7", True, None])
+def test_a_seed_is_an_integer_from_zero_on(tmp_path: Path, seed: Any) -> None:
+    with pytest.raises(InputError, match=f"seed: expected an integer of at least 0, got {seed!r}"):
+        Run.create(tmp_path / "run", "matrix/rps", "attack", seed, {})
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "3", "[" * 10**5])

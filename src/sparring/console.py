@@ -8,8 +8,8 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Protocol
+from contextlib import contextmanager, suppress
+from typing import Protocol, TextIO
 
 from sparring.errors import InputError
 
@@ -23,25 +23,52 @@ class Stopped(Exception):
 def exit_code(program: str, work: Callable[[], int]) -> int:
     """Do the work of a program and return its exit code; bad input and interruptions get one line, and no traceback.
 
-    SIGTERM interrupts as Ctrl-C does.
+    SIGTERM interrupts as Ctrl-C does. A program whose output nobody reads any more, as after `| head`, ends as it would
+    have ended: 0 always means that the work is finished.
     """
     try:
         with _handled(_interrupt, signal.SIGTERM):
-            return work()
+            code = work()
+            with _unread(sys.stdout):
+                sys.stdout.flush()
     except InputError as error:
-        print(f"{program}: {' '.join(str(error).split())}", file=sys.stderr)
-        return BAD_INPUT
+        say(f"{program}: {' '.join(str(error).split())}", sys.stderr)
+        code = BAD_INPUT
     except KeyboardInterrupt:
-        print(f"{program}: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has left, as `head` does; closing keeps Python from complaining on exit.
-        sys.stderr.close()
-        return DONE
+        say(f"{program}: interrupted", sys.stderr)
+        code = INTERRUPTED
+    except BrokenPipeError:  # of what does not use `say`, such as a user's function that prints
+        code = INTERRUPTED
     except Exception:
-        traceback.print_exc()
-        print(f"{program}: internal error; the lines above say where", file=sys.stderr)
-        return INTERNAL
+        say(f"{traceback.format_exc()}{program}: internal error; the lines above say where", sys.stderr)
+        code = INTERNAL
+    return code
+
+
+def say(text: str, file: TextIO | None = None) -> None:
+    """Print a text on standard output, or another stream; nothing happens where nobody reads it any more.
+
+    Raises:
+      InputError: standard output cannot be written, as on a full disk.
+    """
+    stream = sys.stdout if file is None else file
+    with _unread(stream):
+        print(text, file=stream, flush=True)
+
+
+@contextmanager
+def _unread(stream: TextIO) -> Iterator[None]:
+    """Write to a stream; if its reader has left, what is written from now on goes nowhere."""
+    try:
+        yield
+    except (OSError, ValueError) as error:  # ValueError: the stream is closed
+        if stream is sys.stdout and not isinstance(error, BrokenPipeError):
+            raise InputError(f"standard output cannot be written: {error}") from None
+        # Else what is left in the stream's buffer would fail again when Python exits, and change the exit code.
+        with suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
 
 
 @contextmanager
@@ -60,7 +87,8 @@ def interruptible() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         requested = True
         # Not print: a handler may run in the middle of a buffered write.
-        os.write(2, b"\nstopping after this round (once more to stop at once)\n")
+        with suppress(OSError):  # nobody reads it
+            os.write(2, b"\nstopping after this round (once more to stop at once)\n")
 
     with _handled(handle, signal.SIGINT, signal.SIGTERM):
         yield lambda: requested
@@ -94,7 +122,10 @@ class Advance(Protocol):
 
 @contextmanager
 def progress(total: int, description: str, every: float = 10.0) -> Iterator[Advance]:
-    """Show progress on standard error: a bar on a terminal, else a plain line at most `every` seconds."""
+    """Show progress on standard error: a bar on a terminal, else a plain line at most `every` seconds.
+
+    It never ends the work: where nobody reads standard error any more, nothing is shown.
+    """
     bar = _bar if sys.stderr.isatty() else _lines
     with bar(total, description, every) as advance:
         yield advance
@@ -113,9 +144,20 @@ def _bar(total: int, description: str, every: float) -> Iterator[Advance]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", markup=False),
     )
-    with Progress(*columns, console=Console(stderr=True)) as shown:
-        task = shown.add_task(description, total=total, note="")
-        yield lambda done, note="": shown.update(task, completed=done, note=note)
+    shown = Progress(*columns, console=Console(stderr=True))
+    task = shown.add_task(description, total=total, note="")
+
+    def advance(done: int, note: str = "") -> None:
+        with _unread(sys.stderr):
+            shown.update(task, completed=done, note=note)
+
+    with _unread(sys.stderr):
+        shown.start()
+    try:
+        yield advance
+    finally:
+        with _unread(sys.stderr):
+            shown.stop()
 
 
 @contextmanager
@@ -135,6 +177,6 @@ def _lines(total: int, description: str, every: float) -> Iterator[Advance]:
             first = now, done
         elif first[1] < done < total:
             left = f", {(now - first[0]) / (done - first[1]) * (total - done):.0f} s left"
-        print(f"{description}: {done}/{total}{left}{', ' + note if note else ''}", file=sys.stderr, flush=True)
+        say(f"{description}: {done}/{total}{left}{', ' + note if note else ''}", sys.stderr)
 
     yield advance

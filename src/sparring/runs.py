@@ -20,6 +20,7 @@ import os
 import platform
 import re
 import shlex
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,9 +33,9 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from sparring import checkpoint
-from sparring.console import Stopped
+from sparring.console import Stopped, say
 from sparring.errors import InputError
-from sparring.files import check_file, plain, read_json, write_json
+from sparring.files import check_file, plain, read_json, write_atomic, write_json
 
 State = Literal["running", "done", "interrupted", "failed"]
 
@@ -44,13 +45,16 @@ MAX_EVENTS_BYTES = 2**30
 _EVENTS_KEY = "events_bytes"
 # Not results: what describes the run itself, and the report, which can be made again from the audit at any time.
 _NO_RESULTS = frozenset({STATUS, MANIFEST, LOCK, "report.html"})
+_INTERRUPTIONS = (Stopped, KeyboardInterrupt, GeneratorExit, SystemExit, BrokenPipeError)
+_UNKNOWN: dict[str, Any] = {"state": "interrupted", "done": 0, "total": 0, "message": "", "seconds": 0.0}
 
 
 @dataclass(frozen=True)
 class Run:
     """A run folder that this process holds the lock of. Use it as a context manager: leaving releases the lock.
 
-    Leaving without `finish` marks the run failed if an exception was the cause, else (and for Ctrl-C) interrupted.
+    Leaving without `finish` marks the run failed if an exception was the cause, else (and for Ctrl-C, or when whoever
+    read the program's output has left) interrupted.
     """
 
     folder: Path
@@ -79,8 +83,10 @@ class Run:
           command: the command line's words; empty when called from Python.
 
         Raises:
-          InputError: the folder cannot be made, is not empty, or another process is working in it.
+          InputError: the seed is negative, or the folder cannot be made, is not empty, or another process is working
+            in it.
         """
+        check_seed(seed)
         now = datetime.now(UTC)
         safe = re.sub(r"[^A-Za-z0-9._=-]+", "-", game)[:100].strip("-.")
         folder = Path("runs") / f"{safe}__{verb}__{seed}__{now:%Y%m%dT%H%M%S.%f}" if out is None else Path(out)
@@ -117,6 +123,9 @@ class Run:
     def open(cls, folder: Path) -> Run:
         """Take up an existing run where its last checkpoint left it: events that came later are cut.
 
+        A run without a checkpoint keeps its events: those of trainings that are finished cannot be had again, and the
+        one that was not drops its own when it begins anew (`forget`). The status need not be readable.
+
         Raises:
           InputError: `folder` is no run, its checkpoint is damaged, or another process is working in it.
         """
@@ -124,10 +133,13 @@ class Run:
         config = read_config(folder)
         lock = _lock(folder)
         try:
-            status = read_status(folder)
+            try:
+                status = read_status(folder)
+            except InputError:
+                status = _UNKNOWN  # it only says how far the run got and how long that took
             run = cls(folder, config, lock, time.monotonic() - status["seconds"])
             restored = run.load()
-            _cut_events(folder / EVENTS, restored[1][_EVENTS_KEY] if restored else 0)
+            _cut_events(folder / EVENTS, restored[1][_EVENTS_KEY] if restored else None)
             for leftover in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
                 leftover.unlink(missing_ok=True)
             run._set_status("running", status["done"], status["total"], "")
@@ -152,6 +164,20 @@ class Run:
     def events(self) -> list[dict[str, Any]]:
         """The events so far: see `read_events`."""
         return read_events(self.folder)
+
+    def forget(self, training: str) -> None:
+        """Drop the events of one training, which begins anew; those of all others stay.
+
+        Raises:
+          InputError: the file cannot be written.
+        """
+        path = self.folder / EVENTS
+        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        kept = [line for line in lines if (_event(line) or {}).get("training") != training]
+        if len(kept) < len(lines):
+            # It counts on bytes that are about to go, and it is another training's, which has not begun.
+            (self.folder / CHECKPOINT).unlink(missing_ok=True)
+            write_atomic(path, b"".join(kept))
 
     def save(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Write the checkpoint; `open` will go back to this point, events included.
@@ -194,7 +220,7 @@ class Run:
         try:
             if read_status(self.folder)["state"] != "running":
                 return  # `finish` has said how it ended
-            if kind is None or issubclass(kind, (Stopped, KeyboardInterrupt, GeneratorExit, SystemExit)):
+            if kind is None or issubclass(kind, _INTERRUPTIONS):
                 self.finish("interrupted")
             else:
                 self.finish("failed", f"{kind.__name__}: {error}")
@@ -226,43 +252,73 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def read_status(folder: Path) -> dict[str, Any]:
-    """A run's `status.json`: `state`, `done`, `total`, `message`, `updated`, `seconds`; needs no lock."""
-    return read_json(Path(folder) / STATUS)
+    """A run's `status.json`: `state`, `done`, `total`, `message`, `updated`, `seconds`; needs no lock.
+
+    Raises:
+      InputError: the file is missing or damaged.
+    """
+    path = Path(folder) / STATUS
+    status = read_json(path)
+    for name, expected in _UNKNOWN.items():
+        kind = (int, float) if name == "seconds" else type(expected)
+        if not isinstance(status.get(name), kind):
+            raise InputError(f"{path}: expected {name} to be like {expected!r}, got {status.get(name)!r}")
+    return status
 
 
 def read_events(folder: Path) -> list[dict[str, Any]]:
-    """A run's events in order; needs no lock. A torn last line, of a process killed while it wrote, is left out.
+    """A run's events in order; needs no lock.
+
+    A torn last line, of a process killed while it wrote, is left out. So are damaged lines before it: standard error
+    says how many there are.
 
     Raises:
-      InputError: a line that is not the last one is no JSON object.
+      InputError: the file cannot be read, or is too large.
     """
     path = Path(folder) / EVENTS
     if not path.exists():
         return []
     check_file(path, MAX_EVENTS_BYTES)
     *lines, _torn = path.read_bytes().split(b"\n")
-    events = []
-    for number, line in enumerate(lines, 1):
-        try:
-            events.append(json.loads(line))
-        except ValueError:
-            raise InputError(f"{path}, line {number}: expected a JSON object; the file was damaged") from None
+    events = [event for line in lines if (event := _event(line)) is not None]
+    if len(events) < len(lines):
+        say(f"{path}: {len(lines) - len(events)} of {len(lines)} lines are damaged and left out", sys.stderr)
     return events
 
 
-def verify_manifest(folder: Path) -> None:
-    """Check a finished run's results against its manifest.
+def differences(folder: Path) -> dict[str, str]:
+    """What is not as the run left it: in words, by file, in the order of their names.
 
     Raises:
-      InputError: the run is not done, or a result is missing or was changed.
+      InputError: `folder` is no run, the run is not done, its manifest is damaged, or a file cannot be read.
     """
     folder = Path(folder)
+    read_config(folder)
     if not (folder / MANIFEST).exists():
-        raise InputError(f"{folder} has no {MANIFEST}: the run is not done")
-    found = _manifest(folder)
-    for name, entry in read_json(folder / MANIFEST).items():
-        if found.get(name) != entry:
-            raise InputError(f"{folder / name} is missing or was changed after the run was done")
+        raise InputError(f"{folder} has no {MANIFEST}: the run is not done; sparring resume {folder} goes on with it")
+    expected, now = read_json(folder / MANIFEST), _manifest(folder)
+    different = {}
+    for name in sorted(expected.keys() | now.keys()):
+        if name not in now:
+            different[name] = "is missing"
+        elif name not in expected:
+            different[name] = "was added after the run was done"
+        elif now[name] != expected[name]:
+            sizes = [entry.get("bytes") if isinstance(entry, dict) else None for entry in (expected[name], now[name])]
+            grew = f"has {sizes[1]} bytes instead of {sizes[0]}" if sizes[0] != sizes[1] else "has other content"
+            different[name] = f"was changed after the run was done: it {grew}"
+    return different
+
+
+def check_seed(seed: int) -> int:
+    """The root seed of a run, if it can be one.
+
+    Raises:
+      InputError: it is no integer, or negative.
+    """
+    if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or seed < 0:
+        raise InputError(f"seed: expected an integer of at least 0, got {seed!r}")
+    return int(seed)
 
 
 def versions() -> dict[str, str]:
@@ -287,11 +343,24 @@ def _lock(folder: Path) -> FileLock:
     return lock
 
 
-def _cut_events(path: Path, size: int) -> None:
+def _event(line: bytes) -> dict[str, Any] | None:
+    """The event in a line; None if the line is damaged."""
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return event if isinstance(event, dict) else None
+
+
+def _cut_events(path: Path, size: int | None) -> None:
+    """Cut the file to the bytes that a checkpoint counts on; without a checkpoint, to its last whole line."""
     if not path.exists():
         if size:
             raise InputError(f"{path} is missing, but the checkpoint counts on {size} bytes of it")
         return
+    if size is None:
+        check_file(path, MAX_EVENTS_BYTES)
+        size = path.read_bytes().rfind(b"\n") + 1
     found = path.stat().st_size
     if found < size:
         raise InputError(f"{path} has {found} bytes, but the checkpoint counts on {size}: it was cut or replaced")
@@ -302,7 +371,10 @@ def _manifest(folder: Path) -> dict[str, dict[str, Any]]:
     manifest = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name not in _NO_RESULTS:
-            with open(path, "rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            try:
+                with open(path, "rb") as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError as error:
+                raise InputError(f"cannot read {path}: {error.strerror}") from None
             manifest[path.relative_to(folder).as_posix()] = {"sha256": digest, "bytes": path.stat().st_size}
     return manifest

@@ -21,7 +21,7 @@ from sparring.commands.learned import curve
 from sparring.files import read_json
 from sparring.loaders import builtin, native
 from sparring.report.html import rewrite_report
-from sparring.runs import verify_manifest
+from sparring.runs import differences
 
 GAME = "robosumo/ant-vs-ant,integrator=euler"
 TRAINED = ["audit", GAME, "--victim", "zero", "--steps", "512", "--num-games", "8", "--steps-per-round", "32"]
@@ -46,7 +46,7 @@ def test_a_trained_audit_stopped_half_way_equals_an_uninterrupted_one(
     assert result["no_clip"] and "clip" not in result
     page = Path(result["report"]).read_text()
     assert not re.search(r"(src|href)=\"https?://", page)
-    verify_manifest(Path("straight"))
+    assert differences(Path("straight")) == {}
 
     command = [sys.executable, "-m", "sparring", *TRAINED, "--out", "stopped"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:

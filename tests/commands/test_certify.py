@@ -33,7 +33,7 @@ def test_certify_prints_what_it_found(capsys: pytest.CaptureFixture[str]) -> Non
     again = sparring.certify(KUHN, victim=f"tabular:{result['robust_victim']}", budget=0.7)
     assert again["expl"] == pytest.approx(result["robust_expl"], abs=1e-12)
     played = sparring.evaluate(KUHN, victim="uniform", attacker=f"tabular:{result['attack']}", budget=0.7)
-    assert -played["victim_return"] == pytest.approx(result["expl"], abs=1e-12)
+    assert -played["victim_value"] == pytest.approx(result["expl"], abs=1e-12)
     record = json.loads(Path("run/certificate.json").read_text())
     assert record["verified"] and record["lower"] == result["lower"]
     assert "verified in rationals" in certify.text(result | {"bounds": []})

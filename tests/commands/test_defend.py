@@ -32,7 +32,7 @@ def test_no_method_beats_the_optimum_and_none_hands_over_a_worse_victim(method: 
     attacked = sparring.evaluate(
         KUHN, victim=f"run:{result['run']}", attacker=f"tabular:{result['attack']}", budget=0.7
     )
-    assert -attacked["victim_return"] == pytest.approx(result["expl"], abs=1e-12)
+    assert -attacked["victim_value"] == pytest.approx(result["expl"], abs=1e-12)
     for points in result["curve"].values():
         assert [t for t, _ in points][:2] == [0, 1] and points[-1][0] == 100
         assert all(expl >= result["robust_expl"] - 1e-9 for _, expl in points)

@@ -68,7 +68,7 @@ def test_a_network_is_asked_at_every_information_set(tmp_path: Path) -> None:
     assert found.shape == (6, 2) and (found > 0).all()
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=0, atol=1e-15)
     result = sparring.evaluate(KUHN, victim=network, attacker="first")
-    assert result["victim_return"] == pytest.approx(
+    assert result["victim_value"] == pytest.approx(
         contest(game, settings(KUHN), 1.0).problem.value(found, table("first", game, "player1"))
     )
 
@@ -84,7 +84,7 @@ def test_a_team_is_a_table_with_rows_of_its_own(tmp_path: Path) -> None:
     # Each member's own policy is a team's policy too.
     first = adversarial_table("first", arena)
     assert (first[:, 0] == 1).all()
-    assert rates(arena, table("uniform", game, "player0"), first)["attacker_return"] > -1
+    assert rates(arena, table("uniform", game, "player0"), first)["attacker_value"] > -1
 
 
 def test_the_rest_play_what_they_are_told() -> None:
@@ -109,12 +109,12 @@ def test_attack_is_the_best_response_and_a_run_s_policy(capsys: pytest.CaptureFi
     assert cli.main([*words, "--budget", "0.3", "--out", "run", "--json"]) == cli.DONE
     result = json.loads(capsys.readouterr().out)
     assert result["expl"] == pytest.approx(0.36777777777777787, abs=1e-12)
-    assert result["oracle"] == "exact" and result["victim_return"] == pytest.approx(-result["expl"])
+    assert result["oracle"] == "exact" and result["victim_value"] == pytest.approx(-result["expl"])
     assert result["baseline"]["budget"] == 0
     assert "This is exact" in attack.text(result)
     again = ["evaluate", KUHN, "--victim", "uniform", "--attacker", "run:run", "--benign", "tabular:skewed.json"]
     assert cli.main([*again, "--victim-seat", "1", "--budget", "0.3", "--json"]) == cli.DONE
-    assert json.loads(capsys.readouterr().out)["victim_return"] == pytest.approx(result["victim_return"], abs=1e-12)
+    assert json.loads(capsys.readouterr().out)["victim_value"] == pytest.approx(result["victim_value"], abs=1e-12)
 
 
 def test_evaluate_is_exact_and_matches_agree_with_it() -> None:
@@ -127,8 +127,8 @@ def test_evaluate_is_exact_and_matches_agree_with_it() -> None:
     assert sampled["oracle"] == "sampled" and sampled["episodes"] == 1000
     # Five standard errors of 1000 matches, whose returns lie in [-2, 2].
     assert sampled["win"] == pytest.approx(exact["win"], abs=5 * 0.5 / 1000**0.5)
-    assert sampled["victim_return"] == pytest.approx(exact["victim_return"], abs=5 * 2 / 1000**0.5)
-    assert sampled["mean_length"] == pytest.approx(exact["mean_length"], abs=0.2)
+    assert sampled["victim_return"] == pytest.approx(exact["victim_value"], abs=5 * 2 / 1000**0.5)
+    assert sampled["mean_length"] == pytest.approx(exact["mean_decisions"], abs=0.2)
 
 
 def test_a_markov_game_from_a_file_has_values_but_no_winner(capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,8 +140,8 @@ def test_a_markov_game_from_a_file_has_values_but_no_winner(capsys: pytest.Captu
     assert "no winner" in capsys.readouterr().out
     assert cli.main([*words, "--json"]) == cli.DONE
     result = json.loads(capsys.readouterr().out)
-    assert result["win"] is result["win_ci"] is result["mean_length"] is None
-    assert result["victim_return"] < 0  # rewards in [0, 1] are the first agent's
+    assert result["win"] is result["win_ci"] is result["fail"] is result["mean_decisions"] is None
+    assert result["victim_value"] < 0  # rewards in [0, 1] are the first agent's
 
 
 def test_what_is_learned_is_compared_with_the_exact_optimum() -> None:

@@ -9,7 +9,7 @@ import pytest
 import sparring
 from sparring import cli
 from sparring.files import read_json
-from sparring.runs import verify_manifest
+from sparring.runs import differences
 
 KUHN = "openspiel/kuhn_poker"
 
@@ -26,12 +26,12 @@ def test_an_exact_audit_sweeps_the_budget(capsys: pytest.CaptureFixture[str]) ->
     for entry in result["budgets"]:
         assert entry["oracle"] == "exact" and entry["verified"]
         assert entry["gap"] == pytest.approx(entry["expl"] - entry["robust_expl"]) and entry["gap"] >= -1e-9
-        assert entry["expl"] == pytest.approx(-entry["victim_return"])
+        assert entry["expl"] == pytest.approx(-entry["victim_value"])
         assert 0 <= entry["shift"] <= 1
         assert set(entry["baselines"]) == {"benign", "uniform", "first"}
         # No plain opponent does more than the best response.
         for name in ("uniform", "first"):
-            assert entry["baselines"][name]["victim_return"] >= entry["victim_return"] - 1e-12
+            assert entry["baselines"][name]["victim_value"] >= entry["victim_value"] - 1e-12
         assert Path("run", entry["attacker"]).exists()
     expl, robust = (np.array([r[key] for r in result["budgets"]]) for key in ("expl", "robust_expl"))
     assert (np.diff(expl) >= -1e-9).all() and (np.diff(robust) >= -1e-9).all()
@@ -39,7 +39,7 @@ def test_an_exact_audit_sweeps_the_budget(capsys: pytest.CaptureFixture[str]) ->
     assert robust[-1] == pytest.approx(1 / 18, abs=1e-9)
     assert result["budgets"][0]["shift"] == 0
     assert Path("run/exploitability.svg").exists() and "not NashConv" in Path(result["report"]).read_text()
-    verify_manifest(Path("run"))
+    assert differences(Path("run")) == {}
     before = Path("run/report.html").read_bytes()
     Path("run/report.html").unlink()
     assert cli.main(["report", "run"]) == cli.DONE

@@ -12,7 +12,6 @@ from scipy.optimize import minimize
 from sparring.exact.bounds import (
     Bound,
     bounds,
-    divergences,
     gradient_bounds,
     most_decisions,
     transition_divergences,
@@ -125,29 +124,6 @@ def test_vacuous_is_what_says_no_more_than_what_holds_anyway() -> None:
         problem = leaving(0.5, eps)
         assert value_bound(problem, ALONE, LEAVE).vacuous == value
         assert visitation_bound(problem, ALONE, LEAVE).vacuous == states
-
-
-def test_divergences_by_hand() -> None:
-    # p = (3/4, 1/4), q = (1/4, 3/4): KL = (3/4 - 1/4) log 3, chi^2 = (1/4) / (1/4) + (1/4) / (3/4) = 4/3, and the
-    # squared Hellinger distance is 1 - sum sqrt(p q) = 1 - 2 sqrt(3) / 4.
-    found = divergences(np.array([0.75, 0.25]), np.array([0.25, 0.75]))
-    assert {name: float(d) for name, d in found.items()} == {
-        "total variation": pytest.approx(0.5, abs=1e-15),
-        "KL": pytest.approx(0.5 * math.log(3), abs=1e-15),
-        "chi^2": pytest.approx(4 / 3, abs=1e-15),
-        "squared Hellinger": pytest.approx(1 - math.sqrt(3) / 2, abs=1e-15),
-    }
-
-
-def test_divergences_where_support_is_left() -> None:
-    whole, half = np.array([0.5, 0.5]), np.array([1.0, 0.0])
-    left, kept = divergences(whole, half), divergences(half, whole)
-    assert left["KL"] == left["chi^2"] == math.inf
-    assert kept["KL"] == pytest.approx(math.log(2), abs=1e-15)
-    assert kept["chi^2"] == pytest.approx(1, abs=1e-15)  # (1/4) / (1/2) twice
-    for found in (left, kept):
-        assert found["total variation"] == 0.5
-        assert found["squared Hellinger"] == pytest.approx(1 - math.sqrt(0.5), abs=1e-15)
 
 
 @given(st.integers(0, 2**32), budgets)
@@ -273,3 +249,27 @@ def test_lemma_d3_fails_as_printed() -> None:
     assert slope == pytest.approx(2 * smooth * 0.001 * math.sqrt(2), rel=1e-4)
     assert gap > 1.5 * (u + lipschitz / (2 * smooth)) * slope**2  # as printed: violated
     assert gap < (u + lipschitz / (2 * smooth)) * slope  # unsquared: holds here
+
+
+@given(st.integers(0, 2**32), st.sampled_from([1e-6, 1.0, 1e6, 1e12]), st.sampled_from([0.0, 0.5, 0.9, 0.999]), budgets)
+@settings(max_examples=50, deadline=None)
+def test_no_bound_lies_below_the_truth_by_rounding(seed: int, unit: float, gamma: float, eps: float) -> None:
+    """No tolerance: what is printed as "at most" is at least the truth, at any size of rewards and of the budget."""
+    rng = np.random.default_rng(seed)
+    game, benign, nu, alpha = random_game(seed, 3, 2, 2, gamma, 2)
+    r = np.full(game.r.shape, unit) if seed % 3 == 0 else unit * (game.r - rng.random())
+    problem = MarkovProblem(replace(game, r=r), benign, eps if seed % 2 else eps * 1e-12)
+    for adversary in (alpha, benign, problem.best_response(nu).policy):
+        for bound in bounds(problem, nu, adversary):
+            assert bound.true <= bound.paper, bound
+            assert bound.sharp is None or bound.true <= bound.sharp, bound
+
+
+def test_no_tree_bound_lies_below_the_truth_by_rounding() -> None:
+    tree = compile_tree("kuhn_poker")
+    for unit in (1e-9, 1.0, 1e9):
+        for eps in (0.0, 1e-15, 0.1, 1.0):
+            problem = tree_problem(replace(tree, returns=unit * tree.returns), 0, [1], {}, eps)
+            nu = np.random.default_rng(0).dirichlet([1, 1], 6)
+            for bound in bounds(problem, nu, problem.best_response(nu).policy):
+                assert bound.sharp is not None and bound.true <= bound.sharp, (unit, eps, bound)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sparring.errors import InputError
 from sparring.exact.certificate import Certificate, certificate, verify
 from sparring.exact.markov_game import MarkovGame, random_game
-from sparring.exact.problem import MarkovProblem, uniform
+from sparring.exact.problem import MarkovProblem, checked, exploitability, uniform
 from sparring.exact.robust import robust
 from sparring.exact.tree import TreeProblem, tree_problem
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, as_markov
@@ -169,3 +169,36 @@ def test_refuses_policies_that_do_not_fit() -> None:
     made = robust(markov())
     with pytest.raises(InputError, match=r"certificate's attacker: expected shape \[4, 2\], got \[4, 3\]"):
         verify(Certificate(made.problem, made.victim, made.victim, made.lower, made.upper))
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize(
+    ("victim", "benign"),
+    [
+        ([0.3333335] * 3, [0.5, 0.5]),
+        ([0.333333, 0.333333, 0.3333335], [0.5, 0.5]),
+        ([1 / 3] * 3, [0.4999997, 0.4999997]),
+    ],
+)
+def test_rows_that_miss_one_by_rounding(victim: list[float], benign: list[float], exact: bool) -> None:
+    """Reward 1 for ever is worth 1 / (1 - gamma) = 1000, whoever plays what; the rows miss 1 by up to 6e-7."""
+    game = MarkovGame(np.ones((1, 3, 2, 1)), np.ones((1, 3, 2)), np.ones(1), 0.999)
+    problem = MarkovProblem(game, np.array([benign]), 0.5)
+    nu = checked(problem, np.array([victim]))
+    assert exploitability(problem, nu) == pytest.approx(-1000, abs=1e-9)
+    made = robust(problem)
+    assert made.lower == pytest.approx(1000, abs=1e-9) and made.gap == pytest.approx(0, abs=1e-9)
+    assert made.lower - problem.best_response(nu).value == pytest.approx(0, abs=1e-9)
+    assert verify(made, exact).verified
+    # The verifier divides by itself what the claim may have forgotten to divide.
+    raw = replace(made, victim=np.array([victim]))
+    assert verify(raw, exact).verified and float(verify(raw, exact).lower) == pytest.approx(1000, abs=1e-9)
+    assert not verify(replace(made, lower=1000.5), exact).verified
+
+
+def test_a_claim_is_judged_by_the_range_of_the_game() -> None:
+    """Matching pennies for 1e-10: a claim that is wrong by the whole range is wrong."""
+    problem = MarkovProblem(as_markov(1e-10 * np.array([[1.0, -1], [-1, 1]])), np.full((1, 2), 0.5), 1.0)
+    made = robust(problem)
+    assert problem.scale == 2e-10 and verify(made).verified
+    assert not verify(replace(made, lower=1e-10)).verified

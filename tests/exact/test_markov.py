@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sparring.exact.certificate import verify
 from sparring.exact.markov import (
     best_response,
     expected_value,
@@ -18,6 +20,8 @@ from sparring.exact.markov import (
     visitation,
 )
 from sparring.exact.markov_game import MarkovGame, RandomGame, random_game
+from sparring.exact.problem import MarkovProblem
+from sparring.exact.robust import robust
 from sparring.exact.simplex import mixed
 
 SHARED = Path(__file__).parents[2] / "../shared/goldens/markov.json"
@@ -223,3 +227,24 @@ def test_no_budget_no_attack(drawn: RandomGame) -> None:
     response = best_response(game, nu, benign, 0.0)
     assert response.value == pytest.approx(expected_value(game, nu, benign), abs=1e-11 / (1 - game.gamma))
     assert response.policy[:, 0].tolist() == [1] * len(nu)  # all are equally good: the lowest action
+
+
+@pytest.mark.parametrize("other", [1.0, 1e6, 1e12, 1e15, 1e17, 1e300])
+def test_a_component_that_is_never_met_hides_no_improvement(other: float) -> None:
+    """State 0 pays `other` for ever and is never met. By hand, from state 1 on: 1.5 + 0.9 1.5, then nothing: 2.85.
+
+    In states 1 and 2 staying pays the victim 1 for ever, leaving pays it 1.5 once; nothing is paid in state 3. So the
+    attacker must give in twice, and sees that it pays in two rounds of policy iteration.
+    """
+    P, r = np.zeros((4, 1, 2, 4)), np.zeros((4, 1, 2))
+    P[0, :, :, 0] = P[1, :, 0, 1] = P[1, :, 1, 2] = P[2, :, 0, 1] = P[2, :, 1, 3] = P[3, :, :, 3] = 1
+    r[0], r[1:3] = other, (1.0, 1.5)
+    game = MarkovGame(P, r, np.array([0.0, 1.0, 0.0, 0.0]), 0.9)
+    found = best_response(game, np.ones((4, 1)), np.full((4, 2), 0.5), 1.0)
+    assert found.value == pytest.approx(2.85, abs=1e-12)
+    assert found.policy[1:3].tolist() == [[0, 1], [0, 1]]
+    made = robust(MarkovProblem(game, np.full((4, 2), 0.5), 1.0))
+    assert made.lower == pytest.approx(2.85, abs=1e-12) and made.upper == pytest.approx(2.85, abs=1e-12)
+    assert verify(made).verified and float(verify(made).lower) == pytest.approx(2.85, abs=1e-7)
+    assert not verify(replace(made, lower=10.0)).verified
+    assert made.problem.scale == pytest.approx(15)  # what can be met pays 0 to 1.5, 1 / (1 - 0.9) times over

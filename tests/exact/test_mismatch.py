@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sparring.exact.markov import visitation
 from sparring.exact.markov_game import MarkovGame, random_game
-from sparring.exact.mismatch import mismatch, mismatch_upper
+from sparring.exact.mismatch import mismatch, mismatch_cheap, mismatch_upper
 from sparring.exact.problem import MarkovProblem
 
 GOLDENS = Path(__file__).parents[2] / "../shared/goldens/markov.json"
@@ -106,3 +106,16 @@ def test_a_start_that_does_not_cover_the_states() -> None:
     assert some.upper == math.inf
     none = mismatch(forking((1.0, 1.0), (1.0, 0.0, 0.0)), np.random.default_rng(0), points=5)
     assert none.victims == none.upper == math.inf
+
+
+def test_the_cheap_estimate_is_above_the_other_one() -> None:
+    for seed in range(20):
+        game, benign, _, _ = random_game(seed, 4, 2, 2, 0.9, 2)
+        problem = MarkovProblem(game, benign, 0.5)
+        assert 1 <= mismatch_upper(problem) <= mismatch_cheap(problem) * (1 + 1e-12)
+
+
+def test_without_a_discount_nobody_moves_a_match() -> None:
+    """d_rho is rho itself (Def. 2.1), so C is 1."""
+    game, benign, _, _ = random_game(0, 3, 2, 2, 0.0, 2)
+    assert mismatch_upper(MarkovProblem(game, benign, 0.5)) == 1

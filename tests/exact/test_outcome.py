@@ -12,6 +12,7 @@ from sparring.exact.markov_game import random_game
 from sparring.exact.outcome import outcome, shift, visits
 from sparring.exact.problem import MarkovProblem, uniform
 from sparring.exact.tree import reach, tree_problem
+from sparring.exact.tree_game import CHANCE, TERMINAL, Infosets, Tree, check
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, as_markov
 from sparring.games.openspiel import compile_tree
 
@@ -24,7 +25,7 @@ def test_rock_paper_scissors() -> None:
     rock = np.eye(3)[[0]]
     beating = np.eye(3)[[int(ROCK_PAPER_SCISSORS[0].argmin())]]
     found = outcome(problem, rock, beating)
-    assert found == pytest.approx((2 / 3, 1 / 6, 1 / 6, -1 / 2, 1 / 2, 1))
+    assert found == pytest.approx((2 / 3, 1 / 6, 1 / 6, 2 / 3, -1 / 2, 1 / 2, 2))
     assert visits(problem, rock, beating) == pytest.approx([1])
     assert shift(problem, rock, beating) == 0
 
@@ -35,7 +36,7 @@ def test_kuhn_poker_by_hand() -> None:
     passing = np.eye(1, 2).repeat(6, axis=0)
     problem = tree_problem(tree, 0, [1], {1: passing}, 0.3)
     found = outcome(problem, passing, passing)
-    assert found == pytest.approx((0.5, 0, 0.5, 0, 0, 2))
+    assert found == pytest.approx((0.5, 0, 0.5, 0.5, 0, 0, 2))
     # The victim decides once, holding each of three cards equally often.
     assert np.sort(visits(problem, passing, passing)) == pytest.approx([0, 0, 0, 1 / 3, 1 / 3, 1 / 3])
     # An attacker who always bets leads it to a second decision, in every match, if it is always in control.
@@ -43,6 +44,40 @@ def test_kuhn_poker_by_hand() -> None:
     full = replace(problem, budget=1.0)
     assert visits(full, passing, betting) == pytest.approx(np.full(6, 1 / 6))
     assert shift(full, passing, betting) == pytest.approx(1 / 2)
+
+
+def ends(*returns: tuple[float, float, float]) -> Tree:
+    """Chance draws one of these returns, all alike; before that each of three players has its one action to take."""
+    one = [Infosets((key,), np.array([1]), np.array([[0]]), (("go",),)) for key in "abc"]
+    count, last = len(returns), 4 + len(returns)
+    return check(
+        Tree(
+            "ends",
+            actor=np.array([0, 1, 2, CHANCE] + [TERMINAL] * count, np.int8),
+            parent=np.array([-1, 0, 1, 2] + [3] * count),
+            first_child=np.array([1, 2, 3, 4] + [last] * count),
+            count=np.array([1, 1, 1, count] + [0] * count),
+            infoset=np.array([0, 0, 0, -1] + [-1] * count),
+            chance=np.array([1.0] * 4 + [1 / count] * count),
+            level=np.array([0, 1, 2, 3, 4, last]),
+            returns=np.array([(0.0, 0.0, 0.0)] * 4 + list(returns)),
+            infosets=tuple(one),
+        )
+    )
+
+
+def test_a_team_wins_where_two_of_it_share_the_highest_return() -> None:
+    """The victim is paid -2, both attackers 1: their win and the victim's failure, by the rule of `outcomes`."""
+    alone, both = np.ones((1, 1)), np.ones((2, 1))
+    found = outcome(tree_problem(ends((-2, 1, 1)), 0, (1, 2), {}, 1.0), alone, both)
+    assert found == (1, 0, 0, 1, -2, 2, 3)
+    # One of each: the team wins, the victim wins, the victim shares the highest return, a third one wins, nobody does.
+    tree = ends((-2, 1, 1), (2, -1, -1), (1, 1, -2), (-1, -1, 2), (0, 0, 0))
+    found = outcome(tree_problem(tree, 0, (1, 2), {}, 1.0), alone, both)
+    assert found[:4] == pytest.approx((2 / 5, 2 / 5, 1 / 5, 2 / 5))
+    # To player 1 alone the fourth end is a loss, although the victim loses it as well.
+    found = outcome(tree_problem(tree, 0, (1,), {}, 1.0), alone, alone)
+    assert found[:4] == pytest.approx((1 / 5, 2 / 5, 2 / 5, 2 / 5))
 
 
 def test_a_team_wins_together() -> None:
@@ -53,7 +88,7 @@ def test_a_team_wins_together() -> None:
     alone = outcome(tree_problem(tree, 0, [1], {}, 1.0), nu, uniform(tree.infosets[1].count))
     assert found.win is not None and found.draw is not None and found.loss is not None and alone.win is not None
     assert found.win + found.draw + found.loss == pytest.approx(1)
-    assert found.attacker_return == pytest.approx(-found.victim_return)  # zero-sum, nobody is left out
+    assert found.attacker_value == pytest.approx(-found.victim_value)  # zero-sum, nobody is left out
     assert found.win > alone.win  # the same play, but player 2's wins are the team's too
 
 
@@ -66,7 +101,7 @@ def test_in_trees_chances_sum_to_one_and_returns_are_the_value(seed: int, budget
     found = outcome(problem, nu, alpha)
     assert found.win is not None and found.draw is not None and found.loss is not None
     assert found.win + found.draw + found.loss == pytest.approx(1)
-    assert found.victim_return == pytest.approx(problem.value(nu, alpha))
+    assert found.victim_value == pytest.approx(problem.value(nu, alpha))
     assert reach(problem, nu, alpha)[tree.count == 0].sum() == pytest.approx(1)
     assert visits(problem, nu, alpha).sum() == pytest.approx(1)
     assert 0 <= shift(problem, nu, alpha) <= 1
@@ -78,8 +113,8 @@ def test_markov_games_have_no_winner(seed: int, budget: float) -> None:
     game, benign, nu, alpha = random_game(seed, 4, 2, 3, 0.9, 2)
     problem = MarkovProblem(game, benign, budget)
     found = outcome(problem, nu, alpha)
-    assert (found.win, found.draw, found.loss, found.mean_length) == (None, None, None, None)
-    assert found.victim_return == -found.attacker_return == problem.value(nu, alpha)
+    assert (found.win, found.draw, found.loss, found.fail, found.mean_decisions) == (None,) * 5
+    assert found.victim_value == -found.attacker_value == problem.value(nu, alpha)
     assert visits(problem, nu, alpha).sum() == pytest.approx(1)
     # d_rho moves by at most gamma eps / (1 - gamma (1 - eps)) in total variation (DECISIONS 12, halved).
     assert shift(problem, nu, alpha) <= 0.9 * budget / (1 - 0.9 * (1 - budget)) + 1e-12

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparring.errors import InputError
-from sparring.exact.simplex import distributions, lowest_minimiser, mixed, project
+from sparring.exact.simplex import lowest_minimiser, mixed, project
 
 
 def test_mixed() -> None:
@@ -22,20 +22,6 @@ def test_mixed() -> None:
 def test_mixed_refuses_a_budget(eps: float) -> None:
     with pytest.raises(InputError, match=r"probability in \[0, 1\]"):
         mixed(np.array([1.0]), np.array([1.0]), eps)
-
-
-@pytest.mark.parametrize(
-    ("array", "message"),
-    [
-        ([[1.0, 0.0]], r"policy: expected shape \[2, 2\], got \[1, 2\]"),
-        ([[1.0, 0.0], [0.6, 0.6]], r"policy\[1\]: expected probabilities that sum to 1, got a sum of 1.2"),
-        ([[1.5, -0.5], [1.0, 0.0]], r"policy\[0\]: expected probabilities"),
-        ([[1.0, 0.0], [np.nan, 1.0]], r"policy\[1\]: expected probabilities"),
-    ],
-)
-def test_distributions_name_the_bad_row(array: list[list[float]], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        distributions(np.array(array), (2, 2), "policy")
 
 
 def test_lowest_minimiser_takes_the_first_of_equals() -> None:

@@ -251,26 +251,3 @@ def test_same_seed_same_matches(kuhn: Tree) -> None:
 def test_no_match_is_refused(kuhn: Tree) -> None:
     with pytest.raises(InputError, match="openspiel/kuhn_poker: expected at least 1 match side by side, got 0"):
         SampledTree(kuhn, 0)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"actor": np.where(np.arange(58) < 4, CHANCE, TERMINAL)}, "nobody has a choice"),
-        ({"chance": np.ones(58)}, r"node 0: expected chance to have .* got \[1. 1. 1.\] \(sum 3\)"),
-        ({"chance": np.full(58, np.nan)}, "node 0: expected chance to have"),
-        ({"returns": np.full((58, 2), np.nan)}, "node 0: the return of player 0 is nan"),
-    ],
-)
-def test_check(kuhn: Tree, change: dict[str, np.ndarray], message: str) -> None:
-    assert check(kuhn) is kuhn
-    with pytest.raises(InputError, match=message):
-        check(replace(kuhn, **change))  # pyright: ignore[reportArgumentType]  # wrong on purpose
-
-
-def test_check_sees_imperfect_recall(kuhn: Tree) -> None:
-    """Player 0 as if it no longer knew at its second decision that it has been asked before."""
-    infoset = kuhn.infoset.copy()
-    infoset[infoset == 3] = 0
-    with pytest.raises(InputError, match="player 0 has imperfect recall: it can be in '0'"):
-        check(replace(kuhn, infoset=np.where(kuhn.actor == 0, infoset, kuhn.infoset)))

@@ -17,10 +17,11 @@ from itertools import pairwise
 import numpy as np
 
 from sparring.exact import markov
-from sparring.exact.mismatch import largest_ratio, mismatch_upper
+from sparring.exact.mismatch import largest_ratio, mismatch_cheap, mismatch_upper
 from sparring.exact.problem import MarkovProblem
 from sparring.exact.tree import TreeProblem, reach
 from sparring.exact.tree_game import TERMINAL
+from sparring.metrics.divergences import divergences
 
 _VALUE = "|V(nu, benign) - V(nu, attacked)| <= 2 eps / (1 - gamma)^2"
 _VISITATION = "|d(nu, benign) - d(nu, attacked)|_1 <= 2 gamma eps / (1 - gamma)"
@@ -48,25 +49,37 @@ class Bound:
         return self.paper >= self.trivial
 
 
-def bounds(problem: MarkovProblem | TreeProblem, nu: np.ndarray, alpha: np.ndarray) -> list[Bound]:
+def bounds(
+    problem: MarkovProblem | TreeProblem, nu: np.ndarray, alpha: np.ndarray, mismatch: bool = True
+) -> list[Bound]:
     """Every bound that the paper has for this kind of game, for one victim and one adversarial policy.
+
+    `paper` and `sharp` are rounded up by what rounding can have moved `true`, so that no bound lies below the truth.
 
     Args:
       problem: a Markov game (Props. 3.1, 3.2 and 3.3, Lemma D.1), or a tree (Props. 3.1 and 3.2, where the paper's
         constants are infinite, for nothing is discounted).
       nu: the victim's policy.
       alpha: the adversarial policy, before mixing.
+      mismatch: whether to compute C of Def. 5.2 by `mismatch_upper`, one decision process a state; else
+        `mismatch_cheap` takes its place in Lemma D.1's gradient domination.
 
     Raises:
       InputError: policies that do not fit a Markov game; a tree takes them as they are.
     """
+    rounding = 64 * float(np.finfo(np.float64).eps)
     if isinstance(problem, TreeProblem):
-        return tree_bounds(problem, nu, alpha)
+        value, ends = tree_bounds(problem, nu, alpha)
+        largest = float(np.abs(problem.tree.returns[:, problem.victim]).max())
+        return [_outward(value, rounding, largest), _outward(ends, rounding, 2.0)]
+    horizon = 1 / (1 - problem.game.gamma)
+    rounding *= horizon  # the linear systems of values and visitations amplify it
+    largest = _reward_range(problem) * horizon
     return [
-        value_bound(problem, nu, alpha),
-        visitation_bound(problem, nu, alpha),
-        *transition_bounds(problem, alpha),
-        *gradient_bounds(problem, nu, alpha),
+        _outward(value_bound(problem, nu, alpha), rounding, largest),
+        _outward(visitation_bound(problem, nu, alpha), rounding, 2.0),
+        *(_outward(bound, rounding, 1.0) for bound in transition_bounds(problem, alpha)),
+        *(_outward(bound, rounding, largest * horizon) for bound in gradient_bounds(problem, nu, alpha, mismatch)),
     ]
 
 
@@ -76,11 +89,11 @@ def value_bound(problem: MarkovProblem, nu: np.ndarray, alpha: np.ndarray) -> Bo
     The coupled matches have paid alike up to step t with probability (1 - eps)^(t + 1) at least; sum the rest,
     gamma^t (1 - (1 - eps)^(t + 1)). Attained where an agent that should stay leaves for good and staying pays.
     """
-    eps, gamma, unit = problem.budget, problem.game.gamma, _reward_range(problem)
+    eps, gamma, unit, shifted = problem.budget, problem.game.gamma, _reward_range(problem), _from_zero(problem)
     return Bound(
         "Proposition 3.1",
         _VALUE,
-        true=abs(problem.value(nu, problem.benign) - problem.value(nu, alpha)),
+        true=abs(shifted.value(nu, problem.benign) - shifted.value(nu, alpha)),
         paper=unit * 2 * eps / (1 - gamma) ** 2,
         sharp=unit * eps / ((1 - gamma) * (1 - gamma * (1 - eps))),
         trivial=unit / (1 - gamma),
@@ -104,25 +117,6 @@ def visitation_bound(problem: MarkovProblem, nu: np.ndarray, alpha: np.ndarray) 
         sharp=2 * gamma * eps / (1 - gamma * (1 - eps)),
         trivial=2.0,
     )
-
-
-def divergences(p: np.ndarray, q: np.ndarray) -> Mapping[str, np.ndarray]:
-    """D_f(p || q) for the usual f, over the last axis: distributions [..., n] to float64 [...].
-
-    Total variation is half the L1 distance, KL is in nats, squared Hellinger is half the squared L2 distance of the
-    roots. KL and chi^2 are infinite where p leaves the support of q.
-    """
-    apart = np.abs(p - q)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        # - p + q adds nothing to the sum, and keeps every term at least 0.
-        kl = np.where(p > 0, p * (np.log(p) - np.log(q)), 0.0) - p + q
-        chi2 = np.where(p == q, 0.0, apart * (apart / q))  # a square could vanish, and leave 0 / 0
-    return {
-        "total variation": apart.sum(axis=-1) / 2,
-        "KL": kl.sum(axis=-1),
-        "chi^2": chi2.sum(axis=-1),
-        "squared Hellinger": ((np.sqrt(p) - np.sqrt(q)) ** 2).sum(axis=-1) / 2,
-    }
 
 
 def transition_divergences(problem: MarkovProblem, alpha: np.ndarray) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
@@ -152,21 +146,22 @@ def transition_bounds(problem: MarkovProblem, alpha: np.ndarray) -> list[Bound]:
     return found
 
 
-def gradient_bounds(problem: MarkovProblem, nu: np.ndarray, alpha: np.ndarray) -> list[Bound]:
+def gradient_bounds(problem: MarkovProblem, nu: np.ndarray, alpha: np.ndarray, mismatch: bool = True) -> list[Bound]:
     """Lemma D.1, on the game whose least reward is 0.
 
     Lipschitz: attained where one state pays R for ever, whatever is done. Smoothness is checked between (nu, alpha) and
-    the pair of best responses to them. Gradient domination takes the upper estimate of C; its sharp form has the true
-    ratio of visitations at hand instead of C / (1 - gamma), as the first line of the paper's proof does.
+    the pair of best responses to them. Gradient domination takes an upper estimate of C (see `bounds`); its sharp form
+    has the true ratio of visitations at hand instead of C / (1 - gamma), as the first line of the paper's proof does.
     """
     game, unit, horizon = problem.game, _reward_range(problem), 1 / (1 - problem.game.gamma)
-    shifted = replace(problem, game=replace(game, r=game.r - game.r.min()))
+    shifted = _from_zero(problem)
     best_nu, best_alpha = shifted.victim_response(alpha), shifted.best_response(nu)
     value, (nu_slope, alpha_slope) = shifted.value(nu, alpha), shifted.gradient(nu, alpha)
     nu_other, alpha_other = shifted.gradient(best_nu.policy, best_alpha.policy)
     nu_root, alpha_root = (math.sqrt(actions) for actions in game.r.shape[1:])
     apart = nu_root * _norm(nu - best_nu.policy) + alpha_root * _norm(alpha - best_alpha.policy)
-    d, C = markov.visitation(game, nu, problem.played(alpha)), mismatch_upper(problem)
+    d = markov.visitation(game, nu, problem.played(alpha))
+    C = mismatch_upper(problem) if mismatch else mismatch_cheap(problem)
     nu_ratio = largest_ratio(markov.visitation(game, best_nu.policy, problem.played(alpha)), d)
     alpha_ratio = largest_ratio(markov.visitation(game, nu, problem.played(best_alpha.policy)), d)
     nu_constant = nu_root * horizon**2 * unit
@@ -227,6 +222,15 @@ def most_decisions(problem: TreeProblem) -> int:
     return int(made[problem.nodes.weight > 0].max())
 
 
+def _outward(bound: Bound, rounding: float, unit: float) -> Bound:
+    """The bound with its right sides raised by a share `rounding` of themselves and of `unit`, the size of a term."""
+
+    def up(number: float) -> float:
+        return number + rounding * (number + unit)
+
+    return replace(bound, paper=up(bound.paper), sharp=None if bound.sharp is None else up(bound.sharp))
+
+
 def _lipschitz(agent: str, eps: str, slope: np.ndarray, constant: float) -> Bound:
     statement = f"|grad_{agent} J| <= {eps}sqrt(A_{agent}) / (1 - gamma)^2"
     return Bound(f"Lemma D.1 (Lipschitz, {agent})", statement, _norm(slope), constant, constant, math.inf)
@@ -251,6 +255,12 @@ def _domination(agent: str, gain: float, linear: float, paper: float, ratio: flo
 
 def _gain(policy: np.ndarray, slope: np.ndarray) -> float:
     return float((slope.max(axis=1) - (policy * slope).sum(axis=1)).sum())
+
+
+def _from_zero(problem: MarkovProblem) -> MarkovProblem:
+    """The problem with its least reward at 0, so that differences of values have no digits to lose."""
+    game = problem.game
+    return replace(problem, game=replace(game, r=game.r - game.r.min()))
 
 
 def _reward_range(problem: MarkovProblem) -> float:

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sparring.errors import InputError
-from sparring.exact import rational
+from sparring.exact import markov, rational
+from sparring.exact.markov_game import MarkovGame
 from sparring.exact.problem import MarkovProblem, Problem, fitting
 from sparring.exact.tree import TreeProblem
 from sparring.exact.tree_game import CHANCE, TERMINAL
@@ -56,7 +57,7 @@ class _Arithmetic(NamedTuple):
     distributions: Callable[[np.ndarray], np.ndarray]
 
 
-_FLOATS = _Arithmetic(np.asarray, np.asarray)
+_FLOATS = _Arithmetic(np.asarray, lambda rows: rows / rows.sum(axis=-1, keepdims=True))
 _RATIONALS = _Arithmetic(rational.fractions, rational.distributions)
 
 
@@ -67,7 +68,7 @@ def certificate(problem: Problem, victim: np.ndarray, attacker: np.ndarray) -> C
 
 
 def verify(certificate: Certificate, exact: bool = False, tolerance: float = 1e-9) -> Verification:
-    """Recompute both values of a certificate by a route that shares no code with the one that made it.
+    """Recompute both values of a certificate by a route that trusts nothing of the one that made it.
 
     Trees are searched node by node; only what fixed players do, and which member of a team knows what, is taken from
     the problem. In Markov games Bellman's inequality bounds the value from one side: what is found errs on the safe
@@ -79,7 +80,7 @@ def verify(certificate: Certificate, exact: bool = False, tolerance: float = 1e-
     Args:
       certificate: the claim.
       exact: compute in rationals.
-      tolerance: by how much a claim may exceed what was found, as a share of the largest possible return.
+      tolerance: by how much a claim may exceed what was found, as a share of the game's `scale`.
 
     Raises:
       InputError: policies that do not fit the problem, or a problem of another kind than Markov or tree.
@@ -90,22 +91,23 @@ def verify(certificate: Certificate, exact: bool = False, tolerance: float = 1e-
     arithmetic = _RATIONALS if exact else _FLOATS
     if isinstance(problem, MarkovProblem):
         lower, upper = _markov(problem, nu, alpha, arithmetic)
-        largest = np.abs(problem.game.r).max() / (1 - problem.game.gamma)
     elif isinstance(problem, TreeProblem):
         lower, upper = _tree(problem, nu, alpha, arithmetic)
-        largest = np.abs(problem.tree.returns[:, problem.victim]).max()
     else:
         raise InputError(f"verify: expected a MarkovProblem or a TreeProblem, got {type(problem).__name__}")
-    slack = tolerance * float(largest)
+    slack = tolerance * problem.scale
     holds = certificate.lower <= float(lower) + slack and certificate.upper >= float(upper) - slack
     return Verification(lower, upper, upper - lower, bool(holds), exact)
 
 
 def _markov(problem: MarkovProblem, nu: np.ndarray, alpha: np.ndarray, arithmetic: _Arithmetic) -> tuple[Any, Any]:
     game, (numbers, distributions) = problem.game, arithmetic
-    P, r, start = distributions(game.P), numbers(game.r), distributions(game.rho)
+    # A state that no match comes to must not lend its payoffs' rounding to the others.
+    states = np.flatnonzero(_closed(game))
+    P, r, start = game.P[np.ix_(states, *map(range, game.r.shape[1:]), states)], game.r[states], game.rho[states]
+    P, r, start = distributions(P), numbers(r), distributions(start)
     gamma, eps = numbers(game.gamma).item(), numbers(problem.budget).item()
-    nu, alpha, benign = distributions(nu), distributions(alpha), distributions(problem.benign)
+    nu, alpha, benign = (distributions(policy[states]) for policy in (nu, alpha, problem.benign))
 
     # What the victim leaves to the attacker, and the budget to its choice: r_mix and P_mix of D.3.
     reward, moves = (nu[:, :, None] * r).sum(axis=1), (nu[:, :, None, None] * P).sum(axis=1)
@@ -124,22 +126,20 @@ def _floor(reward: np.ndarray, moves: np.ndarray, start: np.ndarray, gamma: Any,
     With T V = min_b (reward + gamma moves V): if V <= T V + d everywhere, then T V - d gamma / (1 - gamma) is below
     T (T V), and so on down to the least value, T's fixed point. Any V will do; a good one makes d small.
     """
-    values = numbers(_least_values(reward.astype(float), moves.astype(float), float(gamma)))
+    values = numbers(markov.optimal_values(float(gamma), reward.astype(float), moves.astype(float)))
     onwards = (reward + gamma * (moves @ values)).min(axis=1)
     short = max((values - onwards).max(), 0)
     return start @ onwards - short * gamma / (1 - gamma)
 
 
-def _least_values(reward: np.ndarray, moves: np.ndarray, gamma: float) -> np.ndarray:
-    """Policy iteration in floats [S], until rounding stops it: a guess, which `_floor` does not trust."""
-    states, chosen = np.arange(len(reward)), reward.argmin(axis=1)
-    values = np.full(len(reward), np.inf)
-    while True:
-        found = np.linalg.solve(np.eye(len(states)) - gamma * moves[states, chosen], reward[states, chosen])
-        if found.sum() >= values.sum():
-            return values
-        values = found
-        chosen = (reward + gamma * moves @ values).argmin(axis=1)
+def _closed(game: MarkovGame) -> np.ndarray:
+    """The states that a match can come to, bool [S]: a set that no transition leaves."""
+    seen, frontier = game.rho > 0, list(np.flatnonzero(game.rho > 0))
+    while frontier:
+        following = (game.P[frontier.pop()] > 0).any(axis=(0, 1)) & ~seen
+        seen = seen | following
+        frontier += np.flatnonzero(following).tolist()
+    return seen
 
 
 def _tree(problem: TreeProblem, nu: np.ndarray, alpha: np.ndarray, arithmetic: _Arithmetic) -> tuple[Any, Any]:

@@ -101,6 +101,17 @@ def victim_response(game: MarkovGame, alpha: np.ndarray) -> BestResponse:
     return BestResponse(policy, -least)
 
 
+def reachable(game: MarkovGame) -> np.ndarray:
+    """Which states a match can come to, whatever both agents do: bool [S]. Without a discount only the first counts."""
+    seen = game.rho > 0
+    if game.gamma == 0:
+        return seen
+    edges = (game.P > 0).any(axis=(1, 2))
+    while (further := edges[seen].any(axis=0) & ~seen).any():
+        seen = seen | further
+    return seen
+
+
 def _attacker_view(game: MarkovGame, nu: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The Markov decision process that a fixed victim leaves to the attacker: r [S, B] and P [S, B, S]."""
     states, actions, others = game.r.shape
@@ -131,18 +142,39 @@ def _discounted(game: MarkovGame, chain: np.ndarray, earned: np.ndarray) -> np.n
     return np.linalg.solve(np.eye(len(chain)) - game.gamma * chain, earned)
 
 
-def _minimiser(game: MarkovGame, reward: np.ndarray, transition: np.ndarray) -> BestResponse:
-    """The policy of least value in the decision process reward [S, B], transition [S, B, S], by policy iteration."""
+def optimal_values(gamma: float, reward: np.ndarray, transition: np.ndarray) -> np.ndarray:
+    """The least values [S] of the decision process reward [S, B], transition [S, B, S], by policy iteration.
+
+    An action is exchanged where another one is better by more than the rounding of that state's own numbers: states
+    that never meet may be paid in units that have nothing to do with each other.
+    """
     states, chosen = np.arange(len(reward)), reward.argmin(axis=1)
-    values = np.full(len(reward), np.inf)
+    values, seen = np.full(len(reward), np.inf), set[bytes]()
     while True:
-        found = _discounted(game, transition[states, chosen], reward[states, chosen])
-        # Each improvement lowers every value, until rounding is all that changes.
-        if found.sum() >= values.sum():
-            break
+        found = np.linalg.solve(np.eye(len(states)) - gamma * transition[states, chosen], reward[states, chosen])
+        # In exact arithmetic every exchange lowers a value and no policy returns.
+        if not (found < values).any() or (key := chosen.tobytes()) in seen:
+            return values
         values = found
-        chosen = (reward + game.gamma * transition @ values).argmin(axis=1)
+        seen.add(key)
+        costs = reward + gamma * transition @ values
+        better = costs.min(axis=1) < costs[states, chosen] - rounding(gamma, reward, transition, values)
+        if not better.any():
+            return values
+        chosen = np.where(better, costs.argmin(axis=1), chosen)
+
+
+def rounding(gamma: float, reward: np.ndarray, transition: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """How far rounding may move the costs reward + gamma transition values of each state, float64 [S]."""
+    sizes = np.abs(reward).max(axis=1) + gamma * (transition @ np.abs(values)).max(axis=1)
+    return 64 * np.finfo(np.float64).eps * sizes
+
+
+def _minimiser(game: MarkovGame, reward: np.ndarray, transition: np.ndarray) -> BestResponse:
+    """The policy of least value in the decision process reward [S, B], transition [S, B, S]."""
+    values = optimal_values(game.gamma, reward, transition)
     costs = reward + game.gamma * transition @ values
-    tolerance = 64 * np.finfo(np.float64).eps * np.abs(costs).max()
-    policy = np.eye(reward.shape[1])[lowest_minimiser(costs, tolerance)]
+    tolerance = rounding(game.gamma, reward, transition, values)[:, None]
+    policy = np.zeros(reward.shape)
+    policy[np.arange(len(policy)), lowest_minimiser(costs, tolerance)] = 1.0
     return BestResponse(policy, float(game.rho @ values))

@@ -12,15 +12,17 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from sparring.errors import InputError, unknown
+from sparring.exact.rows import distributions
 from sparring.files import write_atomic
 
 MAX_BYTES = 256 * 2**20
-ROW_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
 class MarkovGame:
     """Section 2 with two agents: the victim plays a and is paid r, the attacker plays b and is paid -r.
+
+    Rows of P and rho that miss 1 by rounding are divided by their sums (DECISIONS 33), so games of float32 are read.
 
     Raises:
       InputError: shapes that do not fit, numbers that are not finite, rows of P or rho that are no distributions, or a
@@ -47,7 +49,9 @@ class MarkovGame:
                 raise InputError(
                     f"Markov game: r is {list(self.r.shape)}, so {name} must be {list(shape)}, got {list(array.shape)}"
                 )
-            _check_rows(name, array)
+            array = distributions(array, shape, f"Markov game: {name}")
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
         if not (np.ndim(self.gamma) == 0 and 0 <= self.gamma < 1):
             raise InputError(f"Markov game: expected a discount gamma in [0, 1), got {self.gamma}")
         object.__setattr__(self, "gamma", float(self.gamma))
@@ -132,14 +136,3 @@ def load(path: Path | str) -> MarkovGame:
 
 def _normalised(weight: np.ndarray) -> np.ndarray:
     return weight / weight.sum(axis=-1, keepdims=True)
-
-
-def _check_rows(name: str, array: np.ndarray) -> None:
-    total = array.sum(axis=-1)
-    bad = (np.abs(total - 1) > ROW_TOLERANCE) | (array < 0).any(axis=-1)
-    if bad.any():
-        row = f"{name}{np.argwhere(bad)[0].tolist()}" if bad.ndim else name
-        raise InputError(
-            f"Markov game: {row} is no distribution: expected numbers >= 0 that sum to 1, "
-            f"got {array[bad][0]} (sum {total[bad][0]:.9g})"
-        )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -30,15 +29,21 @@ def mismatch_upper(problem: MarkovProblem) -> float:
     Both agents together face one decision process, of transition P_mix of D.3; its best value, paid in s alone, is the
     largest d(s) / (1 - gamma). Infinite where a state can be reached that the match never starts in (DECISIONS 9).
     """
-    game = problem.game
-    joint = _mixed_transition(problem).reshape(len(game.rho), -1, 1, len(game.rho))
-    largest = np.empty(len(game.rho))
-    for s in range(len(game.rho)):
-        reward = np.zeros(joint.shape[:3])
-        reward[s] = 1 - game.gamma
-        alone = replace(game, P=joint, r=reward)
-        largest[s] = markov.victim_response(alone, np.ones((len(game.rho), 1))).value
+    game, states = problem.game, len(problem.game.rho)
+    if game.gamma == 0:
+        return 1.0  # nobody moves a match from where it starts
+    joint = _mixed_transition(problem).reshape(states, -1, states)
+    largest = np.empty(states)
+    for s in range(states):
+        cost = np.zeros(joint.shape[:2])
+        cost[s] = game.gamma - 1
+        largest[s] = -(game.rho @ markov.optimal_values(game.gamma, cost, joint))
     return largest_ratio(largest, game.rho)
+
+
+def mismatch_cheap(problem: MarkovProblem) -> float:
+    """A rougher upper estimate of C, at no cost: no visitation exceeds 1, so C is at most the largest 1 / rho(s)."""
+    return largest_ratio(markov.reachable(problem.game).astype(float), problem.game.rho)
 
 
 def mismatch(problem: MarkovProblem, rng: np.random.Generator, points: int = 1000) -> Mismatch:

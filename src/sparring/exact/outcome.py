@@ -10,25 +10,27 @@ from sparring.errors import InputError
 from sparring.exact import markov
 from sparring.exact.problem import MarkovProblem, Problem
 from sparring.exact.tree import TreeProblem, reach
-from sparring.exact.tree_game import TERMINAL
+from sparring.exact.tree_game import TERMINAL, outcomes
 
 
 class Outcome(NamedTuple):
-    """The attacker's chances (its team's) and the expected returns; None where a game knows no winner or no end."""
+    """The attacker's chances (its team's) and the expected values; None where a game knows no winner or no end."""
 
     win: float | None
     draw: float | None
     loss: float | None
-    victim_return: float  # in a Markov game discounted: V_rho
-    attacker_return: float
-    mean_length: float | None  # decisions of all players
+    fail: float | None  # the victim loses, to whomever
+    victim_value: float  # in a Markov game discounted: V_rho; elsewhere the expected return
+    attacker_value: float  # the sum of the team's
+    mean_decisions: float | None  # decisions of all players in a match
 
 
 def outcome(problem: Problem, nu: np.ndarray, alpha: np.ndarray) -> Outcome:
     """How matches end when the attacker's agent plays (1 - eps) benign + eps alpha (Eq. 3.2).
 
-    A match of a tree is won by the player with the strictly highest return, if that is positive; one of a matrix game
-    by whoever is paid. A discounted Markov game has no end, and therefore no winner.
+    Who wins an end of a tree says `sparring.exact.tree_game.outcomes`; a match of a matrix game is won by whoever is
+    paid. A team wins where one of its members does and the victim does not; it loses where all of its members lose, and
+    the rest are draws. A discounted Markov game has no end, and therefore no winner.
 
     Raises:
       InputError: another kind of problem.
@@ -38,10 +40,10 @@ def outcome(problem: Problem, nu: np.ndarray, alpha: np.ndarray) -> Outcome:
     game, played = _markov(problem).game, _markov(problem).played(alpha)
     value = markov.expected_value(game, nu, played)
     if game.gamma > 0:
-        return Outcome(None, None, None, value, 0.0 - value, None)
+        return Outcome(None, None, None, None, value, 0.0 - value, None)
     chance = game.rho[:, None, None] * nu[:, :, None] * played[:, None, :]
     win, loss = float(chance[game.r < 0].sum()), float(chance[game.r > 0].sum())
-    return Outcome(win, float(chance[game.r == 0].sum()), loss, value, 0.0 - value, 1.0)
+    return Outcome(win, float(chance[game.r == 0].sum()), loss, win, value, 0.0 - value, 2.0)
 
 
 def visits(problem: Problem, nu: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -74,14 +76,13 @@ def _tree(problem: TreeProblem, nu: np.ndarray, alpha: np.ndarray) -> Outcome:
     tree, through = problem.tree, reach(problem, nu, alpha)
     leaves = tree.actor == TERMINAL
     chance, returns = through[leaves], tree.returns[leaves]
-    highest = returns == returns.max(axis=1, keepdims=True)
-    won = highest & (returns > 0) & (highest.sum(axis=1, keepdims=True) == 1)
-    team = list(problem.attackers)
-    ours, anyones = won[:, team].any(axis=1), won.any(axis=1)
-    win, draw, loss = (float(chance[which].sum()) for which in (ours, ~anyones, anyones & ~ours))
+    ends, team = outcomes(returns), list(problem.attackers)
+    best, victim = ends[:, team].max(axis=1), ends[:, problem.victim]
+    won, lost = (best == 1) & (victim != 1), best == -1
+    win, draw, loss, fail = (float(chance[which].sum()) for which in (won, ~won & ~lost, lost, victim == -1))
     expected = chance @ returns
-    length = float(through[tree.actor >= 0].sum())
-    return Outcome(win, draw, loss, float(expected[problem.victim]), float(expected[team].sum()), length)
+    decisions = float(through[tree.actor >= 0].sum())
+    return Outcome(win, draw, loss, fail, float(expected[problem.victim]), float(expected[team].sum()), decisions)
 
 
 def _markov(problem: Problem) -> MarkovProblem:

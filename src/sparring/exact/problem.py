@@ -15,7 +15,7 @@ import numpy as np
 from sparring.errors import InputError
 from sparring.exact import markov
 from sparring.exact.markov_game import MarkovGame
-from sparring.exact.simplex import distributions
+from sparring.exact.rows import distributions
 from sparring.types import check_budget
 
 
@@ -31,6 +31,11 @@ class Problem(Protocol):
 
     @property
     def budget(self) -> float: ...
+    @property
+    def scale(self) -> float:
+        """The unit of tolerances, in the victim's payoffs: see `scale_of`."""
+        ...
+
     @property
     def benign(self) -> np.ndarray:
         """The attacker's agent's own policy, float64 [T, B]."""
@@ -105,6 +110,20 @@ def fitting(policy: np.ndarray, actions: np.ndarray, what: str) -> np.ndarray:
     return policy
 
 
+def scale_of(payoffs: np.ndarray, horizon: float = 1.0) -> float:
+    """How far apart the victim's values in a game can be: what a difference of values is small or large against.
+
+    Where that is hardly anything, a thousandth of the largest value, of which rounding takes its share anyway.
+
+    Args:
+      payoffs: all that the victim can be paid, float [n].
+      horizon: how often it is paid that: 1 / (1 - gamma) in a discounted game.
+    """
+    if not len(payoffs):
+        return 0.0
+    return horizon * max(float(np.ptp(payoffs)), float(np.abs(payoffs).max()) / 1000)
+
+
 def uniform(actions: np.ndarray) -> np.ndarray:
     """The policy that plays each of a row's legal actions alike; `actions` int64 [S] are their numbers."""
     return legal(actions) / actions[:, None]
@@ -139,6 +158,10 @@ class MarkovProblem:
     @property
     def attacker_actions(self) -> np.ndarray:
         return np.full(self.game.r.shape[0], self.game.r.shape[2])
+
+    @property
+    def scale(self) -> float:
+        return scale_of(self.game.r[markov.reachable(self.game)].ravel(), 1 / (1 - self.game.gamma))
 
     def played(self, alpha: np.ndarray) -> np.ndarray:
         """Eq. 3.2: what the attacker's agent plays in the end."""

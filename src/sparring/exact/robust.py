@@ -18,6 +18,7 @@ from sparring.exact.problem import MarkovProblem, Problem, legal
 from sparring.exact.tree import TreeProblem, behaviour
 
 REFINEMENTS = 3
+ROUNDING = 64 * float(np.finfo(np.float64).eps)
 TIGHT = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
 
 
@@ -71,13 +72,16 @@ def _markov(problem: MarkovProblem) -> tuple[np.ndarray, np.ndarray]:
     to it in the whole game, and what that is worth are the next values. They fall until they are those of the game.
     """
     game = problem.game
-    values = _answer(problem, problem.benign)
+    values, fell = _answer(problem, problem.benign), np.inf
     while True:
         onwards = game.r + game.gamma * game.P @ values
         benign = np.einsum("sab,sb->sa", onwards, problem.benign)[:, :, None]
         nu, alpha = _matrix_games((1 - problem.budget) * benign + problem.budget * onwards)
         answer = _answer(problem, alpha)
-        if answer.sum() >= values.sum():
+        # Each state by its own payoffs: one that is paid much must not hide what another one still loses.
+        sizes = np.abs(game.r).max(axis=(1, 2)) + game.gamma * (game.P @ np.abs(values)).max(axis=(1, 2))
+        before, fell = fell, float(((values - answer) / np.where(sizes > 0, sizes, 1.0)).max())
+        if fell <= ROUNDING or (fell < 1e-9 and fell > before / 2):
             return nu, alpha
         values = answer
 

@@ -1,34 +1,12 @@
-"""Probability distributions as rows of an array: their check, partial control, and the nearest one."""
+"""Rows that are distributions: partial control, the best action, and the nearest distribution."""
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from sparring.errors import InputError
+from sparring.exact.compiled import njit
+from sparring.exact.rows import distributions
 from sparring.types import check_budget
-
-# Rows of float32 networks' probabilities miss one by about 1e-7.
-ROW_TOLERANCE = 1e-6
-
-
-def distributions(array: np.ndarray, shape: tuple[int, ...], what: str) -> np.ndarray:
-    """`array` as float64, if it has this shape and its last axis holds probability distributions.
-
-    Raises:
-      InputError: another shape, a negative or non-finite number, or a row that does not sum to one; `what` is named.
-    """
-    array = np.asarray(array, np.float64)
-    if array.shape != shape:
-        raise InputError(f"{what}: expected shape {list(shape)}, got {list(array.shape)}")
-    bad = ~np.isfinite(array).all(axis=-1) | (array < 0).any(axis=-1)
-    if bad.any():
-        raise InputError(f"{what}{_row(bad)}: expected probabilities (finite, at least 0), got {array[bad][0]}")
-    total = array.sum(axis=-1)
-    bad = np.abs(total - 1) > ROW_TOLERANCE
-    if bad.any():
-        raise InputError(f"{what}{_row(bad)}: expected probabilities that sum to 1, got a sum of {total[bad][0]:.9g}")
-    return array
 
 
 def mixed(benign: np.ndarray, alpha: np.ndarray, eps: float) -> np.ndarray:
@@ -47,10 +25,11 @@ def mixed(benign: np.ndarray, alpha: np.ndarray, eps: float) -> np.ndarray:
     return (1 - eps) * benign + eps * distributions(alpha, benign.shape, "adversarial policy")
 
 
-def lowest_minimiser(costs: np.ndarray, tolerance: float) -> np.ndarray:
+def lowest_minimiser(costs: np.ndarray, tolerance: float | np.ndarray) -> np.ndarray:
     """The lowest index whose cost is within `tolerance` of the minimum along the last axis (DECISIONS 7).
 
-    Without a tolerance, rounding in the last bit would decide between actions that are equally good.
+    `tolerance` is one number, or one for each row [S, 1]. Without it, rounding in the last bit would decide between
+    actions that are equally good.
     """
     return (costs <= costs.min(axis=-1, keepdims=True) + tolerance).argmax(axis=-1)
 
@@ -88,8 +67,3 @@ def project(rows: np.ndarray, actions: np.ndarray) -> np.ndarray:
         for a in range(legal):
             projected[s, a] = max(rows[s, a] - top - theta, 0.0)
     return projected
-
-
-def _row(bad: np.ndarray | np.bool) -> str:
-    """The index of the first bad row, as `[0, 1]`; nothing where there is one row only."""
-    return str(np.argwhere(bad)[0].tolist()) if bad.ndim else ""

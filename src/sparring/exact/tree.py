@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from sparring.errors import InputError, unknown
-from sparring.exact.problem import Response, fitting, uniform
+from sparring.exact.compiled import njit
+from sparring.exact.problem import Response, fitting, scale_of, uniform
 from sparring.exact.simplex import project
 from sparring.exact.tree_game import TERMINAL, Tree
 from sparring.types import check_budget
@@ -84,6 +84,11 @@ class TreeProblem:
     @property
     def attacker_actions(self) -> np.ndarray:
         return self.attacker_sequences.count
+
+    @property
+    def scale(self) -> float:
+        ends = (self.tree.actor == TERMINAL) & (self.nodes.weight > 0)
+        return scale_of(self.tree.returns[ends, self.victim])
 
     def played(self, alpha: np.ndarray) -> np.ndarray:
         """Eq. 3.2 at every information set (DECISIONS 1): what the attacker's agents play in the end."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sparring.errors import InputError
+from sparring.exact.rows import ROW_TOLERANCE
 
 CHANCE, TERMINAL = -1, -2
-ROW_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +48,26 @@ class Tree:
         return len(self.infosets)
 
 
+def outcomes(returns: np.ndarray) -> np.ndarray:
+    """Who wins and who loses a match that ends with these returns.
+
+    Where the highest return is positive and not everybody has it, those who have it win (1) and all others lose (-1).
+    Elsewhere the match is a draw (0).
+
+    Args:
+      returns: float [N, players], one row for each end of a match.
+
+    Returns:
+      int8 [N, players].
+    """
+    best = returns.max(axis=1, keepdims=True)
+    top = returns == best
+    decided = (best > 0) & ~top.all(axis=1, keepdims=True)
+    return np.where(decided, np.where(top, 1, -1), 0).astype(np.int8)
+
+
 def check(tree: Tree) -> Tree:
-    """The tree itself, if it is a game that exact solvers can read.
+    """The tree, if it is a game that exact solvers can read; chance's rows are divided by their sums (DECISIONS 33).
 
     Raises:
       InputError: no decision at all, outcomes of chance that are no distribution, a return that is not finite, or a
@@ -57,17 +75,7 @@ def check(tree: Tree) -> Tree:
     """
     if not (tree.actor >= 0).any():
         raise InputError(f"{tree.id}: nobody has a choice: expected a game with a decision")
-    outcome = np.flatnonzero(tree.actor[tree.parent[1:]] == CHANCE) + 1
-    total = np.bincount(tree.parent[outcome], tree.chance[outcome], len(tree.actor))
-    bad = (tree.actor == CHANCE) & ~(np.abs(total - 1) <= ROW_TOLERANCE)
-    bad[tree.parent[outcome[~(tree.chance[outcome] >= 0)]]] = True
-    if bad.any():
-        node = bad.argmax()
-        given = tree.chance[tree.first_child[node] :][: tree.count[node]]
-        raise InputError(
-            f"{tree.id}: node {node}: expected chance to have probabilities >= 0 that sum to 1, got "
-            f"{np.array2string(given, threshold=8)} (sum {total[node]:.9g})"
-        )
+    tree = _chance_checked(tree)
     if not np.isfinite(tree.returns).all():
         node, player = np.argwhere(~np.isfinite(tree.returns))[0]
         raise InputError(f"{tree.id}: node {node}: the return of player {player} is {tree.returns[node, player]}")
@@ -86,6 +94,29 @@ def check(tree: Tree) -> Tree:
     return tree
 
 
+def _chance_checked(tree: Tree) -> Tree:
+    outcome = np.flatnonzero(tree.actor[tree.parent[1:]] == CHANCE) + 1
+    parent, given = tree.parent[outcome], tree.chance[outcome]
+    total = np.bincount(parent, given, len(tree.actor))
+    bad = (tree.actor == CHANCE) & ~(np.abs(total - 1) <= ROW_TOLERANCE)
+    bad[parent[~(given >= -ROW_TOLERANCE)]] = True
+    if bad.any():
+        node = bad.argmax()
+        shown = tree.chance[tree.first_child[node] :][: tree.count[node]]
+        raise InputError(
+            f"{tree.id}: node {node}: expected chance to have probabilities >= 0 that sum to 1, got "
+            f"{np.array2string(shown, threshold=8)} (sum {total[node]:.9g})"
+        )
+    given, raw = np.maximum(given, 0.0), given
+    total = np.bincount(parent, given, len(tree.actor))
+    missing = np.abs(total - 1) > (tree.count + 2) * np.finfo(np.float64).eps
+    if not missing[parent].any() and (given == raw).all():
+        return tree
+    chance = tree.chance.copy()
+    chance[outcome] = np.where(missing[parent], given / total[parent], given)
+    return replace(tree, chance=chance)
+
+
 def _last_choice(tree: Tree, player: int) -> np.ndarray:
     """The player's last choice before each node, int64 [N]: 1 + row * A + column, and 0 where there was none yet."""
     width = tree.infosets[player].actions.shape[1]
@@ -95,14 +126,3 @@ def _last_choice(tree: Tree, player: int) -> np.ndarray:
         chosen = 1 + tree.infoset[parent] * width + np.arange(begin, end) - tree.first_child[parent]
         last[begin:end] = np.where(tree.actor[parent] == player, chosen, last[parent])
     return last
-
-
-def outcomes(returns: np.ndarray) -> np.ndarray:
-    """Who has won, from returns [..., players]: int8 [..., players], 1 for a win, -1 for a loss, 0 for a draw.
-
-    Those with the highest return win if it is positive and not everybody has it; the others lose. Else it is a draw.
-    """
-    best = returns.max(axis=-1, keepdims=True)
-    first = returns == best
-    decided = (best > 0) & ~first.all(axis=-1, keepdims=True)
-    return np.where(decided, np.where(first, 1, -1), 0).astype(np.int8)

@@ -6,7 +6,7 @@ game; a game's symmetry is a `Frame` that its family supplies.
 
 from __future__ import annotations
 
-from sparring.mix import MixedPolicy
+from sparring.mix import register_policies
 from sparring.nets.actor_critic import (
     ActorCritic,
     Architecture,
@@ -22,8 +22,6 @@ from sparring.nets.actor_critic import (
     set_std,
 )
 from sparring.nets.normalizer import Normalizer, normalizer
-from sparring.policies import ConstantPolicy, PoolPolicy, RandomPolicy, TabularPolicy
-from sparring.pytrees import register
 
 __all__ = [
     "ActorCritic",
@@ -42,9 +40,4 @@ __all__ = [
     "set_std",
 ]
 
-
-register(RandomPolicy, (), ("action",))
-register(ConstantPolicy, (), ("action",))
-register(TabularPolicy, ("probabilities",), ())
-register(PoolPolicy, ("live", "past", "numbers", "count", "probability"), ())
-register(MixedPolicy, ("benign", "adversarial", "budget"), ("control", "team"))
+register_policies()
