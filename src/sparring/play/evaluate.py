@@ -37,7 +37,8 @@ def evaluate(
       rng: as for `rollout`.
       on_progress: called with the number of finished matches whenever some have.
       watch: agents of whose observations a sample is kept.
-      states: the size of that sample: so many steps of valid matches, drawn uniformly, or all if there are fewer.
+      states: the size of that sample: so many steps of valid matches, drawn uniformly, or all if there are fewer (and
+        fewer where more than half of the steps are those of invalid matches).
 
     Raises:
       InputError: as for `rollout`, or `episodes` is less than the number of slots.
@@ -48,9 +49,10 @@ def evaluate(
     tally = _Tally(game, episodes)
     samples = {agent: _Sample(states, rng.spawn(1)[0]) for agent in watch if states}
     chunk = HOST_CHUNK if isinstance(game, VectorGame) else SCAN_CHUNK
-    state = start(game, policies, rng)
+    state, steps = start(game, policies, rng), 0
     while not tally.done:
-        trajectory, state = rollout(game, policies, chunk, rng, state, watch=tuple(samples))
+        trajectory, state = rollout(game, policies, chunk, rng, state, watch=tuple(samples), before=steps)
+        steps += chunk
         finished = tally.played.sum()
         rows = tally.add(trajectory)
         for agent, sample in samples.items():
