@@ -180,24 +180,31 @@ def test_the_sample_is_uniform_over_steps(clock: Any) -> None:
     The bound is the 1 - 1e-6 quantile with 9 degrees of freedom, 42; a sample without replacement varies less.
     """
     game = clock(
-        2, lambda slot, match: [(4, "won"), (5, "broken"), (6, "lost")][match % 3] if slot == 0 else (30, "broken")
+        2, lambda slot, match: [(4, "won"), (5, "broken"), (6, "lost")][match % 3] if slot == 0 else (8, "broken")
     )
     counts = np.zeros(10)
-    for seed in range(400):
+    for seed in range(200):
         states = evaluate(game, STILL, 6, np.random.default_rng(seed), watch=("x",), states=3).states["x"]
         assert len(states.match) == 3 and set(states.match.tolist()) <= {0, 2}
         np.add.at(counts, np.where(states.match == 0, 0, 4) + states.step, 1)
-    assert counts.sum() == 1200
-    assert ((counts - 120) ** 2 / 120).sum() < chi2.ppf(1 - 1e-6, 9)
+    assert counts.sum() == 600
+    assert ((counts - 60) ** 2 / 60).sum() < chi2.ppf(1 - 1e-6, 9)
 
 
-def test_the_sample_takes_no_more_memory_than_it_has_rows(clock: Any) -> None:
+def test_the_sample_takes_no_more_memory_than_itself_and_the_matches_that_go_on() -> None:
+    """Four slots, matches of 8 steps, every second one invalid: at most 10 rows and 4 x 8."""
+    matches = 300 * 4
+    out = Outcomes(None, np.zeros(matches, np.int32), np.zeros(matches, bool), {}, {})
     sample = module._Sample(10, np.random.default_rng(0))
-    for t in range(300):
-        seen = np.full((8, 4, 3), t, np.float32)
-        sample.add(Box((3,)), seen, np.zeros((8, 4), np.int64), np.full((8, 4), t))
-        assert sample.rows is not None and len(sample.rows) <= 20
-    assert sample.result(np.zeros(1, bool)).rows.shape == (10, 3)
+    for n in range(300):
+        match = np.tile(n + 300 * np.arange(4), (4, 1))
+        seen = np.broadcast_to(match[..., None], (4, 4, 3)).astype(np.float32)
+        sample.add(Box((3,)), seen, match, np.tile(np.arange(4)[:, None], (1, 4)), out)
+        out.length[match], out.invalid[match] = 8, n % 2 == 0
+        sample.add(Box((3,)), seen, match, np.tile(4 + np.arange(4)[:, None], (1, 4)), out)
+        assert sample.rows is not None and len(sample.rows) <= 10 + 4 * 8
+    states = sample.result()
+    assert states.rows.shape == (10, 3) and (states.match % 2 == 1).all()
 
 
 def test_an_evaluation_is_reproducible(clock: Any) -> None:
