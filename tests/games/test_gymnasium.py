@@ -90,7 +90,7 @@ def test_matches_restart_in_the_same_step_and_keep_their_last_observation() -> N
 
 def test_dicts_images_tuples_and_several_choices() -> None:
     game = GymnasiumGame("Rich-v0", 3)
-    pair = Box((2,), (0.0, -1.0), (1.0, 1.0))
+    pair = Box((2,), (0.0, -1.0), 1.0)  # one number where all bounds are equal
     seen = Dict(
         (
             ("die", Discrete(6)),

@@ -146,8 +146,8 @@ def test_rewards_by_hand_from_what_the_robots_saw() -> None:
         for me, other in (("ant0", "ant1"), ("ant1", "ant0")):
             for b in range(4):
                 x, y = (float(v) for v in last[me][b, :2])
-                nx, ny = (float(v) for v in step.final_observation[me][b, :2])
-                ox, oy = (float(v) for v in step.final_observation[other][b, :2])
+                nx, ny = (float(v) for v in step.final_view[me].observation[b, :2])
+                ox, oy = (float(v) for v in step.final_view[other].observation[b, :2])
                 distance = math.hypot(ox - x, oy - y)
                 approach = ((nx - x) * (ox - x) + (ny - y) * (oy - y)) / distance
                 ctrl = -0.1 * sum(float(a) ** 2 for a in actions[me][b])
