@@ -35,7 +35,7 @@ $(BIN)/pip:
 	@$(PYTHON) -m venv .venv || { echo "$(PYTHON) cannot make virtual environments: install its venv package" >&2; exit 1; }
 
 .venv/installed: pyproject.toml constraints.txt | $(BIN)/pip
-	$(PIP_INSTALL) --editable .
+	$(PIP_INSTALL) --editable '.[all]'
 	@touch $@
 
 .venv/installed-dev: pyproject.toml constraints.txt | $(BIN)/pip

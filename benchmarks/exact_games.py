@@ -27,8 +27,8 @@ from sparring.exact.problem import uniform
 from sparring.files import write_json
 from sparring.games.openspiel import compile_tree
 from sparring.games.tree import SampledTree
-from sparring.policy import TabularPolicy
-from sparring.rollout import rollout
+from sparring.play.rollout import rollout
+from sparring.policies import TabularPolicy
 
 Rows = list[dict[str, Any]]  # of plain numbers; "met" says whether the limit was kept
 

@@ -27,7 +27,8 @@ from ppo_check_page import OURS, THEIRS, figure, page, table
 from sparring.errors import require
 from sparring.files import write_atomic, write_json
 from sparring.games.gymnasium import AGENT, GymnasiumGame
-from sparring.policy import CallablePolicy, Policy
+from sparring.policies import CallablePolicy
+from sparring.types import Policy
 
 PACKAGES = ("sparring", "jax", "equinox", "optax", "stable-baselines3", "torch", "gymnasium", "numpy")
 EVALUATION = 1  # spawn key of the seed of the final episodes; training draws from the bare seed
@@ -69,7 +70,7 @@ def train_ours(settings: Settings, seed: int) -> Trained:
     """Through `sparring.training.train`, as every method of the package."""
     from sparring.learners.ppo import PPOConfig, ppo
     from sparring.nets import NetworkConfig
-    from sparring.training import Reward, Side, train
+    from sparring.training import Method, Reward, Side, train
 
     config = PPOConfig(
         learning_rate=settings.learning_rate,
@@ -85,13 +86,13 @@ def train_ours(settings: Settings, seed: int) -> Trained:
         network=NetworkConfig(hidden=settings.hidden, observation_clip=math.inf),
     )
     learner = ppo(config)
-    # The "victim" whose reward is turned around, twice, is the player: it maximises its own.
-    side = Side(learner, Reward("victim", scale=-1.0), AGENT)
+    side = Side(learner, Reward(weights={AGENT: 1.0}), (AGENT,))
+    method = Method({AGENT: side}, lambda opponents: opponents.current, settings.steps_per_round)
     start = time.perf_counter()
     game = GymnasiumGame(settings.task, settings.num_envs)
     running = np.zeros(settings.num_envs)
     curve: list[list[float]] = []
-    for state in train(game, {AGENT: side}, lambda all, _: all.current, seed, settings.steps_per_round):
+    for state in train(game, method, seed):
         assert state.trajectory is not None
         ended = np.asarray(state.trajectory.terminated | state.trajectory.truncated)
         running, returns = episode_returns(running, state.trajectory.reward[AGENT], ended)
@@ -166,7 +167,7 @@ def episode_returns(running: np.ndarray, reward: np.ndarray, ended: np.ndarray) 
 
 def final_return(policy: Policy, settings: Settings, episodes: int, seed: int) -> float:
     """Mean return of fresh episodes with the stochastic policy; the same episodes' starts for both implementations."""
-    from sparring.rollout import evaluate
+    from sparring.play.evaluate import evaluate
 
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(EVALUATION,)))
     game = GymnasiumGame(settings.task, min(episodes, 10))

@@ -88,7 +88,7 @@ def split_of(minibatch: int, scale: Scale) -> dict[str, float]:
     """Which shares of training's time go to physics, inference, update and the rest."""
     import jax
 
-    from sparring import rollout
+    from sparring.play import rollout
 
     parts = {"physics": 0.0, "inference": 0.0, "update": 0.0}
 

@@ -19,7 +19,7 @@ from mujoco.rollout import Rollout
 
 from sparring.errors import require
 from sparring.games import make
-from sparring.games.pettingzoo import make_parallel_env
+from sparring.games.export import make_parallel_env
 from sparring.games.robosumo import reward
 from sparring.games.robosumo.model import FRAME_SKIP, SumoSettings
 from sparring.games.robosumo.sumo import RoboSumo
@@ -129,8 +129,8 @@ def networks() -> tuple[Any, Any, Any]:
 
 
 def play(scale: Scale) -> Turns:
-    from sparring.policy import mix
-    from sparring.rollout import rollout
+    from sparring.mix import mix
+    from sparring.play.rollout import rollout
 
     victim, benign, adversarial = networks()
     game = make(GAME, num_games=MATCHES, threads=scale.threads)
@@ -149,9 +149,9 @@ def attack(minibatch: int, scale: Scale, wrap_update: Wrapper = lambda update: u
     """What `adversarial_policy` does, with a learner whose update may be wrapped."""
     import jax
 
-    from sparring.attacks.adversarial_policy import AttackConfig, attack_setup
+    from sparring.attacks.adversarial_policy import AttackConfig, adversarial_policy
     from sparring.learners.ppo import PPOConfig
-    from sparring.training import Reward, train
+    from sparring.training import train
     from sparring.types import ThreatModel
 
     victim, benign, _ = networks()
@@ -160,13 +160,13 @@ def attack(minibatch: int, scale: Scale, wrap_update: Wrapper = lambda update: u
     config = AttackConfig(
         num_games=MATCHES,
         steps_per_round=scale.steps,
-        reward=Reward("victim", scale=REWARD_SCALE),
+        victim_scale=REWARD_SCALE,
         ppo=PPOConfig(epochs=EPOCHS, minibatch=minibatch),
     )
-    sides, opponents = attack_setup(game, threat, victim, config, {})
-    learner = sides["ant1"].learner
-    sides = {"ant1": replace(sides["ant1"], learner=learner._replace(update=wrap_update(learner.update)))}
-    training = train(game, sides, opponents, 0, config.steps_per_round)
+    method = adversarial_policy(game, threat, victim, config)
+    side = method.sides["ant1"]
+    timed = replace(side, learner=side.learner._replace(update=wrap_update(side.learner.update)))
+    training = train(game, method._replace(sides={"ant1": timed}), 0)
     for _ in range(1 + scale.repeats):
         start = time.perf_counter()
         jax.block_until_ready(next(training).learners)

@@ -140,7 +140,20 @@ def test_dry_run_writes_nothing(capsys: pytest.CaptureFixture[str], in_tmp: Path
         (["study", "rps-dynamic"], "did you mean rps-dynamics"),
         (["resume", "nowhere"], "no run"),
         (["report", "nowhere"], "nowhere"),
-        (["list", "games"], "usage"),
+        (["list", "games"], "Unrecognized options: games"),
+        (["verify", "nowhere"], "no run"),
+        (["report"], "Missing from sparring report: DIR"),
+        (["resume", "a", "b"], "Unrecognized options: b"),
+        (["audit", ":x"], "expected package.module:factory"),
+        (["audit", "..a:b"], "expected package.module:factory"),
+        (["audit", "__main__:load"], "unknown function in __main__ 'load'"),
+        (["evaluate", GAME, "--victim", "..a:b", "--attacker", "zero"], "expected package.module:factory"),
+        (["evaluate", GAME, "--victim", "in-view:0:builtin:ant", "--attacker", "zero"], "use builtin:ant itself"),
+        ([*ZERO, "--seed", "-1"], "seed: expected an integer of at least 0, got -1"),
+        ([*ZERO, "--seed", "-1", "--dry-run"], "seed: expected an integer of at least 0, got -1"),
+        (["study", "rps-dynamics", "--seed", "-1"], "seed: expected an integer of at least 0, got -1"),
+        ([*ZERO, "--seed", "x"], "Error parsing --seed: invalid literal"),
+        (["evaluate", GAME, "--victim"], "Missing value for argument '--victim'"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(
@@ -158,7 +171,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
         ("return lambda o, rng: np.zeros((len(o), 7))", "actions of size 8"),
         ("return lambda o, rng: np.zeros((1, 8))", "matches"),
         ("return lambda o, rng: [[0.0] * 8, [0.0]]", "no array"),
-        ("return 3", "expected a Policy or a function"),
+        ("return 3", "returns a Policy or a function, got int"),
     ],
 )
 def test_a_victim_that_misbehaves(body: str, expected: str, capsys: pytest.CaptureFixture[str], in_tmp: Path) -> None:
@@ -255,11 +268,65 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--help"]) == cli.DONE
     shown = capsys.readouterr().out
     assert "sparring audit robosumo/ant-vs-ant" in shown and "exit codes" in shown
-    for verb in cli.VERBS:
-        with pytest.raises(SystemExit) as stopped:
-            cli.main([verb, "--help"])
-        assert stopped.value.code == 0
-        assert "Example:" in capsys.readouterr().out
+    for verb, (arguments, what) in cli.COMMANDS.items():
+        assert f"  {verb} {arguments}".rstrip() in shown and what in shown
+        for words in ([verb, "--help"], [verb, "-h"]):
+            with pytest.raises(SystemExit) as stopped:
+                cli.main(words)
+            assert stopped.value.code == 0
+            out = capsys.readouterr().out
+            assert out.startswith(f"usage: sparring {verb}") and f"Example: sparring {verb}" in out
+
+
+def test_every_command_has_what_the_command_line_asks_of_it() -> None:
+    for verb in cli.COMMANDS:
+        module = cli.verb_module(verb)
+        assert hasattr(module, "Settings")
+        if verb != "resume":  # it is the command of the run that it resumes
+            assert hasattr(module, "text") and hasattr(module, "answer") != hasattr(module, "execute")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_what_is_wrong_with_the_arguments_is_one_line_in_any_encoding(encoding: str, in_tmp: Path) -> None:
+    """Tyro draws another box around its message where the terminal is not UTF-8."""
+    words = ["certify", KUHN, "--victim", "uniform", "--budgt", "1"]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    command = [sys.executable, "-m", "sparring", *words]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == cli.BAD_INPUT and done.stdout == ""
+    expected = "sparring: Unrecognized options: --budgt, 1; Perhaps you meant: --budget FLOAT"
+    assert done.stderr.startswith(expected) and done.stderr.count("\n") == 1
+    assert not set(done.stderr) & set("╭╮╰╯│─|+")
+
+
+def test_a_changed_result_is_found(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["evaluate", "matrix/rps", "--victim", "first", "--attacker", "first", "--out", "run"]) == cli.DONE
+    capsys.readouterr()
+    assert cli.main(["verify", "run"]) == cli.DONE
+    assert capsys.readouterr().out == "run: all 2 files are as the run left them\n"
+    Path("run/evaluate.json").write_text("{}")
+    Path("run/config.json").rename("run/other.json")
+    assert "is no run" in refused(capsys, "verify", "run")
+    Path("run/config.json").write_bytes(Path("run/other.json").read_bytes())
+    assert cli.main(["verify", "run"]) == cli.FINDING
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("run/evaluate.json was changed after the run was done: it has 2 bytes instead of ")
+    assert lines[1] == "run/other.json was added after the run was done"
+    assert cli.main(["verify", "run", "--json"]) == cli.FINDING
+    assert list(json.loads(capsys.readouterr().out)["different"]) == ["evaluate.json", "other.json"]
+
+
+def test_an_attack_whose_output_nobody_reads_is_finished(in_tmp: Path) -> None:
+    """As after `2>&1 | head -1`: what would be shown is lost, and nothing else is."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    words = ["attack", "matrix/rps", "--victim", "first", "--oracle", "learned", "--steps", "2000", "--out", "run"]
+    done = subprocess.run([sys.executable, "-m", "sparring", *words], cwd=in_tmp, stdout=writer, stderr=writer)
+    os.close(writer)
+    assert done.returncode == cli.DONE
+    assert json.loads((in_tmp / "run/status.json").read_text())["state"] == "done"
+    assert (in_tmp / "run/attack.json").exists()
 
 
 def test_list_names_games_and_shipped_policies(capsys: pytest.CaptureFixture[str]) -> None:

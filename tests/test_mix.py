@@ -1,34 +1,30 @@
+"""Eq. 3.2: what is executed under partial control, and that no policy can foresee the coin."""
+
 from __future__ import annotations
 
 import math
 from functools import partial
+from itertools import product
 from typing import Any
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparring.errors import InputError
-from sparring.nets import NetworkConfig, actor_critic
-from sparring.policy import (
-    CallablePolicy,
-    ConstantPolicy,
-    MixedPolicy,
-    Policy,
-    RandomPolicy,
-    TabularPolicy,
-    act,
-    check_action,
-    mix,
-    simple_policy,
-)
-from sparring.types import Continuous, Control, Discrete, Spaces, ThreatModel, check_budget
+from sparring.mix import MixedPolicy, _below, _coin, _mixes, act, executed, mix
+from sparring.nets import ActorCritic, NetworkConfig, actor_critic
+from sparring.policies import CallablePolicy, ConstantPolicy, RandomPolicy, TabularPolicy
+from sparring.types import Box, Control, Decision, Discrete, Policy, Spaces, ThreatModel, View, check_budget
 
 BATCH = 4000
-SPACES = Spaces(3, Continuous(2))
+SPACES = Spaces(Box((3,)), Box((2,), -1.0, 1.0))
 OBSERVATION = np.random.default_rng(0).normal(size=(BATCH, 3)).astype(np.float32)
+VIEW = View(OBSERVATION)
 
 
 def key(seed: int) -> np.ndarray:
@@ -51,11 +47,24 @@ def pair(kind: Any) -> tuple[Policy, Policy]:
 def play(policy: Policy, steps: int) -> tuple[list[np.ndarray], list[Any]]:
     state, actions, controlled = policy.initial_state(BATCH), [], []
     for t in range(steps):
-        decision = act(policy, key(100 + t), OBSERVATION * (1 + t), state)
+        decision = act(policy, key(100 + t), View(OBSERVATION * (1 + t)), state)
         state = decision.state
         actions.append(np.asarray(decision.action))
         controlled.append(decision.controlled)
     return actions, controlled
+
+
+def rates(policy: Policy, n: int, batch: int = 100_000) -> np.ndarray:
+    """How often each of n actions is executed."""
+    decision = act(policy, key(3), View(np.ones((batch, 1), np.float32)), policy.initial_state(batch))
+    return np.bincount(np.asarray(decision.action), minlength=n) / batch
+
+
+def near(got: np.ndarray, wanted: np.ndarray, batch: int = 100_000) -> None:
+    """Within five standard deviations of a binomial proportion: by chance once in 1.7 million."""
+    wanted = np.asarray(wanted, float)
+    assert got.shape == wanted.shape
+    assert (np.abs(got - wanted) <= 5 * np.sqrt(wanted * (1 - wanted) / batch)).all(), (got, wanted)
 
 
 @pytest.mark.parametrize(
@@ -63,12 +72,14 @@ def play(policy: Policy, steps: int) -> tuple[list[np.ndarray], list[Any]]:
     [("lstm", "step"), ("mlp", "blend"), ("host", "step"), ("host", "episode"), ("host", "blend"), ("both", "episode")],
 )
 def test_the_two_ends_of_the_budget_replay_the_two_policies(kind: str, control: Control) -> None:
+    """Bit for bit; blended, the benign policy draws from another key, so only budget 1 does (DECISIONS 27)."""
     benign, adversarial = pair(kind)
     for budget, only in ((0.0, benign), (1.0, adversarial)):
         mixed, controlled = play(mix(benign, adversarial, budget, control), 3)
         alone, _ = play(only, 3)
         for t in range(3):
-            np.testing.assert_array_equal(mixed[t], alone[t])
+            if control != "blend" or budget == 1:
+                np.testing.assert_array_equal(mixed[t], alone[t])
             assert np.asarray(controlled[t]).all() == (budget == 1)
             assert np.asarray(controlled[t]).any() == (budget == 1)
 
@@ -94,12 +105,175 @@ def test_control_is_drawn_at_every_step(kind: str, budget: float) -> None:
 @pytest.mark.parametrize("kind", ["mlp", "host"])
 def test_the_coin_is_independent_of_the_actions(kind: str) -> None:
     _, adversarial = pair(kind)
-    decision = act(
-        mix(adversarial, adversarial, 0.5), key(0), OBSERVATION, mix(adversarial, adversarial, 0.5).initial_state(BATCH)
-    )
+    policy = mix(adversarial, adversarial, 0.5)
+    decision = act(policy, key(0), VIEW, policy.initial_state(BATCH))
     coin = np.asarray(decision.controlled)
     for dimension in np.asarray(decision.action).T:
         assert abs(np.corrcoef(coin, dimension)[0, 1]) < 5 / math.sqrt(BATCH)
+
+
+class Splits(eqx.Module):
+    """A user's policy that begins as most do, `_, k = split(key)`, and plays 1 or 2 evenly."""
+
+    @property
+    def traceable(self) -> bool:
+        return True
+
+    def initial_state(self, batch: int) -> Any:
+        del batch
+        return ()
+
+    def act(self, key: Any, view: View, state: Any) -> Decision:
+        _, k = jax.random.split(key)
+        return Decision(jnp.where(jax.random.uniform(k, (view.observation.shape[0],)) < 0.5, 1, 2), state)
+
+
+def always(action: int, host: bool = False, n: int = 3) -> Policy:
+    if host:
+        return CallablePolicy(lambda observation, rng: np.full(len(observation), action))
+    return TabularPolicy(np.eye(n, dtype=np.float32)[[action]])
+
+
+def test_a_policy_that_splits_its_key_does_not_hold_the_coins() -> None:
+    """Eq. 3.2 by hand: [1 - eps, eps / 2, eps / 2], and the other way round (DECISIONS 26)."""
+    near(rates(mix(always(0), Splits(), 0.3), 3), np.array([0.7, 0.15, 0.15]))
+    near(rates(mix(always(0), Splits(), 0.7), 3), np.array([0.3, 0.35, 0.35]))
+    near(rates(mix(Splits(), always(0), 0.5), 3), np.array([0.5, 0.25, 0.25]))
+    near(rates(mix(Splits(), mix(Splits(), always(0), 0.5), 0.5), 3), np.array([0.25, 0.375, 0.375]))
+
+
+def test_the_coin_is_independent_of_every_split_of_the_key() -> None:
+    """The numbers that a policy draws from `split(key, n)[i]` say nothing about the coin, for i up to 256.
+
+    Of 256 correlations the largest is below five standard deviations, 1 / sqrt(batch): by chance once in 6,800.
+    """
+    given = jnp.asarray(key(8))
+    for number in (1, 2, 5):
+        coin = np.asarray(_coin(given, BATCH, 0.5, True, number), float)
+        keys = jax.random.split(given, 256)
+        drawn = np.asarray(jax.vmap(lambda k: jax.random.uniform(k, (BATCH,)))(keys))
+        first = np.asarray(jax.vmap(lambda k: jax.random.uniform(jax.random.split(k)[0], (BATCH,)))(keys))
+        for numbers in (drawn, first):
+            numbers = numbers - numbers.mean(1, keepdims=True)
+            correlation = numbers @ (coin - coin.mean()) / (BATCH * numbers.std(1) * coin.std())
+            assert np.abs(correlation).max() < 5 / math.sqrt(BATCH)
+
+
+@pytest.mark.parametrize("host", [False, True], ids=["traceable", "host"])
+def test_nested_mixtures_are_trees_of_mixtures(host: bool) -> None:
+    """Products of the probabilities along each branch, by hand."""
+    a, b, c = (always(action, host) for action in range(3))
+    for policy, wanted in (
+        (mix(mix(a, b, 0.5), c, 0.5), [0.25, 0.25, 0.5]),
+        (mix(mix(a, b, 0.3), c, 0.7), [0.21, 0.09, 0.7]),
+        (mix(a, mix(b, c, 0.5), 0.5), [0.5, 0.25, 0.25]),
+        (mix(mix(a, b, 0.5), mix(a, c, 0.5), 0.5), [0.5, 0.25, 0.25]),
+    ):
+        near(rates(policy, 3), np.array(wanted))
+
+
+def nests(depth: int) -> st.SearchStrategy[Any]:
+    """Trees of mixtures: an action, or (benign, adversarial, budget)."""
+    leaf = st.integers(0, 3)
+    return st.recursive(
+        leaf, lambda inner: st.tuples(inner, inner, st.sampled_from([0.0, 0.2, 0.5, 0.7, 1.0])), max_leaves=depth
+    )
+
+
+def made(nest: Any, host: bool) -> Policy:
+    if isinstance(nest, int):
+        return always(nest, host, n=4)
+    return mix(made(nest[0], host), made(nest[1], host), nest[2])
+
+
+def wanted(nest: Any) -> np.ndarray:
+    if isinstance(nest, int):
+        return np.eye(4)[nest]
+    return (1 - nest[2]) * wanted(nest[0]) + nest[2] * wanted(nest[1])
+
+
+@given(nests(6))
+@settings(max_examples=60)
+def test_any_nest_on_the_host_executes_its_tree_of_mixtures(nest: Any) -> None:
+    near(rates(made(nest, host=True), 4, 20_000), wanted(nest), 20_000)
+
+
+@given(nests(5))
+@settings(max_examples=8)  # each one is compiled
+def test_any_nest_within_jax_executes_its_tree_of_mixtures(nest: Any) -> None:
+    near(rates(made(nest, host=False), 4, 20_000), wanted(nest), 20_000)
+
+
+@given(nests(8))
+def test_each_mixture_in_a_nest_has_a_coin_of_its_own(nest: Any) -> None:
+    """A mix's number is larger than that of any mix within it; those beside each other are asked exclusively."""
+
+    def look(policy: Policy) -> None:
+        if isinstance(policy, MixedPolicy):
+            for inner in (policy.benign, policy.adversarial):
+                assert _mixes(inner) < _mixes(policy)
+                look(inner)
+
+    look(made(nest, host=True))
+
+
+@pytest.mark.parametrize("kind", ["mlp", "host"])
+@pytest.mark.parametrize("control", ["step", "episode"])
+def test_a_mixture_in_a_mixture_controls_what_both_coins_leave_to_it(kind: str, control: Control) -> None:
+    benign, adversarial = pair(kind)
+    other = ConstantPolicy(SPACES.action)
+    policy = mix(other, mix(benign, adversarial, 0.4, control), 0.5, control)
+    actions, controlled = play(policy, 3)
+    of_benign, of_adversarial = play(benign, 3)[0], play(adversarial, 3)[0]
+    for t in range(3):
+        coin = np.asarray(controlled[t])
+        # .5 x .4 with coins of their own; one coin for both would leave .4 to it.
+        assert abs(coin.mean() - 0.2) < 5 * math.sqrt(0.16 / BATCH)
+        np.testing.assert_array_equal(actions[t][coin], of_adversarial[t][coin])
+        still = (actions[t] == 0).all(1)
+        assert abs(still.mean() - 0.5) < 5 * math.sqrt(0.25 / BATCH)
+        np.testing.assert_array_equal(actions[t][~coin & ~still], of_benign[t][~coin & ~still])
+
+
+@pytest.mark.parametrize("budget", [0.0, 0.25, 0.3, 2 / 3, 1.0, 1e-9, 5e-7])
+def test_digits_are_compared_as_the_numbers_that_they_write(budget: float) -> None:
+    """By brute force with digits to the base 4: of all 256 numbers of 4 digits exactly those below the budget count."""
+    numbers = np.array(list(product(range(4), repeat=4)), np.uint16)
+    below = np.asarray(_below(jnp.asarray(numbers.T), jnp.float32(budget), base=4))
+    value = numbers @ (4.0 ** -np.arange(1, 5))
+    # A number of four digits is below the budget if it is below the budget's first four digits.
+    np.testing.assert_array_equal(below, value < np.floor(np.float64(np.float32(budget)) * 256) / 256)
+
+
+@pytest.mark.parametrize("budget", [1e-9, 1e-6, 1e-4])
+def test_small_budgets_have_their_rate(budget: float) -> None:
+    """The share of all 2^48 numbers of three 16-bit digits that are below the budget is the budget to 2^-48.
+
+    As the digits are compared one after the other, the share is a sum over the first digit that differs.
+    """
+    budget = float(np.float32(budget))
+    share, prefix = 0.0, 1.0
+    first: list[np.ndarray] = []
+    rest = budget
+    for place in range(3):
+        rest *= 65536
+        digit = math.floor(rest)
+        rest -= digit
+        every = np.arange(65536, dtype=np.uint16)
+        digits = [np.full(65536, d, np.uint16) for d in first] + [every] + [np.zeros(65536, np.uint16)] * (2 - place)
+        below = np.asarray(_below(jnp.asarray(np.stack(digits)), jnp.float32(budget)))
+        # Those that agree so far are settled by this digit, but for the one that agrees again.
+        settled = every != digit
+        share += prefix * below[settled].sum() / 65536
+        prefix /= 65536
+        first.append(digit)  # pyright: ignore[reportArgumentType]
+    assert share == pytest.approx(budget, abs=2**-47)
+
+
+@pytest.mark.parametrize("host", [False, True], ids=["traceable", "host"])
+def test_a_budget_of_a_ten_thousandth_is_a_ten_thousandth(host: bool) -> None:
+    coins = np.asarray(_coin(key(5), 4_000_000, 1e-4, traceable=not host, number=1))
+    assert abs(coins.sum() - 400) < 5 * 20  # five standard deviations of a Poisson count of 400
 
 
 @pytest.mark.parametrize("kind", ["mlp", "host"])
@@ -110,29 +284,92 @@ def test_one_coin_for_a_match(kind: str) -> None:
     assert abs(first.mean() - 0.3) < 5 * math.sqrt(0.21 / BATCH)
     for later in controlled[1:]:
         np.testing.assert_array_equal(np.asarray(later), first)
-    fresh = act(policy, key(999), OBSERVATION, policy.initial_state(BATCH))
+    fresh = act(policy, key(999), VIEW, policy.initial_state(BATCH))
     again = np.asarray(fresh.controlled)
     assert abs(np.corrcoef(first, again)[0, 1]) < 5 / math.sqrt(BATCH)  # a new match, a new coin
+    # What benign matches return is another value than the controlled ones': the critic is not to learn it.
+    np.testing.assert_array_equal(fresh.valued, again)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "host"])
+def test_the_critic_learns_from_all_steps_where_control_is_drawn_at_each(kind: str) -> None:
+    policy = mix(*pair(kind), 0.3)
+    assert act(policy, key(1), VIEW, policy.initial_state(BATCH)).valued is None
 
 
 @pytest.mark.parametrize("kind", ["mlp", "host"])
 def test_blending_is_the_convex_combination(kind: str) -> None:
+    """Both policies' noise is executed at once, so they draw independently (DECISIONS 27)."""
     benign, adversarial = pair(kind)
     policy = mix(benign, adversarial, 0.25, "blend")
-    decision = act(policy, key(100), OBSERVATION, policy.initial_state(BATCH))
-    ours, theirs = play(benign, 1)[0][0], play(adversarial, 1)[0][0]
-    np.testing.assert_allclose(np.asarray(decision.action), 0.75 * ours + 0.25 * theirs, rtol=1e-6, atol=1e-6)
+    decision = act(policy, key(100), VIEW, policy.initial_state(BATCH))
+    proposed = np.asarray(decision.proposed)
+    np.testing.assert_array_equal(proposed, play(adversarial, 1)[0][0])
     assert np.asarray(decision.controlled).all()
-    np.testing.assert_array_equal(np.asarray(decision.own), theirs)
+    other = (np.asarray(decision.action) - 0.25 * proposed) / 0.75  # what the benign policy chose
+    same_key = play(benign, 1)[0][0]
+    np.testing.assert_allclose(other.mean(0), same_key.mean(0), atol=0.1)
+    np.testing.assert_allclose(other.std(0), same_key.std(0), rtol=0.1)
+    if kind == "host":  # pure noise around +1 and -1
+        for ours, theirs in zip(other.T, proposed.T, strict=True):
+            assert abs(np.corrcoef(ours, theirs)[0, 1]) < 5 / math.sqrt(BATCH)
+
+
+def gaussian(mean: list[float], std: list[float]) -> ActorCritic:
+    made = actor_critic(Spaces(Box((1,)), Box((2,), -1.0, 1.0)), NetworkConfig("mlp", (4,)), key(1))
+    last = made.actor.mlp.layers[-1]  # pyright: ignore[reportAttributeAccessIssue]
+    values = (0 * last.weight, jnp.array(mean), jnp.log(jnp.array(std)))
+    return eqx.tree_at(
+        lambda n: (n.actor.mlp.layers[-1].weight, n.actor.mlp.layers[-1].bias, n.log_std), made, values
+    )
+
+
+def test_the_score_of_a_blended_policy_is_its_gradient() -> None:
+    """Benign N(0, (1, .1)^2), adversarial N(.2, .3^2), budget .3, and a return of x0 + x1.
+
+    Executed is a normal of standard deviation sqrt((.7 s_b)^2 + (.3 s_a)^2) = (.7058, .1140), and the gradient of the
+    return in the adversarial mean is the budget in each dimension.
+    """
+    batch = 200_000
+    policy = mix(gaussian([0.0, 0.0], [1.0, 0.1]), gaussian([0.2, 0.2], [0.3, 0.3]), 0.3, "blend")
+    decision = act(policy, key(5), View(np.ones((batch, 1), np.float32)), policy.initial_state(batch))
+    action, proposed = np.asarray(decision.action, float), np.asarray(decision.proposed, float)
+    np.testing.assert_allclose(action.std(0), [0.7058, 0.1140], rtol=5 / math.sqrt(2 * batch))
+    total = action.sum(1)
+    products = (proposed - 0.2) / 0.09 * (total - total.mean())[:, None]
+    error = products.std(0) / math.sqrt(batch)
+    assert (np.abs(products.mean(0) - 0.3) < 5 * error).all()
+
+
+def test_a_blend_within_a_mixture_is_learned_from_by_its_own_action() -> None:
+    benign, adversarial = pair("mlp")
+    policy = mix(ConstantPolicy(SPACES.action), mix(benign, adversarial, 0.25, "blend"), 0.5)
+    decision = act(policy, key(100), VIEW, policy.initial_state(BATCH))
+    np.testing.assert_array_equal(np.asarray(decision.proposed), play(adversarial, 1)[0][0])
 
 
 def test_log_prob_and_value_are_the_adversarial_policys() -> None:
     benign, adversarial = pair("mlp")
     policy = mix(benign, adversarial, 0.3)
-    decision = act(policy, key(5), OBSERVATION, policy.initial_state(BATCH))
-    alone = act(adversarial, key(5), OBSERVATION, adversarial.initial_state(BATCH))
+    decision = act(policy, key(5), VIEW, policy.initial_state(BATCH))
+    alone = act(adversarial, key(5), VIEW, adversarial.initial_state(BATCH))
     np.testing.assert_array_equal(np.asarray(decision.log_prob), np.asarray(alone.log_prob))
     np.testing.assert_array_equal(np.asarray(decision.value), np.asarray(alone.value))
+
+
+@pytest.mark.parametrize("kind", ["mlp", "host"])
+def test_those_who_share_the_coins_key_are_controlled_together(kind: str) -> None:
+    benign, adversarial = pair(kind)
+    policy = MixedPolicy(benign, adversarial, 0.5, team=True)
+    state = policy.initial_state(BATCH)
+    give = jnp.asarray if kind == "mlp" else np.asarray
+    view = View(give(OBSERVATION))
+    one, two, other = (
+        policy.act_with(give(key(own)), give(key(coin)), view, state) for own, coin in ((1, 7), (2, 7), (1, 8))
+    )
+    np.testing.assert_array_equal(one.controlled, two.controlled)
+    assert not np.array_equal(one.action, two.action)
+    assert abs(np.corrcoef(one.controlled, other.controlled)[0, 1]) < 5 / math.sqrt(BATCH)
 
 
 @pytest.mark.parametrize("budget", [math.nan, math.inf, -0.1, 1.3, "x", None, [0.5]])
@@ -161,58 +398,37 @@ def test_unknown_control_is_refused() -> None:
 
 def test_threat_model() -> None:
     policy = RandomPolicy(SPACES.action)
-    assert ThreatModel("a", ("b",), {"b": policy}, 0.3).budget == 0.3
+    threat = ThreatModel("a", "b", {"b": policy}, 0.3)
+    assert (threat.victims, threat.victim, threat.attackers, threat.budget) == (("a",), "a", ("b",), 0.3)
+    team = ThreatModel(("a", "d"), ("b", "c"), {"b": policy, "c": policy}, 0.3, coin="team")
+    assert team.victims == ("a", "d") and team.victim == "a"
     with pytest.raises(InputError, match="both the victim and an attacker"):
         ThreatModel("a", ("a",), {"a": policy}, 0.3)
+    with pytest.raises(InputError, match="nor one of them twice"):
+        ThreatModel("a", ("b", "b"), {"b": policy}, 0.3)
     with pytest.raises(InputError, match="no benign policy for attacker c"):
         ThreatModel("a", ("b", "c"), {"b": policy}, 0.3)
+    with pytest.raises(InputError, match="attackers: expected at least one agent, got none"):
+        ThreatModel("a", (), {}, 0.3)
 
 
-def test_random_policies_are_uniform() -> None:
-    box = Continuous(2, -3.0, 1.0)
-    actions = np.asarray(act(RandomPolicy(box), key(0), OBSERVATION, ()).action)
-    assert actions.shape == (BATCH, 2)
-    assert actions.min() >= -3 and actions.max() <= 1
-    # Uniform on [-3, 1]: mean -1, variance 16 / 12; 5 standard errors of the mean.
-    assert np.abs(actions.mean(0) + 1).max() < 5 * math.sqrt(16 / 12 / BATCH)
-    np.testing.assert_allclose(actions.var(0), 16 / 12, rtol=0.1)
-    dice = np.asarray(act(RandomPolicy(Discrete(6)), key(0), OBSERVATION, ()).action)
-    counts = np.bincount(dice, minlength=6)
-    assert len(counts) == 6
-    assert np.abs(counts - BATCH / 6).max() < 5 * math.sqrt(BATCH * 5 / 36)
+@pytest.mark.parametrize(("name", "value"), [("control", "steps"), ("coin", "both")])
+def test_a_threat_of_unknown_control_or_coin_is_refused(name: str, value: str) -> None:
+    policy = RandomPolicy(SPACES.action)
+    with pytest.raises(InputError, match=f"unknown .*'{value}'"):
+        ThreatModel("a", ("b",), {"b": policy}, 0.3, **{name: value})  # pyright: ignore[reportArgumentType]
 
 
-def test_constant_policies() -> None:
-    torque = act(ConstantPolicy(SPACES.action), key(0), OBSERVATION, ()).action
-    np.testing.assert_array_equal(np.asarray(torque), np.zeros((BATCH, 2), np.float32))
-    first = np.asarray(act(ConstantPolicy(Discrete(3)), key(0), OBSERVATION, ()).action)
-    assert first.shape == (BATCH,) and not first.any() and np.issubdtype(first.dtype, np.integer)
-
-
-def test_tabular_policy_plays_its_probabilities() -> None:
-    probabilities = np.array([[0.2, 0.8, 0.0], [0.5, 0.25, 0.25]])
-    states = np.arange(BATCH) % 2
-    decision = act(TabularPolicy(probabilities), key(0), np.eye(2, dtype=np.float32)[states], ())
-    action = np.asarray(decision.action)
-    for s in range(2):
-        rate = np.bincount(action[states == s], minlength=3) / (BATCH / 2)
-        deviation = np.sqrt(probabilities[s] * (1 - probabilities[s]) / (BATCH / 2))
-        assert (np.abs(rate - probabilities[s]) <= 5 * deviation).all()
-    np.testing.assert_allclose(np.asarray(decision.log_prob), np.log(probabilities[states, action]), rtol=1e-5)
-
-
-def test_a_callable_gets_numpy_and_a_generator_of_the_key() -> None:
-    seen: list[Any] = []
-
-    def function(observation: np.ndarray, rng: np.random.Generator) -> list[int]:
-        seen.append((type(observation), rng.random()))
-        return [0] * len(observation)
-
-    policy = CallablePolicy(function)
-    for seed in (1, 1, 2):
-        assert act(policy, key(seed), jax.numpy.asarray(OBSERVATION), ()).action.shape == (BATCH,)
-    assert {kind for kind, _ in seen} == {np.ndarray}
-    assert seen[0][1] == seen[1][1] != seen[2][1]
+def test_the_threat_is_executed_by_every_attacker() -> None:
+    benign, adversarial = pair("mlp")
+    threat = ThreatModel("a", ("b", "c"), {"b": benign, "c": benign}, 0.3, coin="team")
+    policies = executed(threat, {"b": adversarial, "c": benign})
+    assert policies == {
+        "b": MixedPolicy(benign, adversarial, 0.3, team=True),
+        "c": MixedPolicy(benign, benign, 0.3, team=True),
+    }
+    with pytest.raises(InputError, match="no adversarial policy for attacker c"):
+        executed(threat, {"b": adversarial})
 
 
 @pytest.mark.parametrize("kind", ["mlp", "host"])
@@ -220,7 +436,7 @@ def test_the_same_key_gives_the_same_decision(kind: str) -> None:
     policy = mix(*pair(kind), 0.5)
     for a, b in zip(play(policy, 2)[0], play(policy, 2)[0], strict=True):
         np.testing.assert_array_equal(a, b)
-    other = act(policy, key(3), OBSERVATION, policy.initial_state(BATCH)).action
+    other = act(policy, key(3), VIEW, policy.initial_state(BATCH)).action
     assert not np.array_equal(np.asarray(other), play(policy, 1)[0][0])
 
 
@@ -232,65 +448,20 @@ def test_traceable_if_both_are() -> None:
     assert isinstance(MixedPolicy(network, host, 0.5), Policy)
 
 
-def test_plain_policies_by_name() -> None:
-    continuous, discrete = SPACES, Spaces(1, Discrete(3))
-    for name in ("random", "uniform"):
-        assert simple_policy(name, discrete) == RandomPolicy(Discrete(3))
-    assert simple_policy("zero", continuous) == ConstantPolicy(SPACES.action)
-    assert simple_policy("first", discrete) == ConstantPolicy(Discrete(3))
-    assert simple_policy("native:x", continuous) is None
-    with pytest.raises(InputError, match="'zero' does not fit discrete actions: use first"):
-        simple_policy("zero", discrete)
-    with pytest.raises(InputError, match="'first' does not fit continuous actions: use zero"):
-        simple_policy("first", continuous)
+def test_policies_of_other_shapes_are_refused() -> None:
+    policy = mix(RandomPolicy(Box((3,), 0.0, 1.0)), RandomPolicy(Box((2,), 0.0, 1.0)), 0.5)
+    with pytest.raises(InputError, match=r"the benign policy's actions have shape \[4000, 3\], the adversarial pol.*2\]"):
+        policy.act(key(1), VIEW, policy.initial_state(BATCH))
 
 
-@pytest.mark.parametrize(
-    ("action", "space", "message"),
-    [
-        (np.zeros((3, 2)), Continuous(3), r"expected actions of size 3, got shape \[3, 2\]"),
-        (np.zeros(3), Continuous(3), r"got shape \[3\]"),
-        (np.array([[0.0], [np.nan]]), Continuous(1), "NaN or infinite"),
-        (np.array([[0.0], [-np.inf]]), Continuous(1), "NaN or infinite"),
-        (np.array([["a"]]), Continuous(1), "expected numbers"),
-        (np.array([[None]]), Continuous(1), "expected numbers"),
-        (np.array([[0.0], [-201.0]]), Continuous(1), r"action -201 is out of range, expected about \[-1, 1\]"),
-        (np.array([0.0, 1.0]), Discrete(2), r"expected integer actions of shape \[B\], got float64 \[2\]"),
-        (np.array([[0], [1]]), Discrete(2), r"got int64 \[2, 1\]"),
-        (np.array([0, 2]), Discrete(2), "action 2 is out of range, expected 0 to 1"),
-        (np.array([-1, 0]), Discrete(2), "action -1 is out of range, expected 0 to 1"),
-    ],
-)
-def test_meaningless_actions_are_refused(action: np.ndarray, space: Discrete | Continuous, message: str) -> None:
-    with pytest.raises(InputError, match=f"agent x, step 3: .*{message}"):
-        check_action(action, space, "agent x, step 3")
+def test_discrete_actions_cannot_be_blended() -> None:
+    policy = mix(RandomPolicy(Discrete(3)), RandomPolicy(Discrete(3)), 0.5, "blend")
+    with pytest.raises(InputError, match="blend combines continuous actions, and these are discrete"):
+        policy.act(key(1), VIEW, policy.initial_state(BATCH))
 
 
-def test_actions_beyond_the_box_are_the_games_to_clamp() -> None:
-    check_action(np.array([[200.0], [-200.0]]), Continuous(1), "")
-    check_action(np.array([0, 1, 2], np.int8), Discrete(3), "")
-
-
-@pytest.mark.parametrize("kind", ["mlp", "host"])
-@pytest.mark.parametrize("control", ["step", "episode"])
-def test_a_mixture_in_a_mixture_controls_what_both_coins_leave_to_it(kind: str, control: Control) -> None:
-    benign, adversarial = pair(kind)
-    other = ConstantPolicy(SPACES.action)
-    policy = mix(other, mix(benign, adversarial, 0.4, control), 0.5, control)
-    actions, controlled = play(policy, 3)
-    of_benign, of_adversarial = play(benign, 3)[0], play(adversarial, 3)[0]
-    for t in range(3):
-        coin = np.asarray(controlled[t])
-        # .5 x .4 with coins of their own; one coin for both would leave .4 to it.
-        assert abs(coin.mean() - 0.2) < 5 * math.sqrt(0.16 / BATCH)
-        np.testing.assert_array_equal(actions[t][coin], of_adversarial[t][coin])
-        still = (actions[t] == 0).all(1)
-        assert abs(still.mean() - 0.5) < 5 * math.sqrt(0.25 / BATCH)
-        np.testing.assert_array_equal(actions[t][~coin & ~still], of_benign[t][~coin & ~still])
-
-
-def test_a_blend_within_a_mixture_is_learned_from_by_its_own_action() -> None:
-    benign, adversarial = pair("mlp")
-    policy = mix(ConstantPolicy(SPACES.action), mix(benign, adversarial, 0.25, "blend"), 0.5)
-    decision = act(policy, key(100), OBSERVATION, policy.initial_state(BATCH))
-    np.testing.assert_array_equal(np.asarray(decision.own), play(adversarial, 1)[0][0])
+def test_observations_that_are_dicts() -> None:
+    """The number of matches is that of any part; with NumPy arrays the call is compiled."""
+    view = View({"a": {"b": np.zeros((7, 2), np.float32)}, "c": np.zeros(7, np.int64)})
+    policy = mix(RandomPolicy(SPACES.action), RandomPolicy(SPACES.action), 0.5)
+    assert act(policy, key(1), view, policy.initial_state(7)).action.shape == (7, 2)

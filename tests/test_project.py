@@ -10,6 +10,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
 
 
 def pins() -> dict[str, str]:
@@ -23,11 +24,38 @@ def test_constraints_are_exact_sorted_and_without_addresses() -> None:
     assert all(re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*", line) for line in lines), lines
 
 
+def requirements(*extras: str) -> dict[str, Requirement]:
+    """What the package needs with these extras, by name; extras that name other extras are followed."""
+    found = {}
+    for text in [*PROJECT["dependencies"], *(text for extra in extras for text in EXTRAS[extra])]:
+        requirement = Requirement(text)
+        if requirement.name == "sparring":
+            found |= requirements(*requirement.extras)
+        else:
+            found[canonicalize_name(requirement.name)] = requirement
+    return found
+
+
 def test_dependencies_are_pinned_within_their_bounds() -> None:
     pinned = pins()
-    for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]:
-        requirement = Requirement(text)
-        assert pinned[canonicalize_name(requirement.name)] in requirement.specifier, text
+    for name, requirement in requirements("dev").items():
+        assert pinned[name] in requirement.specifier, requirement
+
+
+def test_the_package_is_light_by_default() -> None:
+    """Somebody who audits an agent in a game of PettingZoo needs no physics, no OpenSpiel and no compiler."""
+    extras = {"mujoco", "av", "pillow", "open-spiel", "numba"}
+    assert not extras & requirements().keys()
+    assert extras <= requirements("all").keys() and extras <= requirements("dev").keys()
+
+
+def test_every_package_that_is_named_as_missing_is_brought_by_the_extra_that_is_named() -> None:
+    brings = {"pyspiel": "open-spiel", "PIL.Image": "pillow"}
+    source = "\n".join(path.read_text() for path in sorted((ROOT / "src").rglob("*.py")))
+    named = re.findall(r'require\("([\w.]+)", "(\w+)"\)', source)
+    assert {module for module, _ in named} == {"mujoco", "numba", "pyspiel", "PIL.Image"}
+    for module, extra in named:
+        assert brings.get(module, module) in requirements(extra), (module, extra)
 
 
 def test_the_changelog_knows_the_version() -> None:

@@ -6,9 +6,11 @@ Every public name is listed here and loaded when it is first used, so that `impo
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what the type checker sees of `_WHERE`
     from sparring.commands.attack import attack
     from sparring.commands.audit import audit
     from sparring.commands.certify import certify
@@ -25,28 +27,6 @@ if TYPE_CHECKING:
     from sparring.mix import mix
     from sparring.testing import check_game, check_policy
     from sparring.types import ThreatModel
-
-__all__ = [
-    "InputError",
-    "ThreatModel",
-    "attack",
-    "audit",
-    "best_response",
-    "certify",
-    "check_game",
-    "check_policy",
-    "defend",
-    "evaluate",
-    "exploitability",
-    "load_policy",
-    "make_game",
-    "make_parallel_env",
-    "mix",
-    "robust_policy",
-    "save_policy",
-    "study",
-    "verify",
-]
 
 # Public name -> module:name.
 _WHERE = {
@@ -71,6 +51,8 @@ _WHERE = {
     "verify": "sparring.exact.certificate:verify",
 }
 
+__all__ = sorted(_WHERE)  # pyright: ignore[reportUnsupportedDunderAll]
+
 
 def __getattr__(name: str) -> Any:
     if name not in _WHERE:
@@ -83,3 +65,18 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+class _Package(ModuleType):
+    """The function `mix` and the module that it is in have one name: here it is the function's, whichever came first."""
+
+    @property
+    def mix(self) -> Any:
+        return importlib.import_module("sparring.mix").mix
+
+    @mix.setter
+    def mix(self, module: ModuleType) -> None:
+        """The import system names a submodule so when it is loaded; `sparring.mix` stays in `sys.modules`."""
+
+
+sys.modules[__name__].__class__ = _Package

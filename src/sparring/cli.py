@@ -3,21 +3,54 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import json
 import os
-import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sparring.console import BAD_INPUT, DONE, INTERRUPTED, exit_code
-from sparring.errors import InputError
+from sparring.console import BAD_INPUT, DONE, INTERRUPTED, exit_code, say
+from sparring.errors import InputError, unknown
+from sparring.files import plain
 
-VERBS = ("audit", "attack", "defend", "evaluate", "certify", "study")
 FINDING = 1  # the other exit codes are those of every program, in `sparring.console`
+
+# Every command with its arguments and what it does. A command is the module of its name in `sparring.commands`, with
+# `Settings` (what can be given, as a frozen dataclass) and `text(result)`. `commands.common.perform` carries out those
+# that work in a run folder; any other has `answer(settings) -> result`. A command whose result can be a finding has
+# `finding(settings, result)`, or `exit_code(settings, result)` where one may be unable to tell.
+COMMANDS = {
+    "audit": ("GAME [--victim POLICY]", "attacks at several budgets, their damage and visibility; one report"),
+    "attack": ("GAME --victim POLICY", "one adversarial policy under a budget, computed or trained"),
+    "defend": ("GAME --method M", "harden a victim by adversarial training (exact games)"),
+    "evaluate": (
+        "GAME --victim P --attacker P",
+        "win, draw and loss of an attacker, exact or with intervals",
+    ),
+    "certify": (
+        "GAME --victim POLICY",
+        "exploitability, the most robust victim and its certificate (exact games)",
+    ),
+    "study": ("NAME", "make a figure and its table again"),
+    "list": ("", "games, policies, studies, and how strong the shipped agents are"),
+    "report": ("DIR", "make an audit's report again"),
+    "resume": ("DIR", "go on with an interrupted run"),
+    "verify": ("DIR", "check that a run's files are as the run left them"),
+}
+
+
+def _help() -> str:
+    lines = []
+    for name, (arguments, what) in COMMANDS.items():
+        call = f"  {name} {arguments}".rstrip()
+        lines += [f"{call:37}{what}"] if len(call) < 36 else [call, f"{'':37}{what}"]
+    return HELP.replace("{commands}", "\n".join(lines))
+
 
 HELP = """\
 usage: sparring COMMAND [ARGUMENTS]
@@ -25,16 +58,7 @@ usage: sparring COMMAND [ARGUMENTS]
 How badly can another agent make your trained agent fail, and how visible would the attack be?
 
 commands:
-  audit GAME [--victim POLICY]       attacks at several budgets, their damage and visibility; one report
-  attack GAME --victim POLICY        one adversarial policy under a budget, computed or trained
-  defend GAME --method M             harden a victim by adversarial training (exact games)
-  evaluate GAME --victim P --attacker P
-                                     win, draw and loss of an attacker, exact or with intervals
-  certify GAME --victim POLICY       exploitability, the most robust victim and its certificate (exact games)
-  study NAME                         make a figure and its table again
-  list                               games, policies, studies, and how strong the shipped agents are
-  report DIR                         make an audit's report again
-  resume DIR                         go on with an interrupted run
+{commands}
 
 start here:
   sparring audit robosumo/ant-vs-ant            audits the ant that comes with the package
@@ -43,7 +67,8 @@ start here:
   sparring COMMAND --help                       explains every argument
   sparring COMMAND ... --dry-run                shows what would be done, and how long it would take
 
-exit codes: 0 done, 1 a finding above --fail-above, 2 bad input, 3 internal error, 130 interrupted (can be resumed)
+exit codes: 0 done, 1 a finding (above --fail-above, or files that were changed), 2 bad input, 3 internal error,
+4 it cannot be told whether there is a finding, 130 interrupted (can be resumed)
 """
 
 
@@ -57,68 +82,91 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
-        print(HELP, end="")
+        say(_help().rstrip())
         return DONE if words else BAD_INPUT
     if words[0] == "--version":
         from importlib.metadata import version
 
-        print(version("sparring"))
+        say(version("sparring"))
         return DONE
     verb, rest = words[0], words[1:]
-    if verb == "list":
-        return _list(rest)
-    if verb in ("report", "resume"):
-        return (_report if verb == "report" else _resume)(rest)
-    if verb not in VERBS:
-        from sparring.errors import unknown
-
-        raise unknown("command", verb, (*VERBS, "list", "report", "resume"))
+    if verb not in COMMANDS:
+        raise unknown("command", verb, COMMANDS)
     settings = _parse(verb, rest)
+    if verb == "resume":
+        return _resume(settings)
+    module = verb_module(verb)
+    if hasattr(module, "answer"):
+        return _show(module, settings, module.answer(settings))
     return _perform(verb, settings, ["sparring", *words], None)
+
+
+def verb_module(verb: str) -> Any:
+    return importlib.import_module(f"sparring.commands.{verb}")
 
 
 def _parse(verb: str, words: list[str]) -> Any:
     import tyro
 
-    from sparring.commands.common import from_config, verb_module
-
-    defaults, source = {}, _value_of(words, "--config")
+    module = verb_module(verb)
+    source = None if hasattr(module, "answer") else _value_of(words, "--config")
+    defaults = {}
     if source is not None:
+        from sparring.commands.common import from_config
+
         saved_verb, saved = from_config(source)
         if saved_verb != verb:
             raise InputError(f"config {source}: it is of sparring {saved_verb}, not of sparring {verb}")
         defaults = {"default": saved}
-    complaint = io.StringIO()
+    printed = io.StringIO()
     try:
-        with contextlib.redirect_stderr(complaint):
-            return tyro.cli(verb_module(verb).Settings, prog=f"sparring {verb}", args=words, **defaults)
+        with contextlib.redirect_stderr(printed):
+            return tyro.cli(module.Settings, prog=f"sparring {verb}", args=words, **defaults)
     except SystemExit as stop:
         if not stop.code:
             raise  # --help
-        # Tyro puts what is wrong into a box with a title.
-        said = " ".join(re.sub(r"^╭.*╮|[╰╯│─]+", " ", complaint.getvalue()).split())
-        raise InputError(said or f"{verb}: the arguments cannot be read") from None
+        raise InputError(_complaint(printed.getvalue()) or f"{verb}: the arguments cannot be read") from None
+
+
+def _complaint(printed: str) -> str:
+    """What tyro says is wrong with the arguments, in one line.
+
+    Tyro only prints it, in a box: a title on its upper edge, and rules between the parts of the message. Where the
+    output is not UTF-8, the title is a line of its own above a rule of hyphens, and the sides are blank.
+    """
+    lines = printed.splitlines()
+    if len(lines) > 1 and (lines[0].startswith("╭") or not lines[1].strip(" -")):
+        del lines[0]  # the title says no more than the message
+    parts: list[list[str]] = [[]]
+    for line in lines:
+        inner = line.strip("╰╯│ ")
+        if inner.strip("─-"):
+            parts[-1].append(inner)
+        else:
+            parts.append([])
+    return "; ".join(" ".join(part) for part in parts if part)
 
 
 def _perform(verb: str, settings: Any, command: list[str], resume: Path | None) -> int:
-    from sparring.commands.common import Interrupted, perform, verb_module
+    from sparring.commands.common import Interrupted, perform
 
-    module = verb_module(verb)
     try:
         result = perform(verb, settings, command, resume)
     except Interrupted as stopped:
-        print(f"sparring: interrupted; go on with: sparring resume {stopped.folder}", file=sys.stderr)
+        say(f"sparring: interrupted; go on with: sparring resume {stopped.folder}", sys.stderr)
         return INTERRUPTED
-    if settings.json:
-        from sparring.files import plain
+    if settings.dry_run:
+        say(json.dumps(plain(result)) if settings.json else _plan(result))
+        return DONE
+    return _show(verb_module(verb), settings, result)
 
-        print(json.dumps(plain(result)))
-    elif settings.dry_run:
-        print(_plan(result))
-    else:
-        print(module.text(result))
+
+def _show(module: Any, settings: Any, result: Mapping[str, Any]) -> int:
+    say(json.dumps(plain(result)) if settings.json else module.text(result))
+    if hasattr(module, "exit_code"):
+        return module.exit_code(settings, result)
     finding = getattr(module, "finding", None)
-    return FINDING if not settings.dry_run and finding is not None and finding(settings, result) else DONE
+    return FINDING if finding is not None and finding(settings, result) else DONE
 
 
 def _plan(result: Mapping[str, Any]) -> str:
@@ -133,43 +181,14 @@ def _plan(result: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _resume(words: list[str]) -> int:
-    from dataclasses import replace
-
+def _resume(asked: Any) -> int:
     from sparring.commands.common import from_config
     from sparring.runs import read_config
 
-    folder = _one_folder("resume", words)
+    folder = Path(asked.folder)
     verb, settings = from_config(folder)
     command = shlex.split(read_config(folder)["command"])
-    return _perform(verb, replace(settings, json="--json" in words), command, folder)
-
-
-def _report(words: list[str]) -> int:
-    from sparring.report.html import rewrite_report
-
-    print(rewrite_report(_one_folder("report", words)).resolve())
-    return DONE
-
-
-def _list(words: list[str]) -> int:
-    from sparring.commands.listing import listing, text
-
-    if unexpected := [word for word in words if word != "--json"]:
-        raise InputError(f"list: unexpected {unexpected[0]!r}; usage: sparring list [--json]")
-    found = listing()
-    print(json.dumps(found) if "--json" in words else text(found))
-    return DONE
-
-
-def _one_folder(verb: str, words: list[str]) -> Path:
-    folders = [word for word in words if word != "--json"]
-    if folders and folders[0] in ("-h", "--help"):
-        print(f"usage: sparring {verb} DIR\n\nDIR: a run folder, as printed by audit, attack and evaluate.")
-        raise SystemExit(DONE)
-    if len(folders) != 1:
-        raise InputError(f"{verb}: expected one run folder, got {len(folders)}; usage: sparring {verb} DIR")
-    return Path(folders[0])
+    return _perform(verb, replace(settings, json=asked.json), command, folder)
 
 
 def _value_of(words: list[str], option: str) -> str | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,6 +15,22 @@ from sparring.files import plain
 from sparring.runs import Run
 from sparring.training import Method, TrainState, initial_state, saved_part, train, with_saved
 from sparring.types import AgentID, Game, Trajectory
+
+
+_BESIDE = "beside/"
+
+
+class Beside(Protocol):
+    """Records that grow with a training and are part of its checkpoints."""
+
+    def arrays(self) -> Mapping[str, np.ndarray]: ...
+    def meta(self) -> Mapping[str, Any]:
+        """What is no array, as JSON."""
+        ...
+
+    def restore(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+        """Go back to where `arrays` and `meta` were taken."""
+        ...
 
 
 def drive(
@@ -28,11 +44,13 @@ def drive(
     settings: Mapping[str, Any],
     save_every: float = 60.0,
     name: str = "",
+    on_round: Callable[[TrainState], None] | None = None,
+    beside: Beside | None = None,
 ) -> TrainState:
     """Train for (at least) `steps` steps, going on from the run's checkpoint if it has one.
 
-    One event is written per round: steps, for each side what became of the matches that ended (in this round, against
-    the policies that were being trained), and the learners' metrics.
+    One event is written per round: steps, every agent's rewards added up, for each side what became of the matches that
+    ended (in this round, against the policies that were being trained), and the learners' metrics.
 
     Args:
       run: holds the events and the checkpoint.
@@ -42,6 +60,8 @@ def drive(
       settings: what the training was set up with, as JSON; a checkpoint made with others is refused.
       save_every: seconds between checkpoints; when it is written does not change what is computed.
       name: marks this training's checkpoint and events within a run that trains several.
+      on_round: called with the state after every round, before a checkpoint of it is written.
+      beside: what `on_round` keeps, to be saved and restored together with the training.
 
     Raises:
       Stopped: Ctrl-C or SIGTERM; a checkpoint has been written.
@@ -52,6 +72,8 @@ def drive(
     if saved is not None and saved[1].get("training") == name:
         _check_settings(saved[1]["settings"], settings)
         begun = resumed(saved, game, method, seed)
+        if beside is not None:
+            beside.restore({n.removeprefix(_BESIDE): a for n, a in saved[0].items() if n.startswith(_BESIDE)}, saved[1])
     saved_at = time.monotonic()
     with progress(steps, label) as advance, interruptible() as stop:
         if begun is not None:
@@ -66,11 +88,14 @@ def drive(
                 side: {**record_of(state.trajectory, spec.seats[0]), "metrics": _plain(state.metrics.get(side, {}))}
                 for side, spec in method.sides.items()
             }
-            run.event(training=name, steps=state.steps, sides=sides)
+            rewards = {agent: float(np.sum(reward)) for agent, reward in state.trajectory.reward.items()}
+            run.event(training=name, steps=state.steps, rewards=rewards, sides=sides)
+            if on_round is not None:
+                on_round(state)
             advance(state.steps, note=_note(next(iter(sides.values()))))
             done = state.steps >= steps
             if done or stop() or time.monotonic() - saved_at > save_every:
-                save(run, state, game, name, settings)
+                save(run, state, game, name, settings, beside)
                 run.progress(min(state.steps, steps), steps)
                 saved_at = time.monotonic()
             if done:
@@ -97,14 +122,20 @@ def record_of(trajectory: Trajectory, agent: AgentID) -> dict[str, float]:
     return {**record, **{name: int((outcome == value).sum()) for name, value in names}}
 
 
-def save(run: Run, state: TrainState, game: Game, name: str, settings: Mapping[str, Any]) -> None:
+def save(
+    run: Run, state: TrainState, game: Game, name: str, settings: Mapping[str, Any], beside: Beside | None = None
+) -> None:
     """Write the run's checkpoint: the whole state of training. A game that cannot be saved leaves none."""
     try:
         part = saved_part(state, game)
     except InputError:
         return  # such games can be trained in all the same
     snapshots = {side: len(pool.policies) for side, pool in state.past.items()}
-    run.save(checkpoint.flatten(part), {"training": name, "snapshots": snapshots, "settings": settings})
+    arrays, meta = checkpoint.flatten(part), {"training": name, "snapshots": snapshots, "settings": settings}
+    if beside is not None:
+        arrays |= {f"{_BESIDE}{name}": array for name, array in beside.arrays().items()}
+        meta |= beside.meta()
+    run.save(arrays, meta)
 
 
 def resumed(
@@ -115,7 +146,7 @@ def resumed(
     Raises:
       InputError: it is of other settings.
     """
-    arrays, meta = saved
+    arrays, meta = {n: array for n, array in saved[0].items() if not n.startswith(_BESIDE)}, saved[1]
     template = initial_state(game, method, seed)
     return with_saved(template, game, method, meta["snapshots"], lambda tree: checkpoint.unflatten(tree, arrays))
 

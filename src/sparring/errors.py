@@ -44,7 +44,8 @@ def require(module: str, extra: str) -> ModuleType:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         # What is missing may also be something that the module itself needs.
-        raise InputError(f'{error.name} is not installed: pip install "sparring[{extra}]"') from error
+        missing = (error.name or module).partition(".")[0]
+        raise InputError(f'{missing} is not installed: pip install "sparring[{extra}]"') from error
 
 
 class NoPicture(RuntimeError):

@@ -53,10 +53,17 @@ class MixedPolicy:
         )
 
     def act(self, key: Key, view: View, state: MixedState) -> Decision:
-        return self.act_with(key, key, view, state)
+        return self._act(key, _coin(key, batch_of(view), self.budget, self.traceable, _mixes(self)), view, state)
 
     def act_with(self, key: Key, coin_key: Key, view: View, state: MixedState) -> Decision:
-        """`act`, with the coin drawn from a key of its own: agents with the same one are controlled together."""
+        """`act`, with the coin drawn from a key of its own: agents with the same one are controlled together.
+
+        They are, whatever each is made of: functions of the host, networks, mixtures.
+        """
+        controlled = (_coin if self.traceable else _compiled_coin())(coin_key, batch_of(view), self.budget)
+        return self._act(key, controlled if self.traceable else np.asarray(controlled), view, state)
+
+    def _act(self, key: Key, controlled: Array, view: View, state: MixedState) -> Decision:
         benign_key = _folded(key, _BLEND + _mixes(self), self.traceable) if self.control == "blend" else key
         benign = act(self.benign, benign_key, view, state.benign)
         adversarial = act(self.adversarial, key, view, state.adversarial)
@@ -65,7 +72,7 @@ class MixedPolicy:
                 f"the benign policy's actions have shape {list(np.shape(benign.action))}, the adversarial policy's "
                 f"{list(np.shape(adversarial.action))}; expected the same: do both fit this agent?"
             )
-        controlled, xp = _coin(coin_key, batch_of(view), self.budget, self.traceable, _mixes(self))
+        xp = _arrays(self.traceable)
         coin, proposed, valued = state.coin, adversarial.proposed, adversarial.valued
         if self.control == "episode":
             controlled = xp.where(coin < 0, controlled, coin == 1)
@@ -178,21 +185,45 @@ def _folded(key: Key, number: int, traceable: bool) -> Key:
     return np.random.SeedSequence([number, *np.asarray(key).tolist()]).generate_state(2)
 
 
-def _coin(key: Key, batch: int, budget: float | Array, traceable: bool, number: int) -> tuple[Array, Any]:
-    """True [B] with the probability of the budget, and the array module to go on with.
+def _coin(key: Key, batch: int, budget: float | Array, traceable: bool = True, number: int = 0) -> Array:
+    """True [B] with the probability of the budget; `number` tells the coins of one key apart.
 
     Float32 would tell budgets below 1e-6 badly apart, so a number of 48 random bits is compared digit by digit.
     """
     if not traceable:
-        return np.random.default_rng([_COIN + number, *np.asarray(key).tolist()]).random(batch) < budget, np
+        return np.random.default_rng([_COIN + number, *np.asarray(key).tolist()]).random(batch) < budget
     import jax
     import jax.numpy as jnp
 
     digits = jax.random.bits(jax.random.fold_in(key, _COIN + number), (_LIMBS, batch), jnp.uint16)
-    rest, below, equal = jnp.float32(budget), jnp.zeros(batch, bool), jnp.ones(batch, bool)
+    return _below(digits, jnp.float32(budget))
+
+
+@cache
+def _compiled_coin() -> Callable[..., Array]:
+    """The coin of networks, for what is called on the host."""
+    import jax
+
+    return jax.jit(_coin, static_argnums=1)
+
+
+def _arrays(traceable: bool) -> Any:
+    """The array module in which the policies answer."""
+    if not traceable:
+        return np
+    import jax.numpy as jnp
+
+    return jnp
+
+
+def _below(digits: Array, limit: Array, base: int = 65536) -> Array:
+    """Whether the numbers below 1 that `digits` [places, B] write are below `limit`, cut to as many digits: bool [B]."""
+    import jax.numpy as jnp
+
+    rest, below, equal = limit, jnp.zeros(digits.shape[1:], bool), jnp.ones(digits.shape[1:], bool)
     for drawn in digits.astype(jnp.float32):
-        rest = rest * 65536
+        rest = rest * base
         digit = jnp.floor(rest)
         rest = rest - digit
         below, equal = below | (equal & (drawn < digit)), equal & (drawn == digit)
-    return below, jnp
+    return below

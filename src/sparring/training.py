@@ -30,6 +30,7 @@ from sparring.types import (
     LearnerState,
     Metrics,
     Policy,
+    ThreatModel,
     Trajectory,
     VectorGame,
 )
@@ -178,6 +179,21 @@ def initial_state(game: Game, method: Method, seed: int) -> TrainState:
     past = {name: Pool() for name in method.sides}
     played = start(game, method.play(_opponents(method, learners, past, 0)), rng)
     return TrainState(learners, past, played, 0, 0, {}, None)
+
+
+def check_cast(game: Game, threat: ThreatModel) -> None:
+    """Refuse a threat whose agents are not those of the game.
+
+    Raises:
+      InputError: an agent that the game does not have, or one of whom nobody says what it plays.
+    """
+    cast = (*threat.victims, *threat.attackers, *(threat.others or {}))
+    if strange := [agent for agent in cast if agent not in game.agents]:
+        raise unknown(f"agent of {game.id}", strange[0], game.agents)
+    if unnamed := [agent for agent in game.agents if agent not in cast]:
+        raise InputError(
+            f"{game.id}: nobody says what {unnamed[0]} plays: it is neither victim nor attacker, nor one of the others"
+        )
 
 
 def pooled(live: Policy, pool: Pool, probability: Array) -> PoolPolicy:

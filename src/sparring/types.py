@@ -11,11 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, get_args, runtime_checkable
 
 import numpy as np
 
-from sparring.errors import InputError
+from sparring.errors import InputError, unknown
 
 if TYPE_CHECKING:
     # The type checker takes an operator between two values of an alias of Any for one between types.
@@ -269,8 +269,8 @@ class ThreatModel:
     whether each attacker's control is drawn by itself or once for the team. `victim` may be given as one name.
 
     Raises:
-      InputError: the budget is not a number in [0, 1], nobody is attacked, an agent has two parts, or an attacker has
-        no benign policy.
+      InputError: the budget is not a number in [0, 1], nobody is attacked, an agent has two parts, an attacker has no
+        benign policy, or an unknown kind of control or coin.
     """
 
     victims: tuple[AgentID, ...]
@@ -301,6 +301,10 @@ class ThreatModel:
             if not getattr(self, name):
                 raise InputError(f"{name}: expected at least one agent, got none")
         check_budget(self.budget)
+        if self.control not in get_args(Control):
+            raise unknown("kind of control", self.control, get_args(Control))
+        if self.coin not in get_args(Coin):
+            raise unknown("kind of coin", self.coin, get_args(Coin))
         everybody = (*self.victims, *self.attackers)
         if twice := [agent for agent in everybody if everybody.count(agent) > 1]:
             raise InputError(f"{twice[0]} cannot be both the victim and an attacker, nor one of them twice")

@@ -5,29 +5,29 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from sparring import checkpoint
-from sparring.attacks.adversarial_policy import AttackConfig, adversarial_policy, attack_learner, attack_setup
+from sparring.attacks.adversarial_policy import AttackConfig, adversarial_policy, attack_learner
 from sparring.errors import InputError
 from sparring.exact import markov as exact_markov
 from sparring.exact.markov_game import random_game
 from sparring.exact.problem import MarkovProblem
 from sparring.exact.simplex import mixed
+from sparring.games.finite import infosets
 from sparring.games.markov import SampledMarkovGame
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame, as_markov
 from sparring.learners.ppo import PPOConfig
-from sparring.nets import ActorCritic, NetworkConfig, actor_critic
-from sparring.policy import ConstantPolicy, MixedPolicy, RandomPolicy, TabularPolicy, mix
-from sparring.rollout import rollout
-from sparring.training import Opponents, Reward
-from sparring.types import Discrete, Game, Spaces, ThreatModel
+from sparring.learners.tables import tabulate
+from sparring.mix import MixedPolicy, mix
+from sparring.nets import NetworkConfig, actor_critic
+from sparring.play.rollout import rollout
+from sparring.policies import ConstantPolicy, RandomPolicy, TabularPolicy
+from sparring.training import Opponents, Reward, train
+from sparring.types import Box, Discrete, Spaces, ThreatModel
 
 SMALL = NetworkConfig("mlp", (16, 16))
-# Shared by the budgets: every instance of a game is compiled anew.
 RPS = MatrixGame(ROCK_PAPER_SCISSORS, num_games=256)
 RANDOM = random_game(seed=1, S=3, A=2, B=3, gamma=0.8, k=3)
 SAMPLED = SampledMarkovGame(RANDOM.game, num_games=128, horizon=32)
@@ -36,13 +36,12 @@ LEMMA = random_game(seed=5, S=3, A=2, B=2, gamma=0.7, k=3)
 LEMMA_SAMPLED = SampledMarkovGame(LEMMA.game, MATCHES, HORIZON)  # .7^40 = 6e-7: what is cut off does not matter
 
 
-def learned(game: Game, threat: ThreatModel, nu: np.ndarray, config: AttackConfig, rounds: int) -> np.ndarray:
+def learned(game: Any, threat: ThreatModel, nu: np.ndarray, config: AttackConfig, rounds: int) -> np.ndarray:
     """The probabilities [S, B] of the adversarial policy after so many rounds, read off the network."""
-    states = adversarial_policy(game, threat, TabularPolicy(nu), config, seed=0)
-    *_, last = islice(states, rounds)
-    network: ActorCritic = last.learners[threat.attackers[0]].network
-    head, _, _ = network.forward(network.normalizer(jnp.eye(len(nu))), ((), ()))
-    return np.asarray(jax.nn.softmax(head), np.float64)
+    method = adversarial_policy(game, threat, TabularPolicy(nu.astype(np.float32)), config)
+    *_, last = islice(train(game, method, seed=0), rounds)
+    agent = threat.attackers[0]
+    return tabulate(last.learners[agent].network, infosets(game, agent))
 
 
 @pytest.mark.parametrize("budget", [0.3, 1.0])
@@ -50,7 +49,7 @@ def test_a_learned_attack_on_rock_paper_scissors_is_nearly_a_best_response(budge
     nu, benign = np.array([[0.5, 0.3, 0.2]]), np.full((1, 3), 1 / 3)
     threat = ThreatModel("row", ("col",), {"col": TabularPolicy(benign)}, budget)
     ppo = PPOConfig(learning_rate=1e-2, minibatch=1024, epochs=4, normalize_observations=False, network=SMALL)
-    config = AttackConfig(num_games=256, steps_per_round=8, reward=Reward("victim"), ppo=ppo)
+    config = AttackConfig(num_games=256, steps_per_round=8, ppo=ppo)
     alpha = learned(RPS, threat, nu, config, 25)
     problem = MarkovProblem(as_markov(ROCK_PAPER_SCISSORS), benign, budget)
     best, reached, before = problem.best_response(nu).value, problem.value(nu, alpha), problem.value(nu, benign)
@@ -66,7 +65,7 @@ def test_a_learned_attack_on_a_markov_game_is_nearly_a_best_response(budget: flo
     ppo = PPOConfig(
         learning_rate=1e-2, gamma=0.8, minibatch=1024, epochs=4, normalize_observations=False, network=SMALL
     )
-    config = AttackConfig(num_games=128, steps_per_round=32, reward=Reward("victim"), ppo=ppo)
+    config = AttackConfig(num_games=128, steps_per_round=32, ppo=ppo)
     alpha = learned(SAMPLED, threat, made.nu, config, 25)
     best = exact_markov.best_response(made.game, made.nu, made.benign, budget).value
     reached, before = (
@@ -118,58 +117,71 @@ def test_the_sampled_policy_gradient_is_lemma_d1s(budget: float) -> None:
         assert worst_deviation(masked / budget, exact) > 20  # and so it is without the factor epsilon
 
 
-def setup(**changes: Any) -> Any:
+RANDOM, FIRST = RandomPolicy(Discrete(3)), ConstantPolicy(Discrete(3))
+
+
+def setup(control: Any = "step", others: Any = None, **changes: Any) -> Any:
     game = MatrixGame(ROCK_PAPER_SCISSORS, num_games=2)
-    benign = RandomPolicy(Discrete(3))
-    threat = ThreatModel("row", ("col",), {"col": benign}, 0.3)
-    return game, threat, attack_setup(game, threat, benign, replace(AttackConfig(), **changes), {})
+    threat = ThreatModel("row", ("col",), {"col": RANDOM}, 0.3, others, control)
+    return threat, adversarial_policy(game, threat, RANDOM, replace(AttackConfig(), **changes))
 
 
-def test_who_plays() -> None:
-    _, threat, (sides, play) = setup(control="episode", reward=Reward("victim"))
-    assert list(sides) == ["col"]
-    assert sides["col"].victim == "row"
-    network = ConstantPolicy(Discrete(3))
-    played = play(Opponents({"col": network}, {"col": ()}, 0), np.random.default_rng(0))
-    assert played == {
-        "row": RandomPolicy(Discrete(3)),
-        "col": MixedPolicy(threat.benign["col"], network, 0.3, "episode"),
+def opponents(current: Mapping[str, Any], steps: int = 0) -> Opponents:
+    return Opponents(current, {}, steps)
+
+
+def test_who_plays_and_for_what() -> None:
+    threat, method = setup(control="episode", steps_per_round=7)
+    assert (list(method.sides), method.steps_per_round) == (["col"], 7)
+    side = method.sides["col"]
+    # Eq. 3.1: minus the victim's reward.
+    assert (side.seats, side.reward, side.every) == (("col",), Reward({"row": -1.0}), 1)
+    assert method.play(opponents({"col": FIRST})) == {
+        "row": RANDOM,
+        "col": MixedPolicy(threat.benign["col"], FIRST, 0.3, "episode"),
     }
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (Reward(), Reward({"row": -2.0})),
+        (Reward(draw=-0.5, shaping={"push": 1.0}), Reward({"row": -2.0}, draw=-0.5, shaping={"push": 1.0})),
+        (Reward(outcome=1.0), Reward(outcome=1.0)),
+        (Reward({"col": 1.0}), Reward({"col": 1.0})),
+    ],
+)
+def test_the_attackers_reward(given: Reward, expected: Reward) -> None:
+    """By default minus the victim's, times `victim_scale`; a goal that is given is taken as it is."""
+    _, method = setup(reward=given, victim_scale=2.0)
+    assert method.sides["col"].reward == expected
+
+
 def test_the_curriculum_wakes_the_victim_up() -> None:
-    _, _, (_, play) = setup(curriculum_steps=1000)
-    current = {"col": ConstantPolicy(Discrete(3))}
-
-    def faced(steps: int) -> Mapping[str, Any]:
-        return play(Opponents(current, {"col": ()}, steps), np.random.default_rng(0))["row"]
-
+    _, method = setup(curriculum_steps=1000)
     for steps, passive in ((0, 1.0), (250, 0.75), (1000, 0.0), (5000, 0.0)):
-        victim = faced(steps)
+        victim = method.play(opponents({"col": FIRST}, steps))["row"]
         assert isinstance(victim, MixedPolicy)
-        assert victim.adversarial == ConstantPolicy(Discrete(3))
+        assert victim.adversarial == FIRST
         assert (victim.budget, victim.control) == (passive, "episode")  # passive for a whole match
 
 
-def test_others_play_what_they_are_given() -> None:
-    game, threat, _ = setup()
-    policy = ConstantPolicy(Discrete(3))
-    _, play = attack_setup(game, threat, policy, AttackConfig(), {"third": policy})
-    assert set(play(Opponents({"col": policy}, {}, 0), np.random.default_rng(0))) == {"row", "col", "third"}
-
-
 def test_bad_input_is_refused() -> None:
-    game, _, _ = setup()
-    policy = RandomPolicy(Discrete(3))
-    team = ThreatModel("row", ("col", "third"), {"col": policy, "third": policy}, 0.3)
-    with pytest.raises(InputError, match="attackers: expected one, got 2"):
-        adversarial_policy(game, team, policy, AttackConfig(), seed=0)
+    game = MatrixGame(ROCK_PAPER_SCISSORS, num_games=2)
+    threat = ThreatModel("row", ("col",), {"col": RANDOM}, 0.3)
     with pytest.raises(InputError, match="start=benign needs a policy with weights"):
-        attack_learner(AttackConfig(start="benign"), policy)
+        adversarial_policy(game, threat, RANDOM, AttackConfig(start="benign"))
+    with pytest.raises(InputError, match=r"^[^\n]*no policy for victim row[^\n]*$"):
+        adversarial_policy(game, threat, {}, AttackConfig())
+    with pytest.raises(InputError, match=r"^[^\n]*unknown agent of matrix/custom 'third'[^\n]*$"):
+        setup(others={"third": FIRST})
+    stranger = ThreatModel("row", ("cool",), {"cool": RANDOM}, 0.3)
+    with pytest.raises(InputError, match="unknown agent of matrix/custom 'cool': did you mean col"):
+        adversarial_policy(game, stranger, RANDOM, AttackConfig())
 
 
 def test_start_from_the_benign_weights() -> None:
-    spaces = Spaces(1, Discrete(3))
+    spaces = Spaces(Box((1,)), Discrete(3))
     benign = actor_critic(spaces, SMALL, np.array([5, 6], np.uint32))
     key = np.array([1, 2], np.uint32)
     same = attack_learner(AttackConfig(start="benign"), benign).init(spaces, key).network

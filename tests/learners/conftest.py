@@ -12,19 +12,23 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from sparring.exact.markov_game import MarkovGame
 from sparring.exact.problem import MarkovProblem, Problem
 from sparring.exact.tree import reach, tree_problem
 from sparring.games.finite import infosets, problem
+from sparring.games.markov import SampledMarkovGame
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
 from sparring.games.openspiel import compile_tree
 from sparring.games.tree import SampledTree
+from sparring.mix import mix
 from sparring.nets import ActorCritic, NetworkConfig, actor_critic
-from sparring.policy import TabularPolicy, mix
-from sparring.rollout import rollout
+from sparring.play.rollout import rollout
+from sparring.policies import TabularPolicy
 from sparring.types import AgentID, Experience
 
 BUDGET = 0.6
 MATCHES, ROUNDS = 2000, 40  # per round
+HORIZON = 12  # of the chain: what is cut off is worth .5^12 = 2e-4 of what the first step is
 
 
 class Sampling(NamedTuple):
@@ -35,6 +39,7 @@ class Sampling(NamedTuple):
     gradients: tuple[np.ndarray, np.ndarray]  # of each agent's own expected return, in its table [I, A]
     action_values: tuple[np.ndarray, np.ndarray]  # Q(s, a), to each agent, [I, A]
     value: float  # to the first agent
+    gamma: float
     experiences: list[Mapping[AgentID, Experience]]  # of each agent, round by round
 
 
@@ -55,11 +60,22 @@ def table(network: ActorCritic) -> Any:
     return jax.nn.softmax(network.forward(seen, ((), ()))[0])
 
 
+def _chain() -> MarkovGame:
+    """States 0 -> 1 -> 2 -> 2, whatever is done; rewards depend on state and actions; gamma .5."""
+    transitions = np.zeros((3, 2, 2, 3))
+    for state in range(3):
+        transitions[state, ..., min(state + 1, 2)] = 1
+    reward = np.random.default_rng(3).normal(size=(3, 2, 2))
+    return MarkovGame(transitions, reward, np.array([1.0, 0, 0]), 0.5)
+
+
 @cache
 def _sampling(name: str) -> Sampling:
-    game: MatrixGame | SampledTree
+    game: MatrixGame | SampledTree | SampledMarkovGame
     if name == "rps":
         game, steps = MatrixGame(ROCK_PAPER_SCISSORS, MATCHES), 1
+    elif name == "chain":
+        game, steps = SampledMarkovGame(_chain(), MATCHES // 2, HORIZON), 2 * HORIZON - 1
     else:
         game, steps = SampledTree(compile_tree("kuhn_poker", 1000), MATCHES), 5  # twice the longest match but one
     first, second = game.agents
@@ -83,7 +99,8 @@ def _sampling(name: str) -> Sampling:
     else:
         exact = problem(game, first, [second], {second: benign}, BUDGET)
         assert isinstance(exact, MarkovProblem)
-        visits = [np.ones((1, 1))] * 2
+        # How often each state is met, discounted; the chain's last one for ever after: .5^2 / (1 - .5).
+        visits = [np.array([[1.0], [0.5], [0.5]]) if name == "chain" else np.ones((1, 1))] * 2
     of_nu, of_alpha = exact.gradient(nu, alpha)
 
     rng, state, experiences = np.random.default_rng(0), None, []
@@ -97,6 +114,7 @@ def _sampling(name: str) -> Sampling:
         (of_nu, -of_alpha),
         (of_nu / visits[0], -of_alpha / (BUDGET * visits[1])),
         exact.value(nu, alpha),
+        0.5 if name == "chain" else 1.0,
         experiences,
     )
 
@@ -104,6 +122,12 @@ def _sampling(name: str) -> Sampling:
 @pytest.fixture(params=["rps", "kuhn"])
 def sampling(request: pytest.FixtureRequest) -> Sampling:
     return _sampling(request.param)
+
+
+@pytest.fixture
+def chain() -> Sampling:
+    """A Markov game with a discount."""
+    return _sampling("chain")
 
 
 CheckDirection = Callable[[ActorCritic, list[ActorCritic], np.ndarray], None]

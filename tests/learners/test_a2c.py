@@ -15,10 +15,10 @@ import pytest
 from sparring.errors import InputError
 from sparring.learners.a2c import A2CConfig, Matches, a2c, a2c_loss, policy_gradient_loss, whole_matches
 from sparring.nets import ActorCritic, NetworkConfig, actor_critic
-from sparring.types import Continuous, Discrete, Experience, Spaces
+from sparring.types import Box, Discrete, Experience, Spaces
 
 KEY = np.array([3, 4], np.uint32)
-SPACES = Spaces(3, Discrete(4))
+SPACES = Spaces(Box((3,)), Discrete(4))
 T, B, N = 5, 4, 12
 # One step moves the policy by the gradient itself and leaves the critic.
 PLAIN = A2CConfig(learning_rate=1.0, critic_rate=0.0, entropy_coef=0.0, hidden=(8,))
@@ -34,12 +34,17 @@ def network(dtype: Any = np.float32) -> ActorCritic:
     return eqx.tree_at(lambda n: (n.actor, n.critic), made, (actor, critic))
 
 
-def matches() -> Matches:
+def matches(masked: bool = False) -> Matches:
     rng = np.random.default_rng(1)
     weight = rng.random(N) * (rng.random(N) < 0.8)
     controlled = weight * (rng.random(N) < 0.6)
     numbers = rng.normal(size=(2, N))
-    return Matches(*map(jnp.asarray, (rng.normal(size=(N, 3)), rng.integers(4, size=N), *numbers, weight, controlled)))
+    action = rng.integers(4, size=N)
+    mask = None
+    if masked:
+        mask = jnp.asarray((rng.random((N, 4)) < 0.5) | (np.arange(4) == action[:, None]))
+    observation = jnp.asarray(rng.normal(size=(N, 3)))
+    return Matches(observation, mask, *map(jnp.asarray, (action, *numbers, weight, controlled)))
 
 
 def experience(**changes: Any) -> Experience:
@@ -47,12 +52,14 @@ def experience(**changes: Any) -> Experience:
     yes = jnp.ones((T, B), bool)
     e = Experience(
         observation=jnp.asarray(rng.normal(size=(T, B, 3)), jnp.float32),
+        legal=None,
         action=jnp.asarray(rng.integers(4, size=(T, B))),
         reward=jnp.asarray(rng.normal(size=(T, B)), jnp.float32),
         log_prob=jnp.zeros((T, B)),
         value=jnp.asarray(rng.normal(size=(T, B)), jnp.float32),
         bootstrap=jnp.zeros((T, B)),
         controlled=yes,
+        valued=yes,
         terminated=yes,
         truncated=~yes,
         first=yes,
@@ -67,8 +74,9 @@ def same(a: Any, b: Any) -> bool:
 
 
 @pytest.mark.usefixtures("float64")
-def test_the_gradient_is_that_of_finite_differences() -> None:
-    net, batch = network(np.float64), matches()
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_gradient_is_that_of_finite_differences(masked: bool) -> None:
+    net, batch = network(np.float64), matches(masked)
     gradient, _ = eqx.filter_jit(eqx.filter_grad(a2c_loss, has_aux=True))(net, batch, 0.3)
     leaves, structure = jax.tree.flatten(eqx.filter((net.actor, net.critic), eqx.is_inexact_array))
     exact = jax.tree.leaves((gradient.actor, gradient.critic))
@@ -115,12 +123,20 @@ def test_the_expected_update_is_the_exact_gradient(sampling: Any, check_directio
     assert same(start.critic, moved[0].critic)
 
 
+@pytest.mark.parametrize("side", [0, 1])
+def test_with_a_discount_it_is_still_the_exact_gradient(chain: Any, check_direction: Any, side: int) -> None:
+    """Lemma D.1 counts what is met after t steps gamma^t times; the bare sum's cosine to it is .555 (DECISIONS 32)."""
+    update, agent, start = a2c(replace(PLAIN, gamma=chain.gamma)).update, chain.agents[side], chain.networks[side]
+    moved = [update(start, agents[agent], KEY)[0] for agents in chain.experiences]
+    check_direction(start, moved, chain.gradients[side])
+
+
 def test_short_matches_are_not_favoured(sampling: Any) -> None:
     """The counted matches' mean return is the exact value; and there is one whole match per slot."""
     returns = []
     for agents in sampling.experiences:
         e = agents[sampling.agents[0]]
-        batch = eqx.filter_jit(whole_matches)(e, 1.0)
+        batch = eqx.filter_jit(whole_matches)(sampling.networks[0], e, 1.0)
         weight = batch.weight.reshape(e.reward.shape)
         np.testing.assert_allclose((weight * e.terminated).sum(0), 1 / e.reward.shape[1], rtol=1e-6)
         returns.append(float((weight * e.reward).sum()))
@@ -147,10 +163,15 @@ def test_what_counts_of_a_round() -> None:
     observation = np.arange(5 * 3 * 3, dtype=np.float32).reshape(5, 3, 3)
     controlled = np.ones((5, 3), bool)
     controlled[1, 0] = False
+    legal = np.random.default_rng(1).random((5, 3, 4)) < 0.5
     batch = whole_matches(
+        network(),
         Experience(
-            *map(jnp.asarray, (observation, np.zeros((5, 3), int), reward, value, value, np.zeros((5, 3)))),
+            jnp.asarray(observation),
+            jnp.asarray(legal),
+            *map(jnp.asarray, (np.zeros((5, 3), int), reward, value, value, np.zeros((5, 3)))),
             controlled=jnp.asarray(controlled),
+            valued=jnp.ones((5, 3), bool),
             terminated=jnp.asarray(terminated),
             truncated=jnp.zeros((5, 3), bool),
             first=jnp.asarray(first),
@@ -162,25 +183,46 @@ def test_what_counts_of_a_round() -> None:
     weight = np.zeros((5, 3))
     weight[:3, 0] = weight[2:, 1] = 1 / 2  # two matches
     np.testing.assert_allclose(np.reshape(batch.weight, (5, 3)), weight)
-    np.testing.assert_allclose(np.reshape(batch.controlled, (5, 3)), weight * controlled)
+    # With the discount since the match began (DECISIONS 32).
+    since = 0.5 ** np.array([[0, 9, 9], [1, 9, 9], [2, 0, 9], [9, 1, 9], [9, 2, 9]])
+    np.testing.assert_allclose(np.reshape(batch.controlled, (5, 3)), weight * controlled * since)
     returns = np.reshape(batch.returns, (5, 3))
     np.testing.assert_allclose(returns[:3, 0], [3, 4, 4], rtol=1e-6)
     np.testing.assert_allclose(returns[2:, 1], [1 + (3 + 7 / 2) / 2, 3 + 7 / 2, 4 + 6 / 2], rtol=1e-6)
     np.testing.assert_allclose(np.reshape(batch.advantage, (5, 3)), returns - value, atol=1e-6)
     np.testing.assert_array_equal(batch.observation[3], observation[1, 0])
+    np.testing.assert_array_equal(batch.legal, legal.reshape(15, 4))
+
+
+def test_matches_that_another_policy_plays_count_for_nothing() -> None:
+    """Two of four slots are played by a past policy (DECISIONS 28): the mean is over the other two."""
+    mine = jnp.broadcast_to(jnp.asarray([True, False, True, False]), (T, B))
+    batch = whole_matches(network(), experience(valued=mine, controlled=mine), 1.0)
+    weight = np.reshape(batch.weight, (T, B))
+    np.testing.assert_allclose(weight[0], [0.5, 0, 0.5, 0])
+    assert not weight[1:].any()  # every step is a match, and the first one counts
+
+
+def test_an_undiscounted_future_of_nothing() -> None:
+    """gamma 0: only a match's first decision is weighed, and the weights before a match are no NaN."""
+    first = jnp.zeros((T, B), bool).at[2].set(True)
+    batch = whole_matches(network(), experience(first=first, terminated=jnp.zeros((T, B), bool)), 0.0)
+    controlled = np.reshape(batch.controlled, (T, B))
+    np.testing.assert_allclose(controlled[2], 1 / B)
+    assert np.isfinite(controlled).all() and not controlled[[0, 1, 3, 4]].any()
 
 
 def test_a_time_limit_bootstraps() -> None:
     e = experience(
         truncated=jnp.ones((T, B), bool), terminated=jnp.zeros((T, B), bool), bootstrap=jnp.full((T, B), 5.0)
     )
-    batch = whole_matches(e, 0.9)
+    batch = whole_matches(network(), e, 0.9)
     np.testing.assert_allclose(batch.returns[:B], e.reward[0] + 0.9 * 5, rtol=1e-5)
 
 
 def test_each_part_descends_its_own_loss_at_its_own_rate() -> None:
     start, e = network(), experience()
-    gradient, _ = eqx.filter_grad(a2c_loss, has_aux=True)(start, whole_matches(e, 1.0), 0.1)
+    gradient, _ = eqx.filter_grad(a2c_loss, has_aux=True)(start, whole_matches(start, e, 1.0), 0.1)
     moved, metrics = a2c(A2CConfig(learning_rate=0.5, critic_rate=0.25)).update(start, e, KEY)
     for part, rate in (("actor", 0.5), ("critic", 0.25)):
         before, after, slope = (getattr(x, part).mlp.layers[0].weight for x in (start, moved, gradient))
@@ -231,5 +273,5 @@ def test_settings_out_of_range_are_refused(change: dict[str, Any], message: str)
 
 
 def test_continuous_actions_are_refused() -> None:
-    with pytest.raises(InputError, match=r"discrete actions, got Continuous.*use PPO"):
-        a2c(A2CConfig()).init(Spaces(3, Continuous(2)), KEY)
+    with pytest.raises(InputError, match=r"discrete actions, got Box.*use PPO"):
+        a2c(A2CConfig()).init(Spaces(Box((3,)), Box((2,))), KEY)

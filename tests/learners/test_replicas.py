@@ -6,17 +6,20 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
 from sparring.learners.a2c import A2CConfig, a2c
+from sparring.learners.ppo import PPOConfig, ppo
 from sparring.learners.replicas import Replicas, replicated
-from sparring.nets import ActorCritic
-from sparring.policy import ConstantPolicy, TabularPolicy, mix
-from sparring.rollout import rollout
-from sparring.types import Discrete, Experience, Spaces
+from sparring.mix import mix
+from sparring.nets import ActorCritic, NetworkConfig
+from sparring.play.rollout import rollout
+from sparring.policies import ConstantPolicy, TabularPolicy
+from sparring.types import Box, Discrete, Experience, Spaces, View
 
 KEY = np.array([3, 4], np.uint32)
-SPACES = Spaces(3, Discrete(3))
+SPACES = Spaces(Box((3,)), Discrete(3))
 N, T, B = 2, 3, 8
 LEARNER = a2c(A2CConfig(learning_rate=0.5, hidden=(6,)))
 
@@ -32,13 +35,13 @@ def test_members_start_apart() -> None:
 
 def test_each_member_plays_its_share() -> None:
     tables = TabularPolicy(np.eye(3)[[[0], [2]]])  # the first plays 0, the second 2
-    played = Replicas(tables, N).act(KEY, jnp.ones((B, 1)), ()).action
+    played = Replicas(tables, N).act(KEY, View(jnp.ones((B, 1))), ()).action
     np.testing.assert_array_equal(played, [0] * (B // N) + [2] * (B // N))
 
 
 def test_each_member_draws_for_itself() -> None:
     tables = TabularPolicy(np.full((N, 1, 3), 1 / 3))
-    played = np.asarray(Replicas(tables, N).act(KEY, jnp.ones((2000, 1)), ()).action)
+    played = np.asarray(Replicas(tables, N).act(KEY, View(jnp.ones((2000, 1))), ()).action)
     assert not np.array_equal(played[:1000], played[1000:])
 
 
@@ -46,12 +49,14 @@ def test_an_update_is_each_members_own() -> None:
     rng = np.random.default_rng(0)
     e = Experience(
         observation=jnp.asarray(rng.normal(size=(T, B, 3)), jnp.float32),
+        legal=jnp.asarray(rng.random((T, B, 3)) < 0.7).at[..., 0].set(True),
         action=jnp.asarray(rng.integers(3, size=(T, B))),
         reward=jnp.asarray(rng.normal(size=(T, B)), jnp.float32),
         log_prob=jnp.zeros((T, B)),
         value=jnp.asarray(rng.normal(size=(T, B)), jnp.float32),
         bootstrap=jnp.zeros((T, B)),
         controlled=jnp.asarray(rng.random((T, B)) < 0.7),
+        valued=jnp.asarray(rng.random((T, B)) < 0.9),
         terminated=jnp.zeros((T, B), bool),
         truncated=jnp.zeros((T, B), bool),
         first=jnp.asarray(np.arange(T)[:, None] == rng.integers(T, size=B)),
@@ -86,3 +91,34 @@ def test_replicas_are_played_under_partial_control() -> None:
         chosen, controlled = np.asarray(e.action[0, share]), np.asarray(e.controlled[0, share])
         np.testing.assert_array_equal(chosen, np.where(controlled, action, 0))
         assert abs(controlled.mean() - 0.3) < 5 * np.sqrt(0.21 / 2000)
+
+
+def test_what_is_kept_of_each_member_is_what_its_learner_keeps() -> None:
+    """PPO's last weights with another standard deviation, in every member."""
+    learner = replicated(ppo(PPOConfig(end_std=0.25, average=0.5, network=NetworkConfig(hidden=(4,)))), N)
+    state = learner.init(Spaces(Box((3,)), Box((2,))), KEY)
+    assert learner.final is not None
+    kept: Any = learner.final(state)
+    assert isinstance(kept, Replicas)
+    np.testing.assert_allclose(np.exp(kept.policies.log_std), np.full((N, 2), 0.25), rtol=1e-6)
+    assert replicated(LEARNER, N).final is None
+
+
+def test_under_partial_control_every_match_has_its_own_draws() -> None:
+    """The Kuhn study's five replicas of 16 matches at budget .7: P(action 1 | controlled) = .5 in every match.
+
+    A coin that one of the keys given to the replicas equals made it .365 in the last match of the second replica.
+    """
+    replicas, matches, draws = 5, 16, 4000
+    uniform = Replicas(TabularPolicy(np.full((replicas, 1, 2), 0.5, np.float32)), replicas)
+    mixed = mix(TabularPolicy(np.array([[1.0, 0.0]], np.float32)), uniform, 0.7)
+    batch = replicas * matches
+    view, state = View(jnp.ones((batch, 1))), mixed.initial_state(batch)
+    keys = np.random.default_rng(0).integers(0, 2**32, (draws, 2), np.uint32)
+    decided = jax.jit(jax.vmap(lambda key: mixed.act(key, view, state)))(keys)
+    action, controlled = np.asarray(decided.action), np.asarray(decided.controlled)
+    assert not action[~controlled].any()
+    rate = (action * controlled).sum(0) / controlled.sum(0)
+    # Standard error .0094 of each of 80 matches: five of them.
+    np.testing.assert_allclose(rate, 0.5, atol=0.047)
+    assert controlled.mean() == pytest.approx(0.7, abs=5 * np.sqrt(0.21 / action.size))

@@ -12,11 +12,11 @@ import pytest
 from sparring.errors import InputError
 from sparring.learners.a2c import Matches, whole_matches
 from sparring.learners.rpg import RPGConfig, RPGState, regret_loss, rpg, rpg_loss
-from sparring.nets import Feedforward
-from sparring.types import Continuous, Discrete, Spaces
+from sparring.nets import Feedforward, heads
+from sparring.types import Box, Discrete, Spaces
 
 KEY = np.array([3, 4], np.uint32)
-SPACES = Spaces(3, Discrete(4))
+SPACES = Spaces(Box((3,)), Discrete(4))
 N = 12
 # One step moves the policy by the gradient itself and leaves the critics.
 PLAIN = RPGConfig(learning_rate=1.0, critic_rate=0.0, entropy_coef=0.0)
@@ -34,28 +34,30 @@ def state(dtype: Any = np.float32) -> RPGState:
     return eqx.tree_at(lambda s: (s.network.actor, s.network.critic, s.q), made, parts)
 
 
-def matches(dtype: Any) -> Matches:
+def matches(dtype: Any, masked: bool = False) -> Matches:
     rng = np.random.default_rng(1)
     weight = rng.random(N) * (rng.random(N) < 0.8)
     controlled = weight * (rng.random(N) < 0.6)
     floats = (rng.normal(size=(N, 3)), *rng.normal(size=(2, N)), weight, controlled)
     observation, returns, advantage, *weights = (jnp.asarray(x, dtype) for x in floats)
-    return Matches(observation, jnp.asarray(rng.integers(4, size=N)), returns, advantage, *weights)
+    action = rng.integers(4, size=N)
+    mask = jnp.asarray((rng.random((N, 4)) < 0.5) | (np.arange(4) == action[:, None])) if masked else None
+    return Matches(observation, mask, jnp.asarray(action), returns, advantage, *weights)
 
 
 def that_says(values: np.ndarray) -> Feedforward:
     """A network whose outputs for the one-hot vectors of I rows are `values` [I, A]: hidden unit i answers to row i."""
     rows, actions = values.shape
-    mlp = rpg(RPGConfig(hidden=(rows,))).init(Spaces(rows, Discrete(actions)), KEY).q.mlp
+    mlp = rpg(RPGConfig(hidden=(rows,))).init(Spaces(Box((rows,)), Discrete(actions)), KEY).q.mlp
     leaves = (20.0 * jnp.eye(rows), jnp.asarray(values.T, jnp.float32))  # tanh(20) is 1
     return Feedforward(eqx.tree_at(lambda m: (m.layers[0].weight, m.layers[1].weight), mlp, leaves))
 
 
 @pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize("part", ["network", "q"])
-def test_the_gradient_is_that_of_finite_differences(part: str) -> None:
+@pytest.mark.parametrize(("part", "masked"), [("network", False), ("network", True), ("q", False)])
+def test_the_gradient_is_that_of_finite_differences(part: str, masked: bool) -> None:
     """The action values have their own loss alone: the policy's is no reason to change them."""
-    begun, batch = state(np.float64), matches(np.float64)
+    begun, batch = state(np.float64), matches(np.float64, masked)
     gradient, _ = eqx.filter_jit(eqx.filter_grad(rpg_loss, has_aux=True))(begun, batch, 0.3)
     where = (lambda s: (s.network.actor, s.network.critic)) if part == "network" else (lambda s: s.q)
     leaves, structure = jax.tree.flatten(eqx.filter(where(begun), eqx.is_inexact_array))
@@ -89,6 +91,15 @@ def test_the_regret_by_hand() -> None:
     np.testing.assert_allclose(gradient, [[0.3, -0.25, -0.05]], rtol=1e-5)
 
 
+def test_illegal_actions_have_no_regret() -> None:
+    """The second action is illegal: pi = (2/3, 0, 1/3), the baseline 2/3, the regrets 0 and 4/3, times .2."""
+    legal = jnp.array([[True, False, True]])
+    logits = heads.masked(jnp.log(jnp.array([[0.5, 0.25, 0.25]])), legal)
+    loss, gradient = jax.value_and_grad(regret_loss)(logits, jnp.array([[0.0, 4.0, 2.0]]), jnp.array([0.2]), legal)
+    assert float(loss) == pytest.approx(0.2 * 4 / 3, rel=1e-6)
+    assert float(gradient[0, 1]) == 0
+
+
 def test_the_loss_is_that_of_rlax() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it uses deprecated parts of JAX
@@ -117,7 +128,9 @@ def test_action_values_are_learned_from_every_step(sampling: Any) -> None:
     """Those of the attacker, too, from the steps at which its benign policy chose."""
     agent, values = sampling.agents[1], sampling.action_values[1]
     learner = rpg(LEARNING)
-    learned = RPGState(sampling.networks[1], learner.init(Spaces(len(values), Discrete(values.shape[1])), KEY).q)
+    learned = RPGState(
+        sampling.networks[1], learner.init(Spaces(Box((len(values),)), Discrete(values.shape[1])), KEY).q
+    )
     rounds = [agents[agent] for agents in sampling.experiences]
     for _ in range(12):
         for e in rounds:
@@ -131,13 +144,13 @@ def test_without_control_the_policy_stays_as_it_is(sampling: Any) -> None:
     e = sampling.experiences[0][sampling.agents[0]]
     e = e._replace(controlled=jnp.zeros_like(e.controlled))
     learner = rpg(LEARNING)
-    q = learner.init(Spaces(e.observation.shape[-1], Discrete(sampling.gradients[0].shape[1])), KEY).q
+    q = learner.init(Spaces(Box((e.observation.shape[-1],)), Discrete(sampling.gradients[0].shape[1])), KEY).q
     start = RPGState(sampling.networks[0], q)
     moved, metrics = learner.update(start, e, KEY)
     assert eqx.tree_equal(start.network.actor, moved.network.actor)
     assert not eqx.tree_equal(start.q, moved.q)
     assert float(metrics["grad_norm"]) == 0
-    batch = whole_matches(e, 1.0)
+    batch = whole_matches(start.network, e, 1.0)
     played = jnp.take_along_axis(q(batch.observation, ())[0], batch.action[:, None], axis=1)[:, 0]
     assert float(metrics["q_loss"]) == pytest.approx(
         float(0.5 * (batch.weight * (played - batch.returns) ** 2).sum()), rel=1e-5
@@ -154,5 +167,5 @@ def test_new_networks_differ_from_each_other() -> None:
 
 
 def test_continuous_actions_are_refused() -> None:
-    with pytest.raises(InputError, match="discrete actions, got Continuous"):
-        rpg(RPGConfig()).init(Spaces(3, Continuous(2)), KEY)
+    with pytest.raises(InputError, match="discrete actions, got Box"):
+        rpg(RPGConfig()).init(Spaces(Box((3,)), Box((2,))), KEY)

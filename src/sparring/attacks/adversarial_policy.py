@@ -10,7 +10,7 @@ from sparring.learners.ppo import PPOConfig, ppo
 from sparring.mix import executed, mix
 from sparring.nets import ActorCritic
 from sparring.policies import ConstantPolicy
-from sparring.training import Method, Opponents, Reward, Side, annealed
+from sparring.training import Method, Opponents, Reward, Side, annealed, check_cast
 from sparring.types import AgentID, Game, Learner, Policy, ThreatModel
 
 
@@ -52,12 +52,14 @@ def adversarial_policy(
       start: the weights to start from, unless `config.start` is "scratch" or "benign".
 
     Raises:
-      InputError: no weights to start from, a victim without a policy, or an agent of whom nobody says what it plays.
+      InputError: no weights to start from, a victim without a policy, an agent that the game does not have, or one of
+        whom nobody says what it plays.
     """
     frozen = dict(victims) if isinstance(victims, Mapping) else dict.fromkeys(threat.victims, victims)
+    check_cast(game, threat)
+    if missing := [agent for agent in threat.victims if agent not in frozen]:
+        raise InputError(f"{game.id}: no policy for victim {missing[0]}")
     others = dict(threat.others or {})
-    if unnamed := [a for a in game.agents if a not in (*frozen, *threat.attackers, *others)]:
-        raise InputError(f"{game.id}: nobody says what {unnamed[0]} plays: it is neither victim nor attacker")
     reward = attack_reward(threat, config)
     sides = {}
     for agent in threat.attackers:

@@ -2,53 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from sparring.commands.common import (
-    Matchup,
-    OptionalInt,
-    PolicyLike,
-    describe,
-    duration,
-    host_game,
-    matchup,
-    percent,
-    perform,
-    play,
-    result_of,
-    slots,
-)
-from sparring.commands.exact import (
-    EXACT_ESTIMATE,
-    Contest,
-    adversarial_table,
-    chances,
-    check_exact_control,
-    contest,
-    rates,
-    save_attacker,
-    seats_of,
-    solvable,
-    table,
-)
-from sparring.commands.learned import (
-    PRESETS,
-    Training,
-    check_training,
-    curve,
-    train_attacker,
-    training_speed,
-    training_steps,
-)
-from sparring.files import write_json
+from sparring.commands.common import accepted, mean, percent, perform, plain, spawned, who
+from sparring.commands.evaluate import chances
+from sparring.errors import InputError
+from sparring.oracles.base import Attack, Oracle
+from sparring.oracles.choose import oracle_for
+from sparring.oracles.exact import ExactOracle, exact_oracle
+from sparring.oracles.learned import slots
+from sparring.oracles.options import PRESETS, OptionalInt, PolicyLike, Training
+from sparring.oracles.seating import Question, ask
+from sparring.results import EXACT, AttackResult, Rates, Reached, fields, write
 from sparring.runs import Run
 from sparring.types import check_budget
-
-if TYPE_CHECKING:
-    from sparring.games.finite import FiniteGame
 
 
 @dataclass(frozen=True)
@@ -66,127 +35,123 @@ class Settings(Training):
     """Complete matches of the evaluation of a learned attack; by default the preset's."""
 
 
-def attack(game: str, **settings: Any) -> dict[str, Any]:
+def attack(game: Any, **settings: Any) -> dict[str, Any]:
     """Compute or train an adversarial policy: `sparring attack` as a function.
 
     Args:
-      game: a game's id.
-      **settings: the fields of `Settings`; `victim` and `benign` may also be a `Policy` or a function.
+      game: a game's id, a game, or a function of `num_games` that makes one.
+      **settings: the fields of `Settings`; a policy may also be a `Policy`, a function, a table, or one of these for
+        each agent.
 
     Returns:
-      The JSON result: `evaluate`'s keys, `policy` (the file), and `baseline`, the benign opponent's.
+      The JSON result (`results.AttackResult`): `evaluate`'s keys, `policy` (the file), and `baseline`, the benign
+      opponent's.
 
     Raises:
       InputError: bad input.
     """
-    return perform("attack", Settings(game=game, **settings))
+    return perform("attack", accepted(Settings, game=game, **settings))
 
 
-class Exact(NamedTuple):
-    arena: Contest
-    nu: np.ndarray
+class Prepared(NamedTuple):
+    oracle: Oracle
+    matches: int
+    exact: ExactOracle | None  # to compare a learned attack with, where the game can be enumerated
 
 
-class Learned(NamedTuple):
-    pairing: Matchup
-    exact: Exact | None  # to compare with, where the game can be enumerated
-
-
-def prepare(settings: Settings) -> Exact | Learned:
+def prepare(settings: Settings) -> Prepared:
     check_budget(settings.budget)
-    if (finite := solvable(settings.game, settings.oracle)) is not None:
-        check_exact_control(settings.control)
-        return _exact(settings, finite)
-    game = host_game(settings.game, slots(episodes_of(settings)), settings.threads)
-    pairing = matchup(game, settings.victim, settings.benign, settings.victim_seat)
-    check_training(settings, pairing)
-    # A user's function can be attacked by learning, but has no table to be compared with.
-    comparable = settings.control == "step" and pairing.victim.traceable and pairing.benign.traceable
-    finite = solvable(settings.game, None) if comparable else None
-    return Learned(pairing, None if finite is None else _exact(settings, finite))
+    question = ask(settings, settings.victim)
+    oracle = oracle_for(settings, question)
+    matches = PRESETS[settings.preset or "standard"].episodes if settings.episodes is None else settings.episodes
+    slots(matches)
+    return Prepared(oracle, matches, None if oracle.name == EXACT else _comparable(question))
 
 
-def plan(settings: Settings, prepared: Exact | Learned) -> dict[str, Any]:
-    if isinstance(prepared, Exact):
-        return {"oracle": "exact", "estimate": EXACT_ESTIMATE}
-    steps = training_steps(settings)
-    rate = training_speed(settings, prepared.pairing)
-    return {
-        "training_steps": steps,
-        "steps_per_second": rate,
-        "estimate": f"about {duration(steps / rate)} of training; under 10 MB of disk",
-    }
+def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
+    del settings
+    return prepared.oracle.plan(1, 2 * prepared.matches)
 
 
-def execute(settings: Settings, prepared: Exact | Learned, run: Run) -> dict[str, Any]:
-    result = _solve(settings, prepared, run) if isinstance(prepared, Exact) else _train(settings, prepared, run)
-    write_json(run.folder / "attack.json", result)
-    return result
+def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
+    begun = time.monotonic()
+    oracle, matches, exact = prepared
+    seeds = [spawned(settings.seed, part) for part in range(3)]
+    found = oracle.attack(settings.budget, run, seeds[0])
+    attacked = oracle.evaluate(found.adversarial, settings.budget, matches, run, "matches", seeds[1])
+    alone = oracle.evaluate(None, 0.0, matches, run, "benign-matches", seeds[2])
+    scale = oracle.scale([attacked, alone])
+    rates = oracle.rates(attacked, scale)
+    result = AttackResult(
+        **who(settings, oracle.question, run),
+        **fields(rates),
+        oracle=oracle.name,
+        budget=settings.budget,
+        reward=oracle.goal,
+        policy=str(found.files[0] if len(found.files) == 1 else run.folder),
+        baseline=oracle.rates(alone, scale),
+        damage=oracle.damage(attacked, alone, scale, 1),
+        scale=scale,
+        steps=found.steps,
+        curve=found.curve,
+        still_improving=found.still_improving,
+        expl=None if rates.victim_value is None else -rates.victim_value,
+        exact=None if exact is None else _reached(exact, found, settings.budget),
+        wall_time_s=time.monotonic() - begun,
+    )
+    write(result, run.folder / "attack.json")
+    return plain(result)
 
 
-def _exact(settings: Settings, finite: FiniteGame) -> Exact:
-    arena = contest(finite, settings, settings.budget)
-    return Exact(arena, table(settings.victim, finite, arena.victim))
+def _comparable(question: Question) -> ExactOracle | None:
+    """A user's function can be attacked by learning, but has no table to be compared with."""
+    policies = (*question.victims.values(), *question.threat.benign.values(), *(question.threat.others or {}).values())
+    if question.finite is None or not all(policy.traceable for policy in policies):
+        return None
+    try:
+        return exact_oracle(question)
+    except InputError:
+        return None  # a threat that has no exact answer, such as control for whole matches
 
 
-def _solve(settings: Settings, prepared: Exact, run: Run) -> dict[str, Any]:
-    arena, nu = prepared
-    best = arena.problem.best_response(nu)
-    return {
-        **seats_of(settings, arena),
-        **rates(arena, nu, best.policy),
-        "expl": -best.value,
-        "baseline": rates(arena.at(0.0), nu, arena.problem.benign),
-        "policy": str(save_attacker(run.folder / "attacker.json", arena, best.policy)),
-        "oracle": "exact",
-    }
-
-
-def _train(settings: Settings, prepared: Learned, run: Run) -> dict[str, Any]:
-    pairing = prepared.pairing
-    episodes = episodes_of(settings)
-    seeds = np.random.SeedSequence(settings.seed).spawn(3)
-    made_by = {"command": run.config["command"], "victim": describe(settings.victim)}
-    train_seed = int(seeds[0].generate_state(1)[0])
-    network, path = train_attacker(run, pairing, settings, settings.budget, train_seed, "attacker", made_by)
-    played = play(pairing, network, settings.budget, episodes, seeds[1], "evaluate", settings.control)
-    alone = play(pairing, pairing.benign, 0.0, episodes, seeds[2], "evaluate benign")
-    result = {
-        "game": pairing.game.id,
-        **result_of(pairing, played.outcomes, settings.budget, seeds[1]),
-        "baseline": result_of(pairing, alone.outcomes, 0.0, seeds[2]),
-        "policy": str(path),
-        "steps": training_steps(settings),
-        "oracle": "learned (lower bound)",
-        "curve": curve(run.events(), "attacker"),
-    }
-    if prepared.exact is not None:
-        arena, nu = prepared.exact
-        reached = arena.problem.value(nu, adversarial_table(network, arena))
-        result["exact"] = {"value": reached, "best_response_value": arena.problem.best_response(nu).value}
-    return result
-
-
-def episodes_of(settings: Settings) -> int:
-    return PRESETS[settings.preset].episodes if settings.episodes is None else settings.episodes
+def _reached(exact: ExactOracle, found: Attack, budget: float) -> Reached:
+    problem = exact.problem(budget)
+    value = problem.value(exact.nu, exact.adversarial(found.adversarial))
+    return Reached(value=value, best_response_value=problem.best_response(exact.nu).value)
 
 
 def text(result: dict[str, Any]) -> str:
-    if result["oracle"] == "exact":
+    from sparring import results
+
+    found: AttackResult = results.read({k: v for k, v in result.items() if k != "run"})
+    if found.oracle == EXACT:
         return (
-            f"budget {result['budget']:g}: the best response brings the victim's value down to {-result['expl']:.6f}; "
-            f"left alone, the benign opponent leaves it {result['baseline']['victim_value']:.6f}\n"
-            f"{chances(result)}. This is exact: no attack at this budget does more.\n"
-            f"{result['policy']}"
+            f"budget {found.budget!r}: the best response brings the victim's value down to {found.victim_value:.6f}; "
+            f"left alone, the benign opponent leaves it {found.baseline.victim_value:.6f}\n"
+            f"{chances(found)}. This is exact: no attack at this budget does more.\n"
+            f"{found.policy}"
         )
     lines = [
-        f"budget {result['budget']:g}: the adversarial policy wins {percent(result, 'win')} of {result['episodes']} "
-        f"matches; the benign opponent {percent(result['baseline'], 'win')}",
+        f"budget {found.budget!r}: {_compared(found, found.baseline)}",
         "A learned attack is a lower bound: it proves nothing about stronger ones.",
     ]
-    if exact := result.get("exact"):
+    if found.still_improving is not None and found.still_improving.improving:
+        lines.append(f"It was still improving when it stopped after {found.steps:,} steps: train longer.")
+    if found.exact is not None:
         lines.append(
-            f"Exactly, it brings the victim's value down to {exact['value']:.6f}; a best response reaches "
-            f"{exact['best_response_value']:.6f}."
+            f"Exactly, it brings the victim's value down to {found.exact.value:.6f}; a best response reaches "
+            f"{found.exact.best_response_value:.6f}."
         )
-    return "\n".join([*lines, result["policy"]])
+    return "\n".join([*lines, found.policy])
+
+
+def _compared(attacked: Rates, alone: Rates) -> str:
+    if attacked.win is None or alone.win is None:
+        return (
+            f"under the adversarial policy the victim's return is {mean(attacked)} over {attacked.episodes} matches; "
+            f"with the benign opponent {mean(alone)}"
+        )
+    return (
+        f"the adversarial policy wins {percent(attacked, 'win')} of {attacked.episodes} matches; the benign opponent "
+        f"{percent(alone, 'win')}"
+    )

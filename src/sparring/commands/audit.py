@@ -1,18 +1,63 @@
-"""`sparring audit`: how badly can a victim be made to fail, at which budgets, and how visibly?"""
+"""`sparring audit`: how badly can a victim be made to fail, at which budgets, and how visibly?
+
+An audit is a list of jobs (`sparring.jobs`), each with a folder of its own: attacks, one for each budget and training
+seed, and the plain opponents that they are compared with; then the matches of the strongest attack at each budget; and,
+if nothing is found, the positive control. What they leave is put together and judged here.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from types import ModuleType
-from typing import Any
+import json
+import math
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from sparring.commands import exact_audit, learned_audit
-from sparring.commands.common import OptionalFloat, OptionalInt, OptionalPolicy, perform
-from sparring.commands.exact import solvable
-from sparring.commands.learned import Training
-from sparring.errors import InputError
+import numpy as np
+
+from sparring.commands.common import accepted, as_config, mean, percent, perform, plain, spawned, who
+from sparring.errors import InputError, NoPicture
+from sparring.files import write_atomic
+from sparring.jobs import JOBS, Job, map_jobs
+from sparring.judgement import judged, over_seeds
+from sparring.oracles import seating
+from sparring.oracles.base import Attack, Measured, Oracle
+from sparring.oracles.choose import is_exact, oracle_for
+from sparring.oracles.exact import exact_oracle, refuse_unread
+from sparring.oracles.learned import SLOTS, LearnedOracle, shipped_attackers, slots
+from sparring.oracles.options import PRESETS, OptionalFile, OptionalFloat, OptionalInt, OptionalPolicy, Training
+from sparring.oracles.seating import Question
+from sparring.report.html import write_report
+from sparring.report.summary import check_suffix, write_summary
+from sparring.results import (
+    BENIGN,
+    EXACT,
+    AttackResult,
+    AuditResult,
+    BudgetResult,
+    Damage,
+    Measure,
+    Rates,
+    Scale,
+    SeedResult,
+    damage_in,
+    fields,
+    read,
+    replaced,
+)
 from sparring.runs import Run
-from sparring.types import check_budget
+from sparring.types import Box, check_budget
+
+EXACT_BUDGETS = tuple(tenth / 10 for tenth in range(11))
+BUDGETS = (0.3, 0.7, 1.0)  # each costs a training
+SHIPPED_EPISODES = 96  # where nothing is trained: the whole audit then takes two or three minutes on two cores
+MATCHES, AGAIN, CONTROL = "matches", "benign-again", "positive-control"
+FINITE = ("matrix/", "markov/", "openspiel/")  # families of games that have no shipped agent
+ENTRY = "sparring.commands.audit:job"
 
 
 @dataclass(frozen=True)
@@ -34,58 +79,431 @@ class Settings(Training):
     """Attackers trained per budget; the strongest on separate matches is reported. By default the preset's."""
     episodes: OptionalInt = None
     """Complete matches per evaluation; by default the preset's, or 96 with shipped attackers. Baselines get half."""
+    jobs: int = 1
+    """Attacks and evaluations that run side by side, each in a process of its own on one thread; the results are the
+    same. As many as there are cores is the best use of them."""
+    positive_control: bool = False
+    """If nothing is found, attack a victim that is made brittle on purpose (it always does the same) in the same way.
+    Where an agent of early in its training comes with the package, that one is attacked in any case."""
     clip: bool = True
     """Put a short film of a match that the attacker wins into the report."""
     fail_above: OptionalFloat = None
-    """Exit with code 1 if the damage exceeds this at any budget: the win rate above the benign opponent's, in exact
-    games the value that the attack costs the victim."""
+    """Exit with code 1 if the damage is above this at any budget, by the lower end of its interval, and with 4 if that
+    cannot be told: in wins above the benign opponent's, in games without winners in the victim's return."""
+    fail_measure: Measure | None = None
+    """What --fail-above is compared with: the attacker's wins, the victim's losses (fail), its return, or its exact
+    value. By default wins where the game has them, else returns; in exact games values."""
+    summary: OptionalFile = None
+    """Write the audit in short, too: Markdown (.md), JUnit's XML (.xml) or a table (.csv)."""
 
 
-def audit(game: str, **settings: Any) -> dict[str, Any]:
+def audit(game: Any, **settings: Any) -> dict[str, Any]:
     """Audit a victim: `sparring audit` as a function.
 
     Args:
-      game: a game's id.
-      **settings: the fields of `Settings`; `victim` and `benign` may also be a `Policy` or a function.
+      game: a game's id, a game, or a function of `num_games` that makes one.
+      **settings: the fields of `Settings`; a policy may also be a `Policy`, a function, a table, or one of these for
+        each agent.
 
     Returns:
-      The JSON result; `report` is the HTML file's path.
+      The JSON result (`results.AuditResult`); `report` is the HTML file's path.
 
     Raises:
       InputError: bad input.
     """
-    return perform("audit", Settings(game=game, **settings))
+    return perform("audit", accepted(Settings, game=game, **settings))
 
 
-def prepare(settings: Settings) -> exact_audit.Prepared | learned_audit.Prepared:
-    for budget in settings.budgets:
-        check_budget(budget)
-    if len(set(settings.budgets)) < len(settings.budgets):
+class Prepared(NamedTuple):
+    oracle: Oracle
+    budgets: tuple[float, ...]
+    seeds: int
+    matches: int
+    plain: tuple[str, ...]  # opponents that an attack is compared with, besides the benign one
+    control: tuple[Oracle | None, str]  # of a victim that is known to be exploitable; else why there is none
+
+
+def prepare(settings: Settings) -> Prepared:
+    budgets = tuple(check_budget(budget) for budget in settings.budgets)
+    if len(set(budgets)) < len(budgets):
         raise InputError("budgets: the same one was given twice")
-    game = solvable(settings.game, settings.oracle)
-    return learned_audit.prepare(settings) if game is None else exact_audit.prepare(settings, game)
+    if settings.jobs < 1:
+        raise InputError(f"jobs: expected at least 1, got {settings.jobs}")
+    if settings.summary is not None:
+        check_suffix(Path(settings.summary))
+    if settings.fail_measure is not None and settings.fail_above is None:
+        raise InputError("fail-measure: it is read with --fail-above; give both, or leave it out")
+    if settings.victim is None and not _has_default(settings):
+        raise InputError(
+            f"{seating.describe(settings.game)}: give --victim POLICY: uniform, first, nash or tabular:FILE.json"
+        )
+    victim = seating.default_victim(settings) if settings.victim is None else settings.victim
+    question = seating.ask(settings, victim)
+    if is_exact(settings, question):
+        refuse_unread(settings)
+        return Prepared(exact_oracle(question), budgets or EXACT_BUDGETS, 1, 0, ("uniform", "first"), (None, ""))
+    budgets = budgets or BUDGETS
+    preset = PRESETS[settings.preset or "standard"]
+    seeds = preset.seeds if settings.seeds is None else settings.seeds
+    if seeds < 1:
+        raise InputError(f"seeds: expected at least 1, got {seeds}")
+    oracle = oracle_for(settings, question)
+    assert isinstance(oracle, LearnedOracle)
+    if shipped := shipped_attackers(settings, budgets):
+        oracle, seeds = replace(oracle, shipped=shipped), 1
+    matches = (SHIPPED_EPISODES if shipped else preset.episodes) if settings.episodes is None else settings.episodes
+    slots(matches)
+    return Prepared(oracle, budgets, seeds, matches, _plain(question), _control(settings, oracle))
 
 
-def plan(settings: Settings, prepared: Any) -> dict[str, Any]:
-    return _kind(isinstance(prepared, exact_audit.Prepared)).plan(settings, prepared)
+def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
+    oracle, budgets, seeds, matches, others, control = prepared
+    evaluations = 2 + len(budgets) * (1 + (seeds if seeds > 1 else 0))
+    played = matches * evaluations + _few(matches) * len(others) * len(budgets)
+    planned = oracle.plan(seeds * len(budgets), played)
+    if oracle.name != EXACT:
+        planned["positive_control"] = control[1] if control[0] is None else f"if nothing is found: {control[1]}"
+    return {"budgets": list(budgets), "seeds": seeds, **planned, "jobs_side_by_side": settings.jobs}
 
 
-def execute(settings: Settings, prepared: Any, run: Run) -> dict[str, Any]:
-    return _kind(isinstance(prepared, exact_audit.Prepared)).execute(settings, prepared, run)
+def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
+    begun = time.monotonic()
+    folders = _map(settings, prepared, run, _first(prepared, settings))
+    chosen = _choose(settings, prepared, folders)
+    folders |= _map(settings, prepared, run, _final(prepared, settings, chosen))
+    record = _put_together(settings, prepared, run, folders, chosen, begun)
+    if record.verdict is not None and not record.verdict.beyond_noise and prepared.control[0] is not None:
+        _map(settings, prepared, run, [_control_job(prepared, settings)])
+        record = _with_control(settings, prepared, run, record)
+    report = write_report(record, run.folder)
+    if settings.summary is not None:
+        write_summary(record, Path(settings.summary))
+    return {**plain(record), "report": str(report)}
 
 
-def text(result: dict[str, Any]) -> str:
-    from sparring.report.schema import is_exact
-
-    return _kind(is_exact(result)).text(result)
+# ---------------------------------------------------------------------------------------------------------------------
+# Jobs. A task says what is done, at which budget, with which seed; the folder's name is the job's.
 
 
-def finding(settings: Settings, result: dict[str, Any]) -> bool:
-    """Whether the damage exceeds what the user allows."""
-    from sparring.report.schema import is_exact
-
-    return settings.fail_above is not None and _kind(is_exact(result)).damage(result) > settings.fail_above
+def job(config: Mapping[str, Any], run: Run) -> None:
+    """One job of an audit, in a process of its own: the settings are resolved there anew."""
+    _do(_resolved(json.dumps(config["settings"])), config["task"], run)
 
 
-def _kind(exact: bool) -> ModuleType:
-    return exact_audit if exact else learned_audit
+def _map(
+    settings: Settings, prepared: Prepared, run: Run, tasks: Sequence[tuple[str, dict[str, Any]]]
+) -> dict[str, Path]:
+    # What decides nothing is left out, so that a job is the same however many there are side by side.
+    kept = {k: v for k, v in as_config(settings).items() if k not in ("out", "config", "jobs", "json", "threads")}
+    jobs = [Job(name, {"settings": kept, "task": task}) for name, task in tasks]
+    entry = ENTRY if prepared.oracle.question.portable else None
+    return map_jobs(jobs, lambda config, at: _do(prepared, config["task"], at), run, settings.jobs, entry, "audit")
+
+
+@lru_cache(maxsize=1)
+def _resolved(settings: str) -> Prepared:
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(settings).items()}
+    return prepare(Settings(**values, threads=1))
+
+
+def _do(prepared: Prepared, task: Mapping[str, Any], run: Run) -> None:
+    oracle, budget = prepared.oracle, task["budget"]
+    match task["kind"]:
+        case "attack":
+            attack = oracle.attack(budget, run, task["seed"])
+            oracle.robust(budget, run.folder)
+            oracle.evaluate(attack.adversarial, budget, task["matches"], run, MATCHES, task["matches_seed"])
+        case "final":
+            attack = oracle.found(budget, run.folder.parent / task["attacker"])
+            oracle.evaluate(attack.adversarial, budget, task["matches"], run, MATCHES, task["matches_seed"])
+        case "plain":
+            adversarial = None if task["opponent"] == BENIGN else oracle.adversarial(task["opponent"])
+            oracle.evaluate(adversarial, budget, task["matches"], run, MATCHES, task["matches_seed"])
+        case "control":
+            control = prepared.control[0]
+            assert control is not None
+            attack = control.attack(budget, run, task["seed"])
+            control.evaluate(attack.adversarial, budget, task["matches"], run, MATCHES, task["matches_seed"])
+            control.evaluate(None, 0.0, task["matches"], run, BENIGN, task["benign_seed"])
+
+
+def _first(prepared: Prepared, settings: Settings) -> list[tuple[str, dict[str, Any]]]:
+    """Attacks, the longest jobs, first; then the opponents that they are compared with."""
+    oracle, budgets, seeds, matches, others, _ = prepared
+    tasks: list[tuple[str, dict[str, Any]]] = []
+    for i, budget in enumerate(budgets):
+        for k in range(seeds):
+            task = {
+                "kind": "attack",
+                "budget": budget,
+                "seed": spawned(settings.seed, 4, i, k),
+                "matches": matches,
+                # Chosen on matches of its own, so that the reported rate is not the luckiest of several.
+                "matches_seed": spawned(settings.seed, 5, i, k) if seeds > 1 else spawned(settings.seed, 2, i),
+            }
+            tasks.append((_attack_name(budget, k), task))
+    for number, name in enumerate((BENIGN,) if oracle.name == EXACT else (BENIGN, AGAIN)):
+        task = {"kind": "plain", "opponent": BENIGN, "budget": 0.0, "matches": matches}
+        tasks.append((name, {**task, "matches_seed": spawned(settings.seed, number)}))
+    for i, budget in enumerate(budgets):
+        for j, name in enumerate(others):
+            task = {"kind": "plain", "opponent": name, "budget": budget, "matches": _few(matches)}
+            tasks.append((f"{name}-{budget!r}", {**task, "matches_seed": spawned(settings.seed, 3, i, j)}))
+    return tasks
+
+
+def _final(prepared: Prepared, settings: Settings, chosen: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
+    """New matches of the attackers that were chosen among several; one that was the only one has played them."""
+    if prepared.seeds == 1:
+        return []
+    tasks = []
+    for i, budget in enumerate(prepared.budgets):
+        task = {"kind": "final", "budget": budget, "attacker": chosen[i], "matches": prepared.matches}
+        tasks.append((f"final-{budget!r}", {**task, "matches_seed": spawned(settings.seed, 2, i)}))
+    return tasks
+
+
+def _control_job(prepared: Prepared, settings: Settings) -> tuple[str, dict[str, Any]]:
+    seeds = {name: spawned(settings.seed, 7, i) for i, name in enumerate(("seed", "matches_seed", "benign_seed"))}
+    return CONTROL, {"kind": "control", "budget": max(prepared.budgets), "matches": prepared.matches, **seeds}
+
+
+def _attack_name(budget: float, seed: int) -> str:
+    return f"attack-{budget!r}-{seed}"
+
+
+def _few(matches: int) -> int:
+    """Matches of a plain opponent."""
+    return max(min(matches, slots(matches)), matches // 2) if matches else 0
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What the jobs have left.
+
+
+class Seed(NamedTuple):
+    """One attack, on the matches that it was chosen by."""
+
+    name: str  # its job's
+    attack: Attack
+    measured: Measured
+
+
+def _seeds_at(prepared: Prepared, folders: Mapping[str, Path], budget: float) -> list[Seed]:
+    oracle, names = prepared.oracle, [_attack_name(budget, k) for k in range(prepared.seeds)]
+    return [Seed(n, oracle.found(budget, folders[n]), oracle.measured(folders[n], MATCHES)) for n in names]
+
+
+def _choose(settings: Settings, prepared: Prepared, folders: Mapping[str, Path]) -> list[str]:
+    """At each budget the job of the strongest attack."""
+    oracle = prepared.oracle
+    benign = oracle.measured(folders[BENIGN], MATCHES)
+    chosen = []
+    for budget in prepared.budgets:
+        seeds = _seeds_at(prepared, folders, budget)
+        scale = oracle.scale([benign, *(seed.measured for seed in seeds)])
+        damages = [oracle.damage(seed.measured, benign, scale, 1) for seed in seeds]
+        strength = [_strength(damage, settings.fail_measure) for damage in damages]
+        chosen.append(seeds[max(range(len(seeds)), key=lambda k: (strength[k], -k))].name)
+    return chosen
+
+
+def _strength(damage: Damage, asked: Measure | None) -> float:
+    """Damage in the measure that the audit is judged by (DECISIONS 29)."""
+    measures: tuple[Measure, ...] = ("value", "win", "return") if asked is None else (asked,)
+    for measure in measures:
+        if (difference := damage_in(damage, measure)) is not None:
+            return -math.inf if difference.value is None else difference.value
+    return 0.0  # all returns are equal
+
+
+def _put_together(
+    settings: Settings, prepared: Prepared, run: Run, folders: Mapping[str, Path], chosen: Sequence[str], begun: float
+) -> AuditResult:
+    oracle, budgets, others = prepared.oracle, prepared.budgets, prepared.plain
+    names = chosen if prepared.seeds == 1 else [f"final-{budget!r}" for budget in budgets]
+    plain_names = [f"{name}-{budget!r}" for budget in budgets for name in others]
+    evaluations = [BENIGN, *(name for name in folders if name == AGAIN), *names, *plain_names]
+    measured = {name: oracle.measured(folders[name], MATCHES) for name in evaluations}
+    scale = oracle.scale(list(measured.values()))
+    benign, again = measured[BENIGN], measured.get(AGAIN)
+    results, curves, strongest = [], [], {}
+    for i, budget in enumerate(budgets):
+        attacked, opponents = measured[names[i]], {name: measured[f"{name}-{budget!r}"] for name in others}
+        seeds = _seeds_at(prepared, folders, budget)
+        best = next(seed for seed in seeds if seed.name == chosen[i])
+        strongest[budget] = best.attack
+        curves += [seed.attack.curve for seed in seeds if seed.attack.curve is not None]
+        rows = _seed_rows(oracle, seeds, best, scale) if oracle.trains else ()
+        results.append(
+            BudgetResult(
+                **fields(oracle.rates(attacked, scale)),
+                budget=budget,
+                attacker=_keep(best.attack, run.folder, f"-budget-{budget!r}"),
+                attack_steps=best.attack.steps,
+                damage=oracle.damage(attacked, benign, scale, len(budgets)),
+                baselines={
+                    BENIGN: oracle.rates(benign, scale),
+                    **{name: oracle.rates(one, scale) for name, one in opponents.items()},
+                },
+                versus={
+                    name: oracle.damage(attacked, one, scale, len(budgets) * len(others))
+                    for name, one in opponents.items()
+                },
+                seeds=rows,
+                over_seeds=over_seeds(rows),
+                shift=oracle.shift(benign, attacked),
+                shift_noise_floor=None if again is None else oracle.shift(benign, again),
+                shift_measure="total variation" if oracle.name == EXACT else "wasserstein-2",
+                still_improving=best.attack.still_improving,
+                **oracle.robust(budget, folders[chosen[i]]),
+            )
+        )
+        for path in folders[chosen[i]].glob("robust-victim.json"):
+            shutil.copyfile(path, run.folder / f"robust-victim-budget-{budget!r}.json")
+    at = {name: budget for budget, name in zip(budgets, names, strict=True)}
+    at |= {f"{name}-{budget!r}": budget for budget in budgets for name in others}
+    played = [(name, at.get(name, 0.0), 0, one) for name, one in measured.items()]
+    oracle.write_matches(run.folder / "matches.csv", played)
+    record = AuditResult(
+        **who(settings, oracle.question, run),
+        oracle=oracle.name,
+        reward=oracle.goal,
+        scale=scale,
+        budgets=tuple(results),
+        curves=tuple(curves),
+        train_game=settings.train_game,
+        wall_time_s=time.monotonic() - begun,
+    )
+    record = judged(record, settings.fail_above, settings.fail_measure)
+    assert record.verdict is not None
+    worst = record.verdict.budget
+    return replaced(record, **_clip(settings, run, oracle, strongest[worst].adversarial, worst))
+
+
+def _seed_rows(oracle: Oracle, seeds: Sequence[Seed], best: Seed, scale: Scale | None) -> tuple[SeedResult, ...]:
+    return tuple(
+        SeedResult(
+            seed=k,
+            attacker=f"{JOBS}/{seed.name}/{seed.attack.files[0].name}",
+            attack_steps=seed.attack.steps or 0,
+            rates=oracle.rates(seed.measured, scale),
+            chosen=seed is best,
+            still_improving=seed.attack.still_improving,
+        )
+        for k, seed in enumerate(seeds)
+    )
+
+
+def _keep(attack: Attack, folder: Path, suffix: str) -> str:
+    """Copy the attack's files beside the report; what they are called there, or a shipped attack's name."""
+    if attack.source is not None:
+        return attack.source
+    kept = [folder / f"{path.stem}{suffix}{path.suffix}" for path in attack.files]
+    for path, copy in zip(attack.files, kept, strict=True):
+        shutil.copyfile(path, copy)
+    return ", ".join(copy.name for copy in kept)
+
+
+def _control(settings: Settings, oracle: LearnedOracle) -> tuple[Oracle | None, str]:
+    """The same question about a victim that is known to be exploitable, and what that victim is."""
+    question, victims = oracle.question, oracle.question.threat.victims
+    early = seating.early_agent(question.game, question.seats(victims)[0]) if len(victims) == 1 else None
+    if early is not None and early != question.names.victim:
+        return replace(oracle, question=seating.with_victim(question, early)), f"{early}, an early agent, is attacked"
+    brittle = "zero" if isinstance(question.spaces[victims[0]].action, Box) else "first"
+    if not settings.positive_control:
+        return None, "none: no victim that is known to be exploitable comes with the package for this game"
+    return replace(oracle, question=seating.with_victim(question, brittle)), f"{brittle}, a brittle victim, is attacked"
+
+
+def _with_control(settings: Settings, prepared: Prepared, run: Run, record: AuditResult) -> AuditResult:
+    """The audit with what the same settings find on a victim that is known to be exploitable."""
+    from sparring.judgement import positive_control_of
+
+    oracle, budget, folder = prepared.control[0], max(prepared.budgets), run.folder / JOBS / CONTROL
+    assert oracle is not None
+    attack = oracle.found(budget, folder)
+    attacked, alone = oracle.measured(folder, MATCHES), oracle.measured(folder, BENIGN)
+    scale = oracle.scale([attacked, alone])
+    control = AttackResult(
+        **who(settings, oracle.question, run),
+        **fields(oracle.rates(attacked, scale)),
+        oracle=oracle.name,
+        budget=budget,
+        reward=oracle.goal,
+        policy=attack.source or attack.files[0].name,
+        baseline=oracle.rates(alone, scale),
+        damage=oracle.damage(attacked, alone, scale, 1),
+        scale=scale,
+    )
+    return judged(
+        replaced(record, positive_control=positive_control_of(control)),
+        settings.fail_above,
+        settings.fail_measure,
+    )
+
+
+def _clip(settings: Settings, run: Run, oracle: Oracle, adversarial: Any, budget: float) -> dict[str, str]:
+    """Film a match that the attacker wins; what cannot be filmed is said, and stops nothing."""
+    from sparring.report.film import film_win
+
+    if not isinstance(oracle, LearnedOracle):
+        return {}
+    if not settings.clip:
+        return {"no_clip": "no clip was asked for (--no-clip)"}
+    game, policies = oracle.seated(adversarial, budget, SLOTS)
+    try:
+        attacker = oracle.question.threat.attackers[0]
+        data, suffix = film_win(game, policies, attacker, np.random.SeedSequence(settings.seed, spawn_key=(6,)))
+    except NoPicture as reason:
+        return {"no_clip": str(reason)}
+    write_atomic(run.folder / f"clip{suffix}", data)
+    return {"clip": f"clip{suffix}"}
+
+
+def _plain(question: Question) -> tuple[str, ...]:
+    actions = [question.spaces[agent].action for agent in question.threat.attackers]
+    return ("zero" if isinstance(actions[0], Box) else "first", "random")
+
+
+def _has_default(settings: Settings) -> bool:
+    """Whether a game without --victim can have one of the package's, or at least says itself that it has none."""
+    return not (isinstance(settings.game, str) and settings.game.startswith(FINITE))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What people and programs are told.
+
+
+def text(result: Mapping[str, Any]) -> str:
+    record = read({name: value for name, value in result.items() if name != "run"})
+    lines = [record.verdict.text, ""]
+    for entry in record.budgets:
+        if record.oracle == EXACT:
+            lines.append(
+                f"budget {entry.budget!r}: Expl {entry.expl:.6f}; most robust {entry.robust_expl:.6f}"
+                f"{'' if entry.verified else ' (NOT verified)'}; gap {entry.gap:.6f}; shift {entry.shift:.3f}"
+            )
+        else:
+            lines.append(f"budget {entry.budget!r}: {_attack_line(entry)}")
+    return "\n".join([*lines, "", f"report: {Path(result['report']).resolve()}"])
+
+
+def _attack_line(entry: BudgetResult) -> str:
+    def short(rates: Rates) -> str:
+        if rates.win is None:
+            return "none valid" if rates.victim_return is None else f"{rates.victim_return:.4g}"
+        return f"{rates.win:.1%}"
+
+    head = f"the victim's return is {mean(entry)}" if entry.win is None else f"attacker wins {percent(entry, 'win')}"
+    compared = ", ".join(f"{name} {short(rates)}" for name, rates in entry.baselines.items())
+    shift = "" if entry.shift is None else f"; shift {entry.shift:.2f}"
+    floor = "" if entry.shift_noise_floor is None else f" (noise {entry.shift_noise_floor:.2f})"
+    return f"{head}; {compared}{shift}{floor}"
+
+
+def exit_code(settings: Any, result: Mapping[str, Any]) -> int:
+    """0, 1 for a finding above --fail-above, or 4 where one cannot tell: what the record says."""
+    del settings
+    return int(result["exit_code"])

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from sparring.commands.common import PolicyLike, Seats, describe, perform
-from sparring.commands.exact import Contest, contest, finite_game, save_attacker, save_victim, seats_of, table
+from sparring.commands.common import accepted, perform, plain, who
 from sparring.files import write_json
+from sparring.oracles import tables
+from sparring.oracles.exact import ExactOracle, exact_oracle
+from sparring.oracles.options import PolicyLike, Seats
+from sparring.oracles.seating import ask
+from sparring.results import EXACT, BoundResult, CertifyResult, write
 from sparring.runs import Run, versions
+from sparring.types import check_budget
 
 if TYPE_CHECKING:
     from sparring.exact.bounds import Bound
@@ -31,11 +35,11 @@ class Settings(Seats):
     """Verify in rational arithmetic (slow: for small games), so that no rounding is trusted."""
 
 
-def certify(game: str, **settings: Any) -> dict[str, Any]:
+def certify(game: Any, **settings: Any) -> dict[str, Any]:
     """Certify a victim: `sparring certify` as a function.
 
     Args:
-      game: a game's id.
+      game: a game's id, a game, or a function of `num_games` that makes one.
       **settings: the fields of `Settings`; policies may also be a `Policy` or an array [I, A] of probabilities.
 
     Returns:
@@ -45,22 +49,16 @@ def certify(game: str, **settings: Any) -> dict[str, Any]:
     Raises:
       InputError: bad input.
     """
-    return perform("certify", Settings(game=game, **settings))
+    return perform("certify", accepted(Settings, game=game, **settings))
 
 
-class Prepared(NamedTuple):
-    arena: Contest
-    nu: np.ndarray
+def prepare(settings: Settings) -> ExactOracle:
+    check_budget(settings.budget)
+    return exact_oracle(ask(settings, settings.victim))
 
 
-def prepare(settings: Settings) -> Prepared:
-    game = finite_game(settings.game, "certify")
-    arena = contest(game, settings, settings.budget)
-    return Prepared(arena, table(settings.victim, game, arena.victim))
-
-
-def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
-    problem = prepared.arena.problem
+def plan(settings: Settings, oracle: ExactOracle) -> dict[str, Any]:
+    problem = oracle.problem(settings.budget)
     return {
         "victim_rows": len(problem.victim_actions),
         "attacker_rows": len(problem.attacker_actions),
@@ -68,19 +66,19 @@ def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
+def execute(settings: Settings, oracle: ExactOracle, run: Run) -> dict[str, Any]:
     from sparring.exact.bounds import bounds
     from sparring.exact.certificate import verify
     from sparring.exact.robust import robust
 
-    arena, nu = prepared
-    problem = arena.problem
+    begun = time.monotonic()
+    problem, nu, question = oracle.problem(settings.budget), oracle.nu, oracle.question
     best = problem.best_response(nu)
     certificate = robust(problem)
     found = verify(certificate, settings.exact)
     # The given victim's worst case is a claim of the same kind, with the same attacker above it.
     own = verify(replace(certificate, victim=nu, lower=best.value), settings.exact)
-    seats = seats_of(settings, arena)
+    seats = who(settings, question, run)
     values = {
         "budget": problem.budget,
         "lower": float(found.lower),
@@ -88,31 +86,41 @@ def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
         "verified": found.verified and own.verified,
         "exact": found.exact,
     }
-    folder = run.folder
-    victim = save_victim(folder / "robust-victim.json", arena, certificate.victim)
-    attacker = save_attacker(folder / "robust-attacker.json", arena, certificate.attacker)
-    record = {**seats, **values, "victim": victim.name, "attacker": attacker.name, "versions": versions()}
-    write_json(folder / "certificate.json", record)
-    result = {
-        **seats,
-        "victim": describe(settings.victim),
-        "expl": -best.value,
-        "robust_expl": -certificate.lower,
-        "gap": certificate.lower - best.value,
+    folder, attackers = run.folder, question.threat.attackers
+    victim = tables.save_victim(folder / "robust-victim.json", oracle.game, question.threat.victim, certificate.victim)
+    attacker, attack = (
+        tables.save_attacker(folder / name, oracle.game, attackers, problem, alpha)
+        for name, alpha in (("robust-attacker.json", certificate.attacker), ("attacker.json", best.policy))
+    )
+    record = {
+        **{key: seats[key] for key in ("game", "victim_seat", "attackers", "benign")},
         **values,
-        "oracle": "exact",
-        "bounds": [_record(bound) for bound in bounds(problem, nu, best.policy)],
-        "attack": str(save_attacker(folder / "attacker.json", arena, best.policy)),
-        "robust_victim": str(victim),
-        "robust_attacker": str(attacker),
-        "certificate": str(folder / "certificate.json"),
+        "victim": victim.name,
+        "attacker": attacker.name,
+        "versions": versions(),
     }
-    write_json(folder / "certify.json", result)
-    return result
+    write_json(folder / "certificate.json", record)
+    result = CertifyResult(
+        **seats,
+        **values,
+        oracle=EXACT,
+        expl=-best.value,
+        robust_expl=-certificate.lower,
+        gap=certificate.lower - best.value,
+        bounds=tuple(_record(bound) for bound in bounds(problem, nu, best.policy)),
+        attack=str(attack),
+        robust_victim=str(victim),
+        robust_attacker=str(attacker),
+        certificate=str(folder / "certificate.json"),
+        wall_time_s=time.monotonic() - begun,
+    )
+    write(result, folder / "certify.json")
+    return plain(result)
 
 
-def _record(bound: Bound) -> dict[str, Any]:
-    return {**asdict(bound), "slack": bound.slack, "vacuous": bound.vacuous}
+def _record(bound: Bound) -> BoundResult:
+    known = {name: value for name, value in asdict(bound).items() if name in BoundResult.__struct_fields__}
+    return BoundResult(**known, slack=bound.slack, vacuous=bound.vacuous)
 
 
 def text(result: dict[str, Any]) -> str:

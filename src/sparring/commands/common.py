@@ -1,85 +1,33 @@
-"""What the verbs share: their common arguments, who plays whom, and how a verb is carried out in a run folder."""
+"""How a verb is carried out: its settings checked, its run folder made, and what people and programs are told."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+import math
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
-import tyro
 
 from sparring.console import Stopped
-from sparring.errors import InputError
-from sparring.policy import CallablePolicy, Policy, mix
-from sparring.runs import Run, read_config
-from sparring.types import AgentID, Control, VectorGame
+from sparring.errors import InputError, unknown
+from sparring.jobs import one_thread
+from sparring.oracles.options import Common, Seats
+from sparring.oracles.seating import Question, describe
+from sparring.runs import Run, check_seed, read_config, versions
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from sparring.types import Outcomes
+    from sparring.results import Rates, Result
 
-# What a user gives as a policy: on the command line a name; in Python also a `Policy` or a function
-# `(observation [B, D], rng) -> action [B, ...]`. Tyro reads the annotations, so it is shown the name alone.
-if TYPE_CHECKING:
-    PolicyLike: TypeAlias = Any
-    OptionalPolicy: TypeAlias = Any
-else:
-    PolicyLike = Annotated[str, tyro.conf.arg(metavar="POLICY")]
-    OptionalPolicy = Annotated[str | None, tyro.conf.arg(metavar="POLICY")]
-OptionalInt = Annotated[int | None, tyro.conf.arg(metavar="N")]
-OptionalFloat = Annotated[float | None, tyro.conf.arg(metavar="X")]
-GameArgument = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="GAME")]
-_JSON = (str, int, float, bool, tuple, type(None))
-SLOTS = 16  # matches side by side in an evaluation: enough for two cores, few enough to waste little at the end
+__all__ = ["Common", "Interrupted", "Seats", "accepted", "as_config", "perform", "verb_module"]
 
-
-@dataclass(frozen=True, kw_only=True)
-class Common:
-    """Arguments of every verb."""
-
-    seed: int = 0
-    """Root of all randomness: same seed, same machine, same versions, same bits."""
-    threads: int = 0
-    """Threads that step the physics; 0 means all cores. Results do not depend on it."""
-    out: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
-    """Run folder; by default runs/<game>__<verb>__<seed>__<time>."""
-    config: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
-    """A run's config.json (or its folder): its settings become the defaults."""
-    dry_run: bool = False
-    """Show the resolved settings, the steps and an estimate of the time, and do nothing."""
-    json: bool = False
-    """Print one JSON object on standard output and nothing else there."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Seats(Common):
-    """Arguments of the verbs in which a victim meets attackers."""
-
-    game: GameArgument
-    """A game's id; `sparring list` shows what there is."""
-    benign: OptionalPolicy = None
-    """What the attacker's agent does when not controlled. By default uniform in exact games, and elsewhere the victim's
-    own policy, where the seats are alike."""
-    victim_seat: int = 0
-    """Which of the game's agents the victim is."""
-    attackers: tuple[int, ...] = ()
-    """Seats of the attacker's agents (several are a team); by default all but the victim's. Exact games only."""
-    others: PolicyLike = "uniform"
-    """What the remaining agents play. Exact games only."""
-
-
-class Matchup(NamedTuple):
-    """A game of two, its seats and who sits in them."""
-
-    game: VectorGame
-    victim_agent: AgentID
-    attacker_agent: AgentID
-    victim: Policy
-    benign: Policy
+T = TypeVar("T")
+# What decides nothing about a result: where it is written, and how it is computed and shown.
+_HOW = ("out", "config", "dry_run", "json", "jobs", "threads", "summary")
 
 
 class Interrupted(Exception):
@@ -100,7 +48,10 @@ def perform(verb: str, settings: Any, command: Sequence[str] = (), resume: Path 
     Raises:
       InputError: bad input; nothing was started, or what was there before is intact.
     """
+    check_seed(settings.seed)
     module = verb_module(verb)
+    if command and hasattr(module, "job"):
+        one_thread()  # of a program of its own; a Python caller's process is left as it is
     prepared = module.prepare(settings)  # before there is a run folder: bad input leaves nothing behind
     if settings.dry_run:
         return {"verb": verb, "settings": as_config(settings), **module.plan(settings, prepared)}
@@ -108,7 +59,7 @@ def perform(verb: str, settings: Any, command: Sequence[str] = (), resume: Path 
         run = Run.open(resume)
     else:
         out = None if settings.out is None else Path(settings.out)
-        subject = settings.name if verb == "study" else settings.game
+        subject = settings.name if verb == "study" else describe(settings.game)
         run = Run.create(out, subject, verb, settings.seed, as_config(settings), command)
     try:
         with run:
@@ -119,24 +70,49 @@ def perform(verb: str, settings: Any, command: Sequence[str] = (), resume: Path 
     return {**result, "run": str(run.folder)}
 
 
+def accepted(kind: type[T], **values: Any) -> T:
+    """A verb's settings from what a Python caller gives: what is meant is taken, anything else is refused.
+
+    NumPy's numbers and arrays, one value where several may be given, and numbers where names of agents are expected are
+    meant as what they look like.
+
+    Raises:
+      InputError: an option that the verb does not have, or a value of another kind.
+    """
+    hints = get_type_hints(kind)
+    if strange := [name for name in values if name not in hints]:
+        raise unknown(f"setting of {kind.__module__.rpartition('.')[2]}", strange[0], hints)
+    settings = kind(**{name: _as_meant(name, value, hints[name]) for name, value in values.items()})
+    return settings
+
+
 def as_config(settings: Any) -> dict[str, Any]:
-    """The settings as plain JSON; a policy given as a Python object is named by its type."""
+    """The settings as plain JSON; a policy or game given as a Python object is named by its type."""
     values = {f.name: getattr(settings, f.name) for f in fields(settings)}
     return {
-        k: v if isinstance(v, (str, int, float, bool, type(None), tuple)) else f"<{type(v).__name__}>"
-        for k, v in values.items()
+        k: v if isinstance(v, (str, int, float, bool, type(None), tuple)) else describe(v) for k, v in values.items()
     }
+
+
+def deciding(settings: Any) -> dict[str, Any]:
+    """The settings that decide a result, as plain JSON."""
+    return {name: value for name, value in as_config(settings).items() if name not in _HOW}
 
 
 def from_config(source: str | Path) -> tuple[str, Any]:
     """The verb and settings of a run, from its folder or its config.json.
 
     Raises:
-      InputError: no such run, or settings that this version does not know.
+      InputError: no such run, settings that this version does not know, or that were Python objects.
     """
     path = Path(source)
     config = read_config(path.parent if path.name == "config.json" else path)
     verb, values = config["verb"], config["settings"]
+    for name, value in values.items():
+        if isinstance(value, str) and value.startswith("<") and value.endswith(">"):
+            raise InputError(
+                f"{source}: {name} was a Python object, {value}, which no file holds; run your program again"
+            )
     try:
         cls = verb_module(verb).Settings
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
@@ -145,163 +121,108 @@ def from_config(source: str | Path) -> tuple[str, Any]:
         raise InputError(f"{source}: the settings are not those of this version: {error}") from None
 
 
-def host_game(game_id: str, num_games: int, threads: int) -> VectorGame:
-    """The game, to be stepped on the host."""
-    from sparring.games import make
-    from sparring.games.hosted import hosted
+def who(settings: Any, question: Question, run: Run) -> dict[str, Any]:
+    """The fields of `results.Who`, but for `oracle` and `wall_time_s`."""
+    threat = question.threat
+    return {
+        "game": question.game,
+        "agents": question.agents,
+        "victim": question.names.victim,
+        "victim_seat": question.seats(threat.victims)[0],
+        "victims": question.seats(threat.victims),
+        "attackers": question.seats(threat.attackers),
+        "benign": question.names.benign,
+        "others": question.names.others,
+        "control": threat.control,
+        "coin": threat.coin,
+        "seed": settings.seed,
+        "command": run.config["command"] or f"sparring.{run.config['verb']}(...) from Python",
+        "versions": versions(),
+        "settings": deciding(settings),
+    }
 
-    return hosted(make(game_id, num_games, threads))
+
+def plain(record: Result) -> dict[str, Any]:
+    """A result as plain JSON."""
+    from sparring import results
+
+    return results.plain(record)
 
 
-def matchup(game: VectorGame, victim: PolicyLike, benign: PolicyLike | None, victim_seat: int) -> Matchup:
-    """Resolve the seats and load the policies.
+def percent(rates: Rates, key: str) -> str:
+    """A rate with its interval: `63.0% [59.1%, 66.8%]`."""
+    low, high = getattr(rates, f"{key}_ci")
+    return f"{getattr(rates, key):.1%} [{low:.1%}, {high:.1%}]"
 
-    Args:
-      game: of two agents.
-      victim: as given by the user.
-      benign: the same; None means uniform in a game that can be enumerated, and else the victim's own policy, if both
-        seats have the same observations and actions.
-      victim_seat: 0 or 1.
 
-    Raises:
-      InputError: not a game of two, a seat that does not exist, or a policy that cannot be loaded or does not fit.
-    """
-    from sparring.games.finite import finite
+def mean(rates: Rates, key: str = "victim_return") -> str:
+    """A mean return with its interval where there is one."""
+    ends = getattr(rates, f"{key}_ci")
+    value = getattr(rates, key)
+    if value is None:
+        return "none: no match was valid"
+    return f"{value:.4g}" + ("" if ends is None else f" [{ends[0]:.4g}, {ends[1]:.4g}]")
 
-    if len(game.agents) != 2:
-        raise InputError(f"{game.id}: expected a game of two agents, got {len(game.agents)}")
-    if victim_seat not in (0, 1):
-        raise InputError(f"victim-seat: expected 0 or 1 ({' or '.join(game.agents)}), got {victim_seat}")
-    victim_agent, attacker_agent = game.agents[victim_seat], game.agents[1 - victim_seat]
-    if benign is None and finite(game) is not None:
-        benign = "uniform"
-    if benign is None and game.spaces[victim_agent] != game.spaces[attacker_agent]:
-        raise InputError(
-            f"{game.id}: give --benign: {attacker_agent} differs from {victim_agent}, so the victim cannot play both"
+
+def spawned(seed: int, *key: int) -> int:
+    """The seed of one part of a run: parts with different keys share nothing."""
+    return int(np.random.SeedSequence(seed, spawn_key=key).generate_state(1)[0])
+
+
+def _as_meant(name: str, value: Any, hint: Any) -> Any:
+    option, kinds = name.replace("_", "-"), _kinds(hint)
+    if value is None and type(None) in kinds:
+        return None
+    several = next((kind for kind in kinds if get_origin(kind) is tuple), None)
+    if several is not None:
+        values = (
+            np.asarray(value).ravel().tolist() if _is_number_like(value) or isinstance(value, np.ndarray) else value
         )
-    return Matchup(
-        game,
-        victim_agent,
-        attacker_agent,
-        policy(victim, game, victim_agent),
-        policy(victim if benign is None else benign, game, attacker_agent),
-    )
+        values = [values] if isinstance(values, str) or not isinstance(values, Sequence) else values
+        return tuple(_as_meant(name, one, get_args(several)[0]) for one in values)
+    for kind in kinds:
+        if get_origin(kind) is Literal:
+            if value not in get_args(kind):
+                raise unknown(option, str(value), [str(known) for known in get_args(kind)])
+            return value
+    if bool in kinds:
+        if isinstance(value, (bool, np.bool_)):
+            return bool(value)
+        raise InputError(f"{option}: expected True or False, got {value!r}")
+    if int in kinds or float in kinds:
+        return _number(option, value, int in kinds)
+    if Any in kinds or not kinds:
+        return value
+    # A name on the command line: of an agent its seat is meant, too; a policy or game may be the thing itself.
+    if name in ("victim_seat", "attackers"):
+        if isinstance(value, (str, int, np.integer)) and not isinstance(value, bool):
+            return str(value)
+        raise InputError(f"{option}: expected seats or names of agents, got {value!r}")
+    if name in ("game", "victim", "attacker", "benign", "others"):
+        return value
+    if isinstance(value, (str, Path)):
+        return str(value)
+    raise InputError(f"{option}: expected text, got {type(value).__name__}")
 
 
-def policy(source: PolicyLike, game: VectorGame, agent: AgentID) -> Policy:
-    """A policy from what a user gives: a name, a `Policy`, or a function."""
-    if isinstance(source, str):
-        from sparring.loaders import load
-
-        return load(source, game, agent)
-    if isinstance(source, Policy):
-        return source
-    if callable(source):
-        return CallablePolicy(source)
-    raise InputError(f"policy of {agent}: expected a name, a Policy or a function, got {type(source).__name__}")
+def _kinds(hint: Any) -> tuple[Any, ...]:
+    """The alternatives of a type hint, without annotations."""
+    origin = get_origin(hint)
+    if origin is None or origin is Literal or origin is tuple:
+        return (hint,)
+    return tuple(kind for part in get_args(hint) for kind in _kinds(part))
 
 
-def describe(source: PolicyLike) -> str:
-    """A policy's name, or for one given as a Python object its type's."""
-    return source if isinstance(source, str) else f"<{type(source).__name__}>"
+def _is_number_like(value: Any) -> bool:
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
 
 
-def shipped_agent(game_id: str, seat: int) -> str | None:
-    """The trained agent that comes with the package for a seat, or None."""
-    from sparring.loaders.builtin import names
-
-    bodies = game_id.partition("/")[2].partition(",")[0].split("-vs-")
-    if game_id.startswith("robosumo/") and len(bodies) == 2 and 0 <= seat <= 1 and bodies[seat] in names():
-        return f"builtin:{bodies[seat]}"
-    return None
-
-
-def default_victim(game_id: str, victim_seat: int) -> str:
-    """The agent that comes with the package for this seat.
-
-    Raises:
-      InputError: there is none.
-    """
-    if (name := shipped_agent(game_id, victim_seat)) is None:
-        raise InputError(f"{game_id}: give --victim POLICY; no trained agent comes with the package for this game")
-    return name
-
-
-class Played(NamedTuple):
-    """Matches of one pairing, and a sample of what the victim saw in them."""
-
-    outcomes: Outcomes
-    states: np.ndarray  # float32 [n, D]
-
-
-def play(
-    pairing: Matchup,
-    adversarial: Policy,
-    budget: float,
-    episodes: int,
-    seed: np.random.SeedSequence,
-    label: str,
-    control: Control = "step",
-    states: int = 0,
-) -> Played:
-    """Complete matches of the victim against the attacker's agent under a budget.
-
-    Args:
-      pairing: the seats.
-      adversarial: what the attacker plays when in control.
-      budget: epsilon.
-      episodes: how many.
-      seed: of this call alone.
-      label: for the progress.
-      control: see `mix`.
-      states: how many of the victim's observations to keep (a uniform sample, in time order).
-    """
-    from sparring.console import interruptible, progress
-    from sparring.rollout import evaluate
-
-    rng = np.random.default_rng(seed)
-    executed = mix(pairing.benign, adversarial, budget, control)
-    policies = {pairing.victim_agent: pairing.victim, pairing.attacker_agent: executed}
-    seen: list[np.ndarray] = []
-
-    def on_progress(done: int) -> None:
-        advance(done)
-        if stop():
-            raise Stopped
-
-    def keep(observation: Mapping[AgentID, Any], counting: np.ndarray) -> None:
-        if states:
-            seen.append(np.asarray(observation[pairing.victim_agent])[counting])
-
-    with progress(episodes, label) as advance, interruptible() as stop:
-        outcomes = evaluate(pairing.game, policies, episodes, rng, on_progress, keep)
-    rows = np.concatenate(seen) if seen else np.zeros((0, 0), np.float32)
-    chosen = np.sort(rng.choice(len(rows), min(states, len(rows)), replace=False)) if states else []
-    return Played(outcomes, rows[chosen] if states else rows)
-
-
-def result_of(pairing: Matchup, outcomes: Outcomes, budget: float, seed: np.random.SeedSequence) -> dict[str, Any]:
-    """The JSON keys of an evaluation."""
-    from sparring.metrics.outcome import summary
-
-    agents = pairing.game.agents
-    attacker, victim = agents.index(pairing.attacker_agent), agents.index(pairing.victim_agent)
-    return {"budget": budget, **summary(outcomes, attacker, victim, agents, np.random.default_rng(seed))}
-
-
-def slots(episodes: int) -> int:
-    if episodes < 1:
-        raise InputError(f"episodes: expected at least 1, got {episodes}")
-    return min(episodes, SLOTS)
-
-
-def duration(seconds: float) -> str:
-    """`seconds` for people."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def percent(result: Mapping[str, Any], key: str) -> str:
-    low, high = result[f"{key}_ci"]
-    return f"{result[key]:.1%} [{low:.1%}, {high:.1%}]"
+def _number(option: str, value: Any, whole: bool) -> int | float:
+    value = value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
+    if not _is_number_like(value):
+        raise InputError(f"{option}: expected a number, got {value!r}")
+    if not whole:
+        return float(value)
+    if not math.isfinite(value) or value != int(value):
+        raise InputError(f"{option}: expected a whole number, got {value}")
+    return int(value)

@@ -2,46 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
-
-from sparring.commands.common import (
-    Matchup,
-    PolicyLike,
-    Seats,
-    duration,
-    host_game,
-    matchup,
-    percent,
-    perform,
-    play,
-    policy,
-    result_of,
-    slots,
-)
-from sparring.commands.exact import (
-    EXACT_ESTIMATE,
-    Contest,
-    adversarial_table,
-    chances,
-    check_exact_control,
-    contest,
-    rates,
-    seats_of,
-    solvable,
-    table,
-)
-from sparring.commands.learned import steps_per_second
-from sparring.files import write_json
-from sparring.policy import Policy
+from sparring.commands.common import accepted, mean, percent, perform, plain, spawned, who
+from sparring.oracles.base import Adversarial, Oracle
+from sparring.oracles.exact import exact_oracle, refuse_unread
+from sparring.oracles.learned import LearnedOracle, slots
+from sparring.oracles.options import Controlled, OptionalInt, PolicyLike
+from sparring.oracles.seating import ask, describe
+from sparring.results import EXACT, SAMPLED, EvaluateResult, Rates, fields, write
 from sparring.runs import Run
-from sparring.types import Control, check_budget
+from sparring.types import check_budget
+
+EPISODES = 400
 
 
 @dataclass(frozen=True)
-class Settings(Seats):
+class Settings(Controlled):
     """Win, draw and loss of an attacker against a victim under a budget: exact, or each with its 95% interval.
 
     Example: sparring evaluate robosumo/ant-vs-ant --victim builtin:ant --attacker zero --budget 0.3
@@ -50,89 +29,105 @@ class Settings(Seats):
     victim: PolicyLike
     """The policy that is attacked: zero, random, builtin:NAME, native:FILE, robosumo-zoo:FILE.npy, run:DIR, ..."""
     attacker: PolicyLike
-    """What the attacker's agent does when it is controlled."""
+    """What the attackers' agents do when they are controlled."""
     budget: float = 1.0
     """Attack budget epsilon in [0, 1]: the probability of control (Eq. 3.2)."""
     oracle: Literal["exact", "sampled"] | None = None
     """exact: probabilities by enumeration, the default in exact games. sampled: rates over matches."""
-    control: Control = "step"
-    """How control is drawn: at every step (the paper), once per episode, or not at all but blended. Sampled only."""
-    episodes: int = 400
-    """Complete matches, where they are sampled."""
+    episodes: OptionalInt = None
+    """Complete matches, where they are sampled; by default 400."""
 
 
-def evaluate(game: str, **settings: Any) -> dict[str, Any]:
+def evaluate(game: Any, **settings: Any) -> dict[str, Any]:
     """Evaluate an attacker: `sparring evaluate` as a function.
 
     Args:
-      game: a game's id.
-      **settings: the fields of `Settings`; `victim`, `attacker` and `benign` may also be a `Policy` or a function
-        `(observation [B, D], rng) -> action [B, ...]`.
+      game: a game's id, a game, or a function of `num_games` that makes one.
+      **settings: the fields of `Settings`; a policy may also be a `Policy`, a function `(observation, rng) -> action`,
+        a table, or one of these for each agent.
 
     Returns:
-      The JSON result: `win`, `draw`, `loss` (the attacker's), `victim_return` (sampled) or
-      `victim_value` (exact), ..., each with `_ci`.
+      The JSON result (`results.EvaluateResult`): `win`, `draw`, `loss` (the attacker's), `victim_return`, ..., each
+      with `_ci`; exact values are `victim_value`, `attacker_value`.
 
     Raises:
       InputError: bad input.
     """
-    return perform("evaluate", Settings(game=game, **settings))
+    return perform("evaluate", accepted(Settings, game=game, **settings))
 
 
-class Sampled(NamedTuple):
-    pairing: Matchup
-    adversarial: Policy
+class Prepared(NamedTuple):
+    oracle: Oracle
+    adversarial: Adversarial
+    matches: int
 
 
-class Exact(NamedTuple):
-    arena: Contest
-    nu: np.ndarray
-    alpha: np.ndarray
-
-
-def prepare(settings: Settings) -> Sampled | Exact:
+def prepare(settings: Settings) -> Prepared:
     check_budget(settings.budget)
-    if (finite := solvable(settings.game, settings.oracle)) is not None:
-        check_exact_control(settings.control)
-        arena = contest(finite, settings, settings.budget)
-        return Exact(arena, table(settings.victim, finite, arena.victim), adversarial_table(settings.attacker, arena))
-    game = host_game(settings.game, slots(settings.episodes), settings.threads)
-    pairing = matchup(game, settings.victim, settings.benign, settings.victim_seat)
-    return Sampled(pairing, policy(settings.attacker, game, pairing.attacker_agent))
-
-
-def plan(settings: Settings, prepared: Sampled | Exact) -> dict[str, Any]:
-    if isinstance(prepared, Exact):
-        return {"oracle": "exact", "estimate": EXACT_ESTIMATE}
-    rate = steps_per_second(prepared.pairing)
-    return {
-        "steps_per_second": rate,
-        "estimate": f"{duration(settings.episodes * 100 / rate)} if matches take 100 steps; under 100 kB of disk",
-    }
-
-
-def execute(settings: Settings, prepared: Sampled | Exact, run: Run) -> dict[str, Any]:
-    if isinstance(prepared, Exact):
-        arena, nu, alpha = prepared
-        result = {**seats_of(settings, arena), **rates(arena, nu, alpha), "oracle": "exact"}
+    question = ask(settings, settings.victim)
+    matches = EPISODES if settings.episodes is None else settings.episodes
+    if settings.oracle == "exact" or (settings.oracle is None and question.finite is not None):
+        oracle: Oracle = exact_oracle(question)
+        refuse_unread(settings)
     else:
-        pairing, adversarial = prepared
-        seed = np.random.SeedSequence(settings.seed)
-        played = play(pairing, adversarial, settings.budget, settings.episodes, seed, "evaluate", settings.control)
-        found = result_of(pairing, played.outcomes, settings.budget, seed)
-        result = {"game": pairing.game.id, **found, "oracle": "sampled"}
-    write_json(run.folder / "evaluate.json", result)
-    return result
+        slots(matches)
+        oracle = LearnedOracle(question)
+    return Prepared(oracle, oracle.adversarial(settings.attacker), matches)
+
+
+def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
+    del settings
+    return prepared.oracle.plan(0, prepared.matches)
+
+
+def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
+    begun = time.monotonic()
+    oracle, adversarial, matches = prepared
+    seed = spawned(settings.seed, 0)
+    measured = oracle.evaluate(adversarial, settings.budget, matches, run, "matches", seed)
+    scale = oracle.scale([measured])
+    result = EvaluateResult(
+        **who(settings, oracle.question, run),
+        **fields(oracle.rates(measured, scale)),
+        oracle=EXACT if oracle.name == EXACT else SAMPLED,
+        attacker=describe(settings.attacker),
+        budget=settings.budget,
+        scale=scale,
+        wall_time_s=time.monotonic() - begun,
+    )
+    write(result, run.folder / "evaluate.json")
+    return plain(result)
 
 
 def text(result: dict[str, Any]) -> str:
-    if result["oracle"] == "exact":
-        returns = f"the victim's value {result['victim_value']:.6f}, the attacker's {result['attacker_value']:.6f}"
-        return f"attacker at budget {result['budget']:g}, exact: {chances(result)}\n{returns}\n{result['run']}"
-    shares = ", ".join(f"{key} {percent(result, key)}" for key in ("win", "draw", "loss"))
-    invalid = f"; {result['invalid']} invalid matches left out" if result["invalid"] else ""
-    return (
-        f"attacker at budget {result['budget']:g}: {shares}\n"
-        f"{result['episodes']} matches of {result['mean_length']:.0f} steps on average{invalid}\n"
-        f"{result['run']}"
-    )
+    from sparring import results
+
+    found: EvaluateResult = results.read({k: v for k, v in result.items() if k != "run"})
+    what = f"attacker at budget {found.budget!r}"
+    if found.oracle == EXACT:
+        values = f"the victim's value {found.victim_value:.6f}, the attacker's {found.attacker_value:.6f}"
+        return f"{what}, exact: {chances(found)}\n{values}\n{result['run']}"
+    lines = [f"{what}: {outcomes(found)}"]
+    if found.episodes:
+        lines.append(f"{found.episodes} matches of {found.mean_length:.0f} steps on average{left_out(found)}")
+    else:
+        lines.append(f"no match was valid{left_out(found)}")
+    return "\n".join([*lines, result["run"]])
+
+
+def outcomes(rates: Rates) -> str:
+    """Win, draw and loss of the attacker for people, or the victim's return in a game without winners."""
+    if rates.win is None:
+        return f"the game has no winners; the victim's return is {mean(rates)}"
+    return ", ".join(f"{key} {percent(rates, key)}" for key in ("win", "draw", "loss"))
+
+
+def chances(rates: Rates) -> str:
+    """Exact chances of the attacker for people, or the reason why there are none."""
+    if rates.win is None:
+        return "matches have no end, and no winner"
+    return ", ".join(f"{key} {getattr(rates, key):.2%}" for key in ("win", "draw", "loss"))
+
+
+def left_out(rates: Rates) -> str:
+    return f"; {rates.invalid} invalid matches left out" if rates.invalid else ""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sparring.commands.exact import table
 from sparring.errors import InputError
+from sparring.oracles.tables import table
 from sparring.types import Game, ThreatModel
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ import numpy as np
 
 from sparring.errors import InputError
 from sparring.mix import executed
-from sparring.training import Method, Opponents, Reward, Side, pooled
+from sparring.training import Method, Opponents, Reward, Side, check_cast, pooled
 from sparring.types import AgentID, Game, Learner, Policy, ThreatModel
 
 Adversary: TypeAlias = Callable[[Policy], Policy]  # the adversarial policy that the victim of the moment is given
@@ -91,15 +91,16 @@ def adversarial_training(
       reward: the attackers'; by default minus the victim's reward. The victim wants the opposite.
 
     Raises:
-      InputError: more than one victim, more than one attacker where none learns, or an attacker without a learner.
+      InputError: more than one victim, more than one attacker where none learns, an attacker without a learner, agents
+        that are not the game's, or a single match where half of the matches are each side's.
     """
     if len(threat.victims) != 1:
         raise InputError(f"victims: expected one to harden, got {len(threat.victims)}")
+    check_cast(game, threat)
     nu, others = threat.victim, dict(threat.others or {})
-    if unnamed := [a for a in game.agents if a not in (nu, *threat.attackers, *others)]:
-        raise InputError(f"{game.id}: nobody says what {unnamed[0]} plays: it is neither victim nor attacker")
     reward = reward or Reward({nu: -1.0})
-    wanted = Reward({a: -w for a, w in reward.weights.items()}, reward.outcome, reward.draw)
+    # A win of the one is a loss of the other, but a draw is a draw to both: what it is worth changes its sign.
+    wanted = Reward({a: -w for a, w in reward.weights.items()}, reward.outcome, -reward.draw)
     period = 2 if schedule.turns else 1
     kept = schedule.snapshot_every if schedule.past else 0
 
@@ -115,6 +116,8 @@ def adversarial_training(
         sides |= {a: side(attackers[a], a, reward, schedule.attacker_every, 0) for a in threat.attackers}
     elif len(threat.attackers) != 1:
         raise InputError(f"attackers: expected one that is given its policy, got {len(threat.attackers)}")
+    if schedule.past and game.num_games < 2:
+        raise InputError(f"{game.id}: past opponents need at least 2 matches side by side, one for each side to learn")
     odd = np.arange(game.num_games) % 2 == 1
     of_victim, of_attacker = (np.where(slots, schedule.past, 0.0) for slots in (odd, ~odd))
 

@@ -21,20 +21,28 @@ class Outputs(NamedTuple):
     expl: float  # Expl of `last`
     best_expl: float  # Expl of `best`
     mean_expl: float  # mean of Expl over the iterates: what Theorem 5.3 bounds, and not Expl of `averaged`
+    seen: int  # iterates so far
+    steps: float  # the sum of their step sizes
 
 
-def outputs(problem: Problem, iterates: Iterable[Iterate], rng: np.random.Generator) -> Iterator[Outputs]:
+def outputs(
+    problem: Problem, iterates: Iterable[Iterate], rng: np.random.Generator, state: Outputs | None = None
+) -> Iterator[Outputs]:
     """What each output rule would choose if the method stopped here, after every iterate; memory does not grow.
 
     Args:
       problem: the problem.
       iterates: of a method of `sparring.exact.dynamics`, from its start on.
       rng: draws `sampled`.
+      state: what was yielded last, to go on from there with the iterates that follow; None begins anew.
     """
     sampled = best = averaged = np.zeros(0)
     steps = mean_expl = 0.0
-    best_expl = np.inf
-    for seen, iterate in enumerate(iterates):
+    best_expl, begun = np.inf, 0
+    if state is not None:
+        sampled, best, averaged = state.sampled, state.best, state.averaged
+        best_expl, mean_expl, begun, steps = state.best_expl, state.mean_expl, state.seen, state.steps
+    for seen, iterate in enumerate(iterates, begun):
         nu = iterate.nu
         expl = exploitability(problem, nu)
         steps += iterate.step
@@ -45,4 +53,4 @@ def outputs(problem: Problem, iterates: Iterable[Iterate], rng: np.random.Genera
             best, best_expl = nu, expl
         averaged = nu if seen == 0 else problem.average([averaged, nu], np.array([seen, 1.0]))
         mean_expl += (expl - mean_expl) / (seen + 1)
-        yield Outputs(nu, sampled, best, averaged, expl, best_expl, mean_expl)
+        yield Outputs(nu, sampled, best, averaged, expl, best_expl, mean_expl, seen + 1, steps)

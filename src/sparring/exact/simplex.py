@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from sparring.exact.compiled import njit
 from sparring.exact.rows import distributions
 from sparring.types import check_budget
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from sparring.errors import InputError, unknown
+from sparring.exact.compiled import njit
 from sparring.exact.problem import Response, fitting, scale_of, uniform
 from sparring.exact.simplex import project
 from sparring.exact.tree_game import TERMINAL, Tree

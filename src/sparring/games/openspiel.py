@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sparring.errors import InputError, unknown
+from sparring.errors import InputError, require, unknown
 from sparring.exact.tree_game import CHANCE, TERMINAL, Infosets, Tree, check
 from sparring.games.tree import SampledTree
 
@@ -64,7 +64,7 @@ def compile_tree(game: Any, max_nodes: int = MAX_NODES) -> Tree:
       InputError: an unknown game or parameter; a game that cannot be enumerated (sampled chance, mean field, no
         information states), is too large, or whose players forget what they did.
     """
-    import pyspiel
+    pyspiel = require("pyspiel", "exact")
 
     if isinstance(game, str):
         name, _, parameters = game.removesuffix(")").partition("(")
@@ -189,7 +189,7 @@ def _traverse(game: Any, id: str, max_nodes: int) -> Tree:
 
 def _load(name: str, parameters: Mapping[str, str]) -> Any:
     """OpenSpiel's game, its parameters given as words."""
-    import pyspiel
+    pyspiel = require("pyspiel", "exact")
 
     # OpenSpiel would refuse these as well, but print its whole list.
     if name not in pyspiel.registered_names():

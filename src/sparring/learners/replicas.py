@@ -52,7 +52,16 @@ def replicated(learner: Learner, n: int) -> Learner:
     def init(spaces: Spaces, key: Key) -> LearnerState:
         return eqx.filter_vmap(lambda own: learner.init(spaces, own))(jax.random.split(jnp.asarray(key), n))
 
-    return Learner(init, lambda state: Replicas(learner.policy(state), n), update)
+    def final(state: LearnerState) -> Replicas:
+        assert learner.final is not None
+        # One by one: what is kept may depend on how much has been learned.
+        arrays, static = eqx.partition(state, eqx.is_array)
+        kept = [learner.final(eqx.combine(jax.tree.map(lambda x, i=i: x[i], arrays), static)) for i in range(n)]
+        parts = [eqx.partition(policy, eqx.is_array) for policy in kept]
+        stacked = jax.tree.map(lambda *x: jnp.stack(x), *(own for own, _ in parts))
+        return Replicas(eqx.combine(stacked, parts[0][1]), n)
+
+    return Learner(init, lambda state: Replicas(learner.policy(state), n), update, final if learner.final else None)
 
 
 def _split(n: int, x: Array, axis: int) -> Array:

@@ -41,8 +41,8 @@ def tabulate(policy: Policy, infosets: Infosets) -> np.ndarray:
     Illegal actions have none, as when the policy is played.
 
     Raises:
-      InputError: a policy whose probabilities cannot be read (a user's function, a recurrent network), or that is of
-        another game.
+      InputError: a policy whose probabilities cannot be read (a user's function, a recurrent network), that is of
+        another game, or that plays no legal action somewhere.
     """
     rows, width = infosets.actions.shape
     legal = np.arange(width) < infosets.count[:, None]
@@ -52,6 +52,9 @@ def tabulate(policy: Policy, infosets: Infosets) -> np.ndarray:
             f"policy: expected action probabilities of shape {[rows, width]}, got {list(played.shape[-2:])}"
         )
     table = np.where(legal, played, 0.0)
+    if (empty := table.sum(axis=-1) <= 0).any():
+        row = np.argwhere(empty)[0][-1]
+        raise InputError(f"policy: expected some probability on a legal action in row {row}, got none")
     return table / table.sum(axis=-1, keepdims=True)  # float32's sums miss one by about 1e-7
 
 
@@ -70,7 +73,9 @@ def _probabilities(policy: Any, observation: Array, legal: Array) -> Array:
             return eqx.filter_vmap(lambda own: _probabilities(own, observation, legal))(policy.policies)
         case TabularPolicy():
             return jnp.asarray(policy.probabilities)
-        case RandomPolicy(action=Discrete()):
+        case RandomPolicy(action=Discrete(n)):
+            if n != legal.shape[1]:
+                return jnp.full((len(legal), n), 1 / n)  # of another game: its shape is refused
             return legal / legal.sum(axis=-1, keepdims=True)
         case ConstantPolicy(action=Discrete(n)):
             return jax.nn.one_hot(jnp.argmax(legal, axis=-1), n)

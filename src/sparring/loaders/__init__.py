@@ -1,8 +1,8 @@
 """Policies by name: one file per format, found by its file name.
 
-A format is a module of this package with `load(argument, game, agent) -> Policy`. One that takes options names them in
-`OPTIONS`, a tuple of strings, and has `load(argument, options, game, agent)`. What follows the argument after commas, as
-in `run:DIR,policy=attacker`, is given to it as a dictionary of strings.
+A format is a module of this package with `load(argument, game, agent) -> Policy`. One that takes options, as in
+`run:DIR,policy=attacker`, names them in `OPTIONS`, a tuple of strings, and has `load(argument, options, game, agent)`;
+`options` is then a dictionary of strings.
 """
 
 from __future__ import annotations

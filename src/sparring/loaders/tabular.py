@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,17 @@ def read(path: Path | str, sets: Infosets) -> np.ndarray:
       InputError: a file that is missing, too large or not of this form; a state that is unknown, missing or given
         twice, or whose actions are illegal, given twice or have no probabilities that sum to one.
     """
-    states = _parse(Path(path))
+    return table(_parse(Path(path)), sets, str(path))
+
+
+def table(states: Mapping[str, Any], sets: Infosets, path: str) -> np.ndarray:
+    """The probabilities in `{information state: {action: probability}}`, float64 [I, A]; `path` names it in errors.
+
+    Raises:
+      InputError: as `read`.
+    """
     number = {key: row for row, key in enumerate(sets.keys)}
-    table = np.zeros(sets.actions.shape)
+    rows = np.zeros(sets.actions.shape)
     for state, given in states.items():
         where = f"{path}: information state {state!r}"
         if state not in number:
@@ -65,15 +74,15 @@ def read(path: Path | str, sets: Infosets) -> np.ndarray:
             if columns[action] in seen:
                 raise InputError(f"{where}: action {action!r} is given twice, by its number and by its name")
             seen.add(columns[action])
-            table[row, columns[action]] = _probability(probability, f"{where}, action {action!r}")
-        if abs((total := table[row].sum()) - 1) > ROW_TOLERANCE:
+            rows[row, columns[action]] = _probability(probability, f"{where}, action {action!r}")
+        if abs((total := rows[row].sum()) - 1) > ROW_TOLERANCE:
             raise InputError(f"{where}: expected probabilities that sum to 1, got a sum of {total:.9g}")
     if absent := [key for key in sets.keys if key not in states]:
         raise InputError(
             f"{path}: {len(absent)} of {len(sets.keys)} information states are missing, the first is {absent[0]!r}; "
             "give probabilities for every one"
         )
-    return table
+    return rows
 
 
 def save(path: Path | str, sets: Infosets, table: np.ndarray) -> None:

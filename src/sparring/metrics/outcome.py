@@ -1,109 +1,110 @@
-"""Outcomes of matches as rates and means, each with its 95% interval."""
+"""What became of matches, seen from the attackers and the victims: as samples, and as rates with intervals."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sparring.errors import InputError
-from sparring.types import NO_WINNER, AgentID, Array, Outcomes
+from sparring.metrics.intervals import mean_interval, wilson
+from sparring.types import AgentID, Outcomes
 
-Interval = tuple[float, float]
-
-Z95 = 1.959963984540054  # the 97.5% quantile of the standard normal distribution
+OUTCOMES = ("win", "draw", "loss", "fail")
 
 
-def wilson(successes: int, n: int, z: float = Z95) -> Interval:
-    """The 95% score interval of a rate: the p with |successes/n - p| <= z sqrt(p (1-p) / n) (Wilson 1927).
+class Sample(NamedTuple):
+    """The n matches of one evaluation, by side: several attackers are a team, several victims are one side.
 
-    Unlike the textbook interval it keeps its coverage near 0 and 1, where attacks often end. Another `z` has another
-    coverage.
-
-    Raises:
-      InputError: n is not positive, or `successes` is not in 0 .. n.
+    Invalid matches are in all arrays; who counts leaves them out (DECISIONS 24).
     """
-    if n <= 0 or not 0 <= successes <= n:
-        raise InputError(f"a rate needs n > 0 trials and 0 to n successes, got {successes} of {n}")
-    centre = (successes + z**2 / 2) / (n + z**2)
-    half = z / (n + z**2) * math.sqrt(successes * (n - successes) / n + z**2 / 4)
-    # At the edges the bounds are 0 and 1 exactly, which rounding would miss.
-    return (0.0 if successes == 0 else centre - half), (1.0 if successes == n else centre + half)
+
+    attacker: np.ndarray | None  # int8 [n], the best outcome of any attacker: 1, 0, -1; None: there are no winners
+    victim: np.ndarray | None  # int8 [n], the best outcome of any victim
+    length: np.ndarray  # int64 [n], steps
+    invalid: np.ndarray  # bool [n]
+    attacker_return: np.ndarray  # float64 [n], of all attackers together
+    victim_return: np.ndarray  # float64 [n], of all victims together
+    returns: Mapping[AgentID, np.ndarray]  # float64 [n], of every agent
+
+    def flags(self) -> Mapping[str, np.ndarray] | None:
+        """Whether each match counts as a win, draw, loss (the attackers') or fail (the victim's): bool [n] each.
+
+        A match is won if an attacker won and no victim did, lost if all attackers lost, and drawn else. The victim
+        fails where it lost, whoever won. None: there are no winners.
+        """
+        if self.attacker is None or self.victim is None:
+            return None
+        win, loss = (self.attacker == 1) & (self.victim != 1), self.attacker == -1
+        return {"win": win, "draw": ~win & ~loss, "loss": loss, "fail": self.victim == -1}
 
 
-def newcombe(successes: int, n: int, successes_0: int, n_0: int, z: float = Z95) -> Interval:
-    """The 95% interval of the difference of two independent rates, successes/n - successes_0/n_0.
-
-    Newcombe's hybrid score interval: the distances to Wilson's bounds, added in quadrature (Newcombe 1998, method 10).
-    `z` is that of `wilson`.
-
-    Raises:
-      InputError: as `wilson`.
-    """
-    p, (low, high) = successes / max(n, 1), wilson(successes, n, z)
-    p_0, (low_0, high_0) = successes_0 / max(n_0, 1), wilson(successes_0, n_0, z)
-    return p - p_0 - math.hypot(p - low, high_0 - p_0), p - p_0 + math.hypot(high - p, p_0 - low_0)
-
-
-def bootstrap(values: Array, strata: Array, rng: np.random.Generator, resamples: int = 2000) -> Interval:
-    """The 95% percentile interval of the mean of `values` [n], resampled within each stratum (Efron 1979).
+def sample(outcomes: Outcomes, attackers: Sequence[AgentID], victims: Sequence[AgentID]) -> Sample:
+    """The matches of one evaluation by side.
 
     Args:
-      values: float [n], e.g. returns.
-      strata: int [n], the group that each value belongs to, e.g. its training seed; every resample keeps their sizes.
-      rng: where the resamples are drawn from.
-      resamples: how many.
+      outcomes: complete matches.
+      attackers: the attacker's agents, at least one.
+      victims: the victims, at least one.
 
     Raises:
-      InputError: fewer than two values, shapes that differ, or a value that is not finite.
+      InputError: an agent that the game does not have.
     """
-    values, strata = np.asarray(values, np.float64), np.asarray(strata)
-    if values.ndim != 1 or values.shape != strata.shape or len(values) < 2 or not np.isfinite(values).all():
-        raise InputError(
-            f"bootstrap: expected at least two finite values [n] with a stratum each, "
-            f"got shapes {list(values.shape)} and {list(strata.shape)}"
-        )
-    groups = [values[strata == stratum] for stratum in np.unique(strata)]
-    sums = np.array([sum(rng.choice(g, len(g)).sum() for g in groups) for _ in range(resamples)])
-    low, high = np.quantile(sums / len(values), [0.025, 0.975])
-    return float(low), float(high)
+    for agent in (*attackers, *victims):
+        if agent not in outcomes.returns:
+            raise InputError(f"{agent} is no agent of this game: expected one of {', '.join(outcomes.returns)}")
+    best: list[np.ndarray | None] = [None, None]
+    if outcomes.outcome is not None:
+        best = [np.max([np.asarray(outcomes.outcome[a]) for a in side], axis=0) for side in (attackers, victims)]
+    returns = {agent: np.asarray(values, np.float64) for agent, values in outcomes.returns.items()}
+    together = [np.sum([returns[agent] for agent in side], axis=0) for side in (attackers, victims)]
+    length, invalid = np.asarray(outcomes.length, np.int64), np.asarray(outcomes.invalid, bool)
+    return Sample(best[0], best[1], length, invalid, together[0], together[1], returns)
 
 
-def summary(
-    outcomes: Outcomes, attacker: int, victim: int, agents: Sequence[AgentID], rng: np.random.Generator
-) -> dict[str, Any]:
-    """What `evaluate` reports, as plain JSON.
+def rates(matches: Sample, low: float | None = None, high: float | None = None) -> dict[str, Any]:
+    """Rates and means of one evaluation, as plain JSON, each with a 95% interval.
 
     Args:
-      outcomes: the matches; invalid ones are counted, and left out of everything else (DECISIONS 24).
-      attacker: the attacker's index into `agents`.
-      victim: the victim's index.
-      agents: the game's agents, in its order.
-      rng: for the intervals of the returns.
+      matches: the evaluation.
+      low: the least return of the victim that is possible, or was seen in comparable matches; by default in these.
+      high: the largest one.
 
     Returns:
-      `win`, `draw`, `loss`: rates of the attacker's (DECISIONS 16, 17); `victim_return`, `attacker_return`: means of
-      the undiscounted returns; each with `<key>_ci: [low, high]`, or None where a single match gives no interval.
-      `episodes`, `invalid`: valid and invalid matches. `mean_length`: steps.
+      `win`, `draw`, `loss` (the attackers') and `fail` (the victim's) as shares of the valid matches with Wilson's
+      intervals, null where there are no winners; `victim_return` and `attacker_return` with intervals for bounded
+      means (`intervals.mean_interval`; the attackers' range is that seen here), null where all values are equal and no
+      range is known; `episodes`, the valid matches; `invalid`; `mean_length`. Without a valid match all means are null.
+    """
+    valid = ~matches.invalid
+    n, flags = int(valid.sum()), matches.flags()
+    result: dict[str, Any] = {}
+    for key in OUTCOMES:
+        count = None if flags is None or not n else int(flags[key][valid].sum())
+        result[key], result[f"{key}_ci"] = (None, None) if count is None else (count / n, wilson(count, n))
+    for key, values, ends in (
+        ("victim_return", matches.victim_return[valid], (low, high)),
+        ("attacker_return", matches.attacker_return[valid], (None, None)),
+    ):
+        result[key], result[f"{key}_ci"] = (float(values.mean()), _interval(values, *ends)) if n else (None, None)
+    result |= {"episodes": n, "invalid": len(valid) - n}
+    return result | {"mean_length": float(matches.length[valid].mean()) if n else None}
+
+
+def summary(outcomes: Outcomes, attackers: Sequence[AgentID], victims: Sequence[AgentID]) -> dict[str, Any]:
+    """`rates` of one evaluation that stands alone.
 
     Raises:
-      InputError: no match is valid.
+      InputError: as `sample`.
     """
-    valid = ~np.asarray(outcomes.invalid)
-    n = int(valid.sum())
-    if n == 0:
-        raise InputError(f"none of the {len(valid)} matches is valid: the physics broke in every one")
-    winner = np.asarray(outcomes.winner)[valid]
-    won, drawn = int((winner == attacker).sum()), int((winner == NO_WINNER).sum())
-    result: dict[str, Any] = {}
-    for key, count in (("win", won), ("draw", drawn), ("loss", n - won - drawn)):
-        result[key], result[f"{key}_ci"] = count / n, list(wilson(count, n))
-    result |= {"episodes": n, "invalid": len(valid) - n}
-    for key, index in (("victim_return", victim), ("attacker_return", attacker)):
-        returns = np.asarray(outcomes.returns[agents[index]], np.float64)[valid]
-        interval = list(bootstrap(returns, np.zeros(n), rng)) if n > 1 else None
-        result[key], result[f"{key}_ci"] = float(returns.mean()), interval
-    result["mean_length"] = float(np.asarray(outcomes.length)[valid].mean())
-    return result
+    return rates(sample(outcomes, attackers, victims))
+
+
+def _interval(values: np.ndarray, low: float | None, high: float | None) -> tuple[float, float] | None:
+    least = float(values.min()) if low is None else min(low, float(values.min()))
+    most = float(values.max()) if high is None else max(high, float(values.max()))
+    if not least < most:
+        return None  # nothing is known of how far another match might lie away
+    ends = mean_interval(values, least, most)
+    return float(ends[0]), float(ends[1])

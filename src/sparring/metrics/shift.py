@@ -7,7 +7,9 @@ import numpy as np
 from sparring.errors import InputError
 from sparring.types import Array
 
-_CONSTANT = 1e-6  # a feature whose standard deviation is below this is constant up to rounding in float32
+# A feature is constant up to rounding in float32 if its standard deviation is below this, or below so many of float32's
+# steps at its mean.
+_CONSTANT, _STEPS = 1e-6, 4 * float(np.finfo(np.float32).eps)
 
 
 def wasserstein2(reference: Array, other: Array) -> float:
@@ -17,14 +19,15 @@ def wasserstein2(reference: Array, other: Array) -> float:
     one that hardly ever moves in one sample (a contact force, say) cannot drown the others.
 
     Each feature's distance is exact, W2^2 = integral of (F^-1(q) - G^-1(q))^2 over q in [0, 1], by its sorted values.
-    Changes only in how features go together are
-    not seen. Finite samples of one distribution are a positive distance apart, so compare with the distance
-    between two samples of the benign opponent (DECISIONS 21).
+    Changes only in how features go together are not seen. Finite samples of one distribution are a positive distance
+    apart, so compare with the distance between two samples of the benign opponent (DECISIONS 21).
+
+    A feature that is constant up to rounding in the mixture counts for 0: its standard deviation there is below 1e-6,
+    or below four of the steps that float32 has at its mean.
 
     Args:
-      reference: float [n, D], states under the benign opponent. A feature that is constant in both samples keeps its
-        own unit.
-      other: float [m, D], states under the attack.
+      reference: float [n, D], states under the benign opponent, of valid matches.
+      other: float [m, D], states under the attack, of valid matches.
 
     Raises:
       InputError: shapes that do not fit, no states, or a value that is not finite.
@@ -43,7 +46,8 @@ def wasserstein2(reference: Array, other: Array) -> float:
         raise InputError("the states to be compared contain NaN or infinity: leave invalid matches out")
     apart = reference.mean(axis=0) - other.mean(axis=0)
     deviation = np.sqrt((reference.var(axis=0) + other.var(axis=0)) / 2 + apart**2 / 4)
-    scale = np.where(deviation < _CONSTANT, 1.0, deviation)
+    mean = (reference.mean(axis=0) + other.mean(axis=0)) / 2
+    moves = np.flatnonzero(deviation >= np.maximum(_CONSTANT, _STEPS * np.abs(mean)))
     n, m = len(reference), len(other)
     # Both quantile functions are constant between consecutive multiples of 1/n and 1/m; in units of 1/(n m) these are
     # integers, so that no step is lost to rounding.
@@ -51,7 +55,7 @@ def wasserstein2(reference: Array, other: Array) -> float:
     weights = np.diff(ticks, prepend=0) / (n * m)
     rows, other_rows = (ticks - 1) // m, (ticks - 1) // n
     squares = [
-        weights @ ((np.sort(reference[:, d])[rows] - np.sort(other[:, d])[other_rows]) / scale[d]) ** 2
-        for d in range(reference.shape[1])
+        weights @ ((np.sort(reference[:, d])[rows] - np.sort(other[:, d])[other_rows]) / deviation[d]) ** 2
+        for d in moves
     ]
-    return float(np.sqrt(np.mean(squares)))
+    return float(np.sqrt(sum(squares) / reference.shape[1]))

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sparring.errors import InputError
+from sparring.errors import InputError, foreign
 from sparring.mix import MixedPolicy
 from sparring.nets import reset_state
 from sparring.policies import batch_of, check_action
@@ -57,11 +57,8 @@ def decide(
     if prepared.traceable:
         seen = {agent: views[agent] for agent in prepared.traceable}
         carried = {agent: policy_state[agent] for agent in prepared.traceable}
-        try:
-            decisions.update(prepared.compiled(prepared.numbers, key, seen, carried, first))
-        except InputError:
-            raise
-    team = np.random.SeedSequence(np.asarray(key).tolist(), spawn_key=(_TEAM,)).generate_state(2)
+        decisions.update(prepared.compiled(prepared.numbers, key, seen, carried, first))
+    team = _team_key(key) if any(_in_team(policy) for policy in prepared.host.values()) else None
     for agent, policy in prepared.host.items():
         carried = jax.tree.map(
             lambda i, s: np.where(first.reshape((-1,) + (1,) * (np.ndim(s) - 1)), i, s),
@@ -70,10 +67,7 @@ def decide(
         )
         own = np.random.SeedSequence(np.asarray(key).tolist(), spawn_key=(prepared.agents.index(agent),))
         view = jax.tree.map(np.asarray, views[agent])
-        try:
-            decision = _act(policy, own.generate_state(2), team, view, carried)
-        except InputError as error:
-            raise InputError(f"agent {agent}: {error}") from error
+        decision = _act(agent, policy, own.generate_state(2), team, view, carried)
         decisions[agent] = _where_it_moves(decision, view, np)
     return decisions
 
@@ -99,23 +93,37 @@ def act_all(
       first: bool [B], the matches that begin: there the state is the initial one.
     """
     out = {}
-    team = jax.random.fold_in(key, _TEAM)
+    team = _team_key(key)
     for agent, policy in policies.items():
         initial = policy.initial_state(batch_of(views[agent]))
         carried = reset_state(first, initial, policy_state[agent])
-        try:
-            decision = _act(policy, jax.random.fold_in(key, agents.index(agent)), team, views[agent], carried)
-        except InputError as error:
-            raise InputError(f"agent {agent}: {error}") from error
+        decision = _act(agent, policy, jax.random.fold_in(key, agents.index(agent)), team, views[agent], carried)
         # What nobody records need not be computed: XLA drops what is not returned.
         out[agent] = _where_it_moves(decision, views[agent], jnp) if agent in record else Decision(*decision[:2])
     return out
 
 
-def _act(policy: Policy, key: Key, team: Key, view: View, state: Any) -> Decision:
-    if isinstance(policy, MixedPolicy) and policy.team:
-        return policy.act_with(key, team, view, state)
-    return policy.act(key, view, state)
+def _act(agent: AgentID, policy: Policy, key: Key, team: Key, view: View, state: Any) -> Decision:
+    try:
+        with foreign("its policy", source=policy):
+            if isinstance(policy, MixedPolicy) and policy.team:
+                decision = policy.act_with(key, team, view, state)
+            else:
+                decision = policy.act(key, view, state)
+        if not isinstance(decision, Decision):
+            raise InputError(f"expected a sparring.types.Decision, got {type(decision).__name__}")
+    except InputError as error:
+        raise InputError(f"agent {agent}: {error}") from error
+    return decision
+
+
+def _in_team(policy: Policy) -> bool:
+    return isinstance(policy, MixedPolicy) and policy.team
+
+
+def _team_key(key: Key) -> Key:
+    """One for all members of a team, those that are called on the host too."""
+    return jax.random.fold_in(key, _TEAM)
 
 
 def _where_it_moves(decision: Decision, view: View, xp: Any) -> Decision:

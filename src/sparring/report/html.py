@@ -1,38 +1,59 @@
-"""The report: one HTML file that needs no network and no script."""
+"""The report: one HTML file that needs no network and no script. It is made from an audit's record and nothing else."""
 
 from __future__ import annotations
 
 import base64
 import json
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sparring.errors import InputError
-from sparring.files import check_file, plain, read_json, write_atomic, write_json
+from sparring.files import check_file, write_atomic
+from sparring.judgement import judged
+from sparring.judgement.damage import IGNORED_INVALID
+from sparring.judgement.rule import invalid_share, slack_of
+from sparring.judgement.words import MEASURES, amount, control_sentence, goal, interval, mean, plain_amount, rate
 from sparring.report import plots
-from sparring.report.schema import BENIGN, Audit, ExactAudit, check, check_exact, is_exact
-from sparring.report.verdict import ROUNDING, damage, exact_verdict, exact_worst, lost, points, verdict, worst
+from sparring.results import (
+    BENIGN,
+    EXACT,
+    AuditResult,
+    BudgetResult,
+    Measure,
+    Verdict,
+    damage_in,
+    encode,
+    read_audit,
+    replaced,
+)
 
 AUDIT, REPORT = "audit.json", "report.html"
 MAX_CLIP_BYTES = 16 * 2**20
 _CLIP_TYPES = {".mp4": "video/mp4", ".webp": "image/webp", ".gif": "image/gif"}
+_DRAWN = {
+    "step": "at every decision",
+    "episode": "once per match",
+    "blend": "not at all: both policies' actions are blended",
+}
+_Row = tuple[str, str, str, str, Any]
 
 
-def write_report(audit: Mapping[str, Any], folder: Path) -> Path:
+def write_report(audit: AuditResult, folder: Path) -> Path:
     """Write `audit.json`, `report.html` and its figures (`damage.svg`, ...) into `folder`; returns the report's path.
 
     Args:
-      audit: what `report.schema.Audit` or `ExactAudit` describes; NumPy numbers are welcome.
+      audit: the record; one without a verdict gets the one that no threshold was given for.
       folder: the run's folder, in which the clip lies if there is one.
 
     Raises:
       InputError: the audit is incomplete, the clip cannot be read, or the files cannot be written.
     """
     folder = Path(folder)
-    page, figures = _page(plain(audit), folder)
-    write_json(folder / AUDIT, audit)
+    audit = replaced(_with_verdict(audit), report=str(folder / REPORT))
+    data = encode(audit)
+    page, figures = _page(audit, folder)
+    write_atomic(folder / AUDIT, data)
     write_atomic(folder / REPORT, page.encode())
     for name, svg in figures.items():
         write_atomic(folder / f"{name}.svg", svg.encode())
@@ -40,56 +61,60 @@ def write_report(audit: Mapping[str, Any], folder: Path) -> Path:
 
 
 def rewrite_report(folder: Path) -> Path:
-    """Make the report of a folder anew from its `audit.json`; returns the report's path.
+    """Make the report of a folder anew from its `audit.json`, of this or an older version; returns the report's path.
 
     Raises:
       InputError: the folder holds no audit, or as `write_report`.
     """
     folder = Path(folder)
-    write_atomic(folder / REPORT, _page(read_json(folder / AUDIT), folder)[0].encode())
+    write_atomic(folder / REPORT, _page(_with_verdict(read_audit(folder / AUDIT)), folder)[0].encode())
     return folder / REPORT
 
 
-def _page(audit: Mapping[str, Any], folder: Path) -> tuple[str, dict[str, str]]:
+def _with_verdict(audit: AuditResult) -> AuditResult:
+    return judged(audit) if audit.verdict is None else audit
+
+
+def _page(audit: AuditResult, folder: Path) -> tuple[str, dict[str, str]]:
     """The report as HTML and its figures as SVG; the same audit gives the same text."""
-    if is_exact(audit):
-        checked = check_exact(audit)
-        figures = {"exploitability": plots.exploitability_figure(checked), "shift": plots.exact_shift_figure(checked)}
-        result = exact_worst(checked)
-        values = {
-            "worst": result,
-            "found": lost(result) > ROUNDING,
-            "verdict": exact_verdict(checked),
-            "number": lambda value: f"{value:.4g}",
-            "percent": lambda chance: "none" if chance is None else f"{100 * chance:.1f}%",
-        }
-        return _render("exact.html.j2", checked, figures, values), figures
-    checked = check(audit)
-    drawn = {
-        "damage": plots.damage_figure(checked),
-        "curves": plots.curves_figure(checked),
-        "shift": plots.shift_figure(checked),
-    }
-    figures = {name: svg for name, svg in drawn.items() if svg}
-    clip, clip_type = _clip(checked, folder)
-    result = worst(checked)
+    verdict, exact = audit.verdict, audit.oracle == EXACT
+    assert verdict is not None
+    budgets = sorted(audit.budgets, key=lambda result: result.budget)
+    measures: list[Measure] = [
+        m for m in MEASURES if any(damage_in(r.damage, m) is not None for r in budgets) or m == verdict.measure
+    ]
+    figures = plots.figures(audit, verdict)
+    clip, clip_type = _clip(audit, folder)
     values = {
-        "worst": result,
-        "benign": result["baselines"][BENIGN],
-        "verdict": verdict(checked),
-        "damage": damage(checked, result),
-        "damage_of": partial(damage, checked),
-        "points": points,
-        "percent": lambda rate: f"{100 * rate:.0f}%",
-        "interval": lambda ends: f"[{100 * ends[0]:.0f}, {100 * ends[1]:.0f}]",
-        "no_clip": checked.get("no_clip"),
+        "exact": exact,
+        "verdict": verdict,
+        "headline": _headline(verdict),
+        "victims": _agents(audit, audit.victims or (audit.victim_seat,)),
+        "attackers": _agents(audit, audit.attackers),
+        "goal": goal(audit.reward),
+        "drawn": _DRAWN[audit.control],
+        "tiles": _tiles(audit, verdict),
+        "leading": [(name, *words) for name, words in _LEADING.items() if name in figures],
+        "measures": measures,
+        "measure_names": {measure: name.capitalize() for measure, name in MEASURES.items()},
+        "slack": slack_of(verdict.measure, audit.scale),
+        "invalid_rows": [] if exact else list(_invalid_rows(budgets, verdict.measure)),
+        "control": control_sentence(audit),
         "clip": clip,
         "clip_type": clip_type,
+        "improvements": list(_improvements(budgets)),
+        "seed_rows": [(result.budget, row) for result in budgets for row in result.seeds],
+        "over_seeds": [(result.budget, result.over_seeds) for result in budgets if result.over_seeds is not None],
+        "outcomes": any(rates.win is not None for r in budgets for rates in (r, r.baselines[BENIGN])),
+        "duration": None if audit.wall_time_s is None else _duration(audit.wall_time_s),
+        "settings": list(_flat(audit.settings)),
+        "figures": figures,
+        "budgets": budgets,
     }
-    return _render("learned.html.j2", checked, figures, values), figures
+    return _render(audit, values), figures
 
 
-def _render(template: str, audit: Audit | ExactAudit, figures: Mapping[str, str], values: Mapping[str, Any]) -> str:
+def _render(audit: AuditResult, values: Mapping[str, Any]) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -100,19 +125,95 @@ def _render(template: str, audit: Audit | ExactAudit, figures: Mapping[str, str]
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(template).render(
-        audit=audit,
-        budgets=sorted(audit["budgets"], key=lambda entry: entry["budget"]),
-        duration=_duration(audit["wall_time_s"]),
-        settings=list(_flat(audit["settings"])),
-        figures={name: Markup(plots.on_page(svg)) for name, svg in figures.items()},
-        **values,
+    environment.globals |= {"damage_in": damage_in, "amount": amount, "rate": rate, "mean": mean, "number": _number}
+    drawn = {name: Markup(plots.on_page(svg)) for name, svg in values["figures"].items()}
+    return environment.get_template("audit.html.j2").render(audit=audit, **{**values, "figures": drawn})
+
+
+_LEADING = {
+    "damage": (
+        "What the attack does at every attack budget, beside the baselines",
+        "The attacker controls its agent with probability equal to the budget; otherwise the benign policy acts. "
+        "Bars are 95% intervals, each for itself. Damage beyond the noise is marked.",
+    ),
+    "exploitability": (
+        "Exploitability of the victim and of the most robust victim by attack budget",
+        "Exploitability is minus the victim's worst-case value when the attacker controls its agent with probability "
+        "equal to the budget at every decision. The lower line is the least that any victim can reach. The space "
+        "between the lines is the gap. Both are exact.",
+    ),
+}
+
+
+def _headline(verdict: Verdict) -> str:
+    if verdict.finding == "finding":
+        return "A finding."
+    if verdict.finding == "cannot tell":
+        return "This audit cannot tell."
+    return "No finding." if verdict.fail_above is None else "No finding above what is allowed."
+
+
+def _tiles(audit: AuditResult, verdict: Verdict) -> list[tuple[str, str, str]]:
+    """The numbers at the verdict's budget: name, value, and what is written small below it."""
+    result = next(entry for entry in audit.budgets if entry.budget == verdict.budget)
+    benign, at = result.baselines[BENIGN], f"budget {result.budget:g}"
+    if verdict.measure == "value":
+        tiles = [
+            (f"Exploitability, {at}", _number(result.expl), f"value {_number(result.victim_value)}"),
+            ("Most robust victim", _number(result.robust_expl), "verified" if result.verified else "NOT verified"),
+            ("Gap", _number(result.gap), "what hardening can win back"),
+        ]
+        return tiles if result.shift is None else [*tiles, ("Visibility", _number(result.shift), result.shift_measure)]
+    name, write = (
+        ("Victim's return", mean) if verdict.measure == "return" else (MEASURES[verdict.measure].capitalize(), rate)
     )
+    key = "victim_return" if verdict.measure == "return" else verdict.measure
+    tiles = [(f"{name}, {at}", *_split(write(result, key))), (f"{name}, benign", *_split(write(benign, key)))]
+    if verdict.damage is not None:
+        tiles.append(("Damage", *_split(amount(verdict.measure, verdict.damage).replace(" points", " pts"))))
+    allowed = "" if verdict.fail_above is None else f"; allowed: {plain_amount(verdict.measure, verdict.fail_above)}"
+    return [*tiles, ("Matches", str(result.episodes), f"against {benign.episodes} benign ones{allowed}")]
 
 
-def _clip(audit: Audit, folder: Path) -> tuple[str | None, str]:
+def _split(text: str) -> tuple[str, str]:
+    value, bracket, ends = text.partition(" [")
+    return value, bracket.strip() + ends
+
+
+def _invalid_rows(budgets: list[BudgetResult], measure: Measure) -> Iterator[_Row]:
+    for result in budgets:
+        damage, benign = damage_in(result.damage, measure), result.baselines[BENIGN]
+        if damage is None or max(invalid_share(result), invalid_share(benign)) <= IGNORED_INVALID:
+            continue
+        ends = [interval(measure, ends) if ends else "not known" for ends in (damage.against, damage.favour)]
+        counts = f"{result.invalid} of {result.episodes + result.invalid}"
+        if benign.invalid:
+            counts += f"; benign {benign.invalid} of {benign.episodes + benign.invalid}"
+        yield f"{result.budget:g}", counts, amount(measure, damage).partition(" [")[0], ends[0], ends[1]
+
+
+def _improvements(budgets: list[BudgetResult]) -> Iterator[_Row]:
+    for result in budgets:
+        rows = [(str(row.seed), row.still_improving) for row in result.seeds] or [("", result.still_improving)]
+        for seed, found in rows:
+            if found is not None:
+                gain = f"{found.gain:+.4g} {interval('return', (found.low, found.high))}"
+                if found.measure == "win":
+                    gain = f"{100 * found.gain:+.0f} points {interval('win', (found.low, found.high))}"
+                yield f"{result.budget:g}", seed, gain, f"{found.p:.2g}", found.improving
+
+
+def _agents(audit: AuditResult, seats: tuple[int, ...]) -> str:
+    return " and ".join(audit.agents[seat] if audit.agents else f"seat {seat}" for seat in seats)
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4g}"
+
+
+def _clip(audit: AuditResult, folder: Path) -> tuple[str | None, str]:
     """The clip in base64 and its media type."""
-    name = audit.get("clip")
+    name = audit.clip
     if name is None:
         return None, ""
     path = folder / name

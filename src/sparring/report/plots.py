@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle, product
 from typing import TYPE_CHECKING, Any
 
-from sparring.report.schema import BENIGN, Audit, ExactAudit
-from sparring.report.verdict import damage
+from sparring.judgement.words import amount
+from sparring.results import BENIGN, EXACT, AuditResult, Measure, Verdict, damage_in
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,46 +48,72 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def damage_figure(audit: Audit) -> str:
-    """The attacker's win rate by budget, with the baselines' and 95% intervals: an SVG of 900 x 420 pixels."""
-    results = sorted(audit["budgets"], key=lambda result: result["budget"])
-    budgets = [result["budget"] for result in results]
-    names = [BENIGN, *sorted({name for result in results for name in result["baselines"]} - {BENIGN})]
+def figures(audit: AuditResult, verdict: Verdict) -> dict[str, str]:
+    """The figures of a report as SVG, by name; what was not measured has none."""
+    if audit.oracle == EXACT:
+        drawn = {"exploitability": exploitability_figure(audit), "shift": exact_shift_figure(audit)}
+    else:
+        drawn = {
+            "damage": damage_figure(audit, verdict.measure),
+            "curves": curves_figure(audit),
+            "shift": shift_figure(audit),
+        }
+    return {name: svg for name, svg in drawn.items() if svg}
+
+
+def damage_figure(audit: AuditResult, measure: Measure) -> str:
+    """What the attack reaches by budget, with the baselines and 95% intervals: an SVG of 900 x 420 pixels.
+
+    Shown are the attacker's win rate, the victim's losses, or in a game without winners the victim's mean return.
+    """
+    results = sorted(audit.budgets, key=lambda result: result.budget)
+    budgets = [result.budget for result in results]
+    names = [BENIGN, *sorted({name for result in results for name in result.baselines} - {BENIGN})]
+    share, key = measure in ("win", "fail"), "victim_return" if measure == "return" else measure
+    unit = 100.0 if share else 1.0
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
-        _intervals(axes, budgets, results, "attacker", 0, marker="o", ms=8, lw=2.2, color=ATTACKER, zorder=4)
+        _intervals(axes, budgets, results, key, unit, "attacker", 0, marker="o", ms=8, lw=2.2, color=ATTACKER, zorder=4)
         for place, name in enumerate(names):
-            found = [(r["budget"], r["baselines"][name]) for r in results if name in r["baselines"]]
+            found = [(r.budget, r.baselines[name]) for r in results if name in r.baselines]
             colour = BASELINE if name == BENIGN else _OTHERS[(place - 1) % len(_OTHERS)]
             label = "benign opponent" if name == BENIGN else f"{name} opponent"
             style = {"marker": "o" if name == BENIGN else _MARKERS[(place - 1) % len(_MARKERS)], "color": colour}
-            _intervals(axes, [b for b, _ in found], [r for _, r in found], label, 9 * (place + 1), ls="", **style)
+            at, rates = [b for b, _ in found], [r for _, r in found]
+            _intervals(axes, at, rates, key, unit, label, 9 * (place + 1), ls="", **style)
         for result in results:
-            if (found := damage(audit, result)).beyond_noise:
-                text = f"{100 * found.value:+.0f} pts"
-                place = (result["budget"], 100 * result["win_ci"][1])
-                axes.annotate(
-                    text, place, (0, 5), textcoords="offset points", ha="center", color=ATTACKER, weight="bold"
-                )
-        _percent(axes, "win rate in the attacker's seat")
+            found = damage_in(result.damage, measure)
+            if found is not None and found.low > 0:
+                top = getattr(result, f"{key}_ci") or (getattr(result, key),) * 2
+                text = amount(measure, found).partition(" [")[0].replace(" points", " pts")
+                style: Any = {"ha": "center", "color": ATTACKER, "weight": "bold"}
+                text = text if share else f"damage {text}"
+                axes.annotate(text, (result.budget, unit * top[1]), (0, 5), textcoords="offset points", **style)
+        if share:
+            _percent(axes, "win rate in the attacker's seat" if measure == "win" else "losses of the victim")
+        else:
+            axes.set_ylabel("mean return of the victim")
+            axes.margins(y=0.15)
         axes.set_xticks(budgets, [f"{budget:g}" for budget in budgets])
-        axes.set_xlabel("attack budget: probability of control at every step")
+        axes.set_xlabel("attack budget: probability of control")
         margin = 0.08 * max(max(budgets) - min(budgets), 0.5)
         axes.set_xlim(min(budgets) - margin, max(budgets) + 2 * margin)
 
-    matches = sorted({result["episodes"] for result in results})
+    matches = sorted({result.episodes for result in results})
     count = f"{matches[0]}" if len(matches) == 1 else f"{matches[0]} to {matches[-1]}"
-    caption = f"{audit['game']}, {count} matches per attack, 95% intervals"
+    caption = f"{audit.game}, {count} matches per attack, 95% intervals"
     return svg("damage", "Damage by attack budget", caption, 900, 420, draw)
 
 
-def curves_figure(audit: Audit) -> str | None:
-    """The win rates of the attacks while they were trained, or None if none was recorded."""
-    curves = [curve for curve in audit["curves"] if curve["points"]]
+def curves_figure(audit: AuditResult) -> str | None:
+    """Win rates, or the victim's mean returns, while the attacks were trained, or None if nothing was recorded."""
+    curves = [curve for curve in audit.curves if curve.points]
     if not curves:
         return None
-    budgets = sorted({curve["budget"] for curve in curves})
+    share = all(curve.measure == "win" for curve in curves)
+    curves = [curve for curve in curves if share or curve.measure == "return"]
+    budgets = sorted({curve.budget for curve in curves})
 
     def draw(figure: Figure) -> None:
         import matplotlib
@@ -96,15 +122,19 @@ def curves_figure(audit: Audit) -> str | None:
         axes = figure.add_subplot()
         labelled = set()
         for curve in curves:
-            place = budgets.index(curve["budget"]) / max(len(budgets) - 1, 1)
+            place = budgets.index(curve.budget) / max(len(budgets) - 1, 1)
             colour = shades(0.1 + 0.7 * place)
-            label = None if curve["budget"] in labelled else f"budget {curve['budget']:g}"
-            labelled.add(curve["budget"])
-            _band(axes, curve["points"], colour, label)
-        _percent(axes, "attacker's win rate")
+            label = None if curve.budget in labelled else f"budget {curve.budget:g}"
+            labelled.add(curve.budget)
+            _band(axes, curve.points, colour, label, unit=100.0 if share else 1.0)
+        if share:
+            _percent(axes, "attacker's win rate")
+        else:
+            axes.set_ylabel("mean return of the victim")
         _steps(axes)
 
-    return svg("curves", "Attack training", "win rate while training, 95% intervals", 900, 380, draw)
+    what = "win rate" if share else "victim's mean return"
+    return svg("curves", "Attack training", f"{what} while training, 95% intervals", 900, 380, draw)
 
 
 def rates_figure(
@@ -161,22 +191,22 @@ def matrix_figure(names: Sequence[str], rates: Sequence[Sequence[float]], title:
     return svg("matrix", title, caption, 760, 200 + 55 * len(names), draw)
 
 
-def shift_figure(audit: Audit) -> str | None:
+def shift_figure(audit: AuditResult) -> str | None:
     """The shift of the states by budget over its noise floor, or None if it was not measured."""
-    results = [result for result in audit["budgets"] if result["shift"] is not None]
-    results.sort(key=lambda result: result["budget"])
+    results = [result for result in audit.budgets if result.shift is not None]
+    results.sort(key=lambda result: result.budget)
     if not results:
         return None
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
         rows = range(len(results))
-        axes.barh(rows, [r["shift"] or 0.0 for r in results], height=0.5, color=ATTACKER, label="attack")
+        axes.barh(rows, [r.shift or 0.0 for r in results], height=0.5, color=ATTACKER, label="attack")
         for row, result in zip(rows, results, strict=True):
-            if (floor := result["shift_noise_floor"]) is not None:
+            if (floor := result.shift_noise_floor) is not None:
                 label = "noise floor (benign against benign)" if row == 0 else None
                 axes.plot([floor, floor], [row - 0.38, row + 0.38], color=BASELINE, lw=3, label=label)
-        axes.set_yticks(rows, [f"budget {result['budget']:g}" for result in results])
+        axes.set_yticks(rows, [f"budget {result.budget:g}" for result in results])
         axes.invert_yaxis()
         axes.grid(False)
         axes.set_xlim(left=0)
@@ -185,37 +215,40 @@ def shift_figure(audit: Audit) -> str | None:
     return svg("shift", "Visibility", "how far the attack moves the states", 900, 190 + 36 * len(results), draw)
 
 
-def exploitability_figure(audit: ExactAudit) -> str:
+def exploitability_figure(audit: AuditResult) -> str:
     """Expl of the victim and of the most robust one by budget, with the plain opponents: 900 x 420 pixels."""
-    results = sorted(audit["budgets"], key=lambda result: result["budget"])
-    budgets = [result["budget"] for result in results]
-    names = sorted({name for result in results for name in result["baselines"]} - {BENIGN})
+    results = sorted(audit.budgets, key=lambda result: result.budget)
+    budgets = [result.budget for result in results]
+    names = sorted({name for result in results for name in result.baselines} - {BENIGN})
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
-        expl, least = [r["expl"] for r in results], [r["robust_expl"] for r in results]
+        expl, least = [r.expl or 0.0 for r in results], [r.robust_expl or 0.0 for r in results]
         axes.fill_between(budgets, least, expl, color=ATTACKER, alpha=0.1, lw=0, label="gap")
         axes.plot(budgets, expl, color=ATTACKER, lw=2.2, marker="o", ms=7, label="victim", zorder=4)
         axes.plot(budgets, least, color=BASELINE, lw=2.2, marker="s", ms=6, label="most robust victim", zorder=3)
         for name, colour, marker in zip(names, _OTHERS, _MARKERS[1:], strict=False):
-            found = [(r["budget"], -r["baselines"][name]["victim_value"]) for r in results if name in r["baselines"]]
+            values = [(r.budget, r.baselines[name].victim_value) for r in results if name in r.baselines]
+            found = [(budget, -value) for budget, value in values if value is not None]
             style = {"color": colour, "lw": 1.2, "ls": "--", "marker": marker, "ms": 5}
             axes.plot(*zip(*found, strict=True), label=f"{name} opponent", **style)
         axes.set_ylabel("minus the victim's value")
         _budget_axis(axes, budgets)
 
-    caption = f"{audit['game']}, victim {audit['victim']} in seat {audit['victim_seat']}; exact"
+    caption = f"{audit.game}, victim {audit.victim} in seat {audit.victim_seat}; exact"
     return svg("exploitability", "Exploitability by attack budget", caption, 900, 420, draw)
 
 
-def exact_shift_figure(audit: ExactAudit) -> str:
-    """The shift of the victim's decision points by budget: 900 x 300 pixels."""
-    results = sorted(audit["budgets"], key=lambda result: result["budget"])
-    budgets = [result["budget"] for result in results]
+def exact_shift_figure(audit: AuditResult) -> str | None:
+    """The shift of the victim's decision points by budget, or None if it was not computed: 900 x 300 pixels."""
+    results = sorted((r for r in audit.budgets if r.shift is not None), key=lambda result: result.budget)
+    if not results:
+        return None
+    budgets = [result.budget for result in results]
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
-        moved = [result["shift"] for result in results]
+        moved = [result.shift or 0.0 for result in results]
         axes.plot(budgets, moved, color=ATTACKER, lw=2.2, marker="o", ms=7, label="best response")
         axes.set_ylim(bottom=0)
         axes.set_ylabel("total variation")
@@ -246,26 +279,42 @@ def on_page(svg: str) -> str:
     return svg[svg.index("<svg") :].replace(INK, "currentColor").replace(PAPER, "none")
 
 
-def _intervals(axes: Axes, budgets: list[float], rates: list[Any], label: str, shift: float, **style: Any) -> None:
-    """Win rates in percent with their intervals, moved `shift` points to the right so that none hides another."""
+def _intervals(
+    axes: Axes, budgets: list[float], rates: list[Any], key: str, unit: float, label: str, shift: float, **style: Any
+) -> None:
+    """Rates or means with their intervals, moved `shift` points to the right so that none hides another."""
     import matplotlib.transforms as transforms
 
-    win = [100 * r["win"] for r in rates]
+    shown = [
+        (budget, unit * value, [unit * end for end in getattr(entry, f"{key}_ci") or (value, value)])
+        for budget, entry in zip(budgets, rates, strict=True)
+        if (value := getattr(entry, key)) is not None
+    ]
+    if not shown:
+        return
+    at, values, ends = zip(*shown, strict=True)
     # Rounding may leave the rate itself a hair outside of its interval.
     bars = [
-        [max(w - 100 * r["win_ci"][0], 0) for w, r in zip(win, rates, strict=True)],
-        [max(100 * r["win_ci"][1] - w, 0) for w, r in zip(win, rates, strict=True)],
+        [max(value - low, 0) for value, (low, _) in zip(values, ends, strict=True)],
+        [max(high - value, 0) for value, (_, high) in zip(values, ends, strict=True)],
     ]
     move = transforms.ScaledTranslation(shift / 72, 0, axes.figure.dpi_scale_trans)
     defaults = {"ms": 6, "elinewidth": 1.6, "transform": axes.transData + move}
-    axes.errorbar(budgets, win, bars, label=label, **{**defaults, **style})
+    axes.errorbar(at, values, bars, label=label, **{**defaults, **style})
 
 
-def _band(axes: Axes, points: Sequence[Sequence[float]], colour: Any, label: str | None, dash: str = "-") -> None:
-    """A line of rates in percent over steps, and the band of its intervals."""
+def _band(
+    axes: Axes,
+    points: Sequence[Sequence[float]],
+    colour: Any,
+    label: str | None,
+    dash: str = "-",
+    unit: float = 100.0,
+) -> None:
+    """A line of rates over steps (in percent, if `unit` says so), and the band of its intervals."""
     steps, rate, low, high = ([float(x) for x in column] for column in zip(*points, strict=True))
-    axes.fill_between(steps, [100 * x for x in low], [100 * x for x in high], color=colour, alpha=0.18, lw=0)
-    axes.plot(steps, [100 * x for x in rate], dash, color=colour, lw=2, label=label)
+    axes.fill_between(steps, [unit * x for x in low], [unit * x for x in high], color=colour, alpha=0.18, lw=0)
+    axes.plot(steps, [unit * x for x in rate], dash, color=colour, lw=2, label=label)
 
 
 def _budget_axis(axes: Axes, budgets: list[float]) -> None:

@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 
-from sparring.errors import InputError
+from sparring.errors import InputError, require
 
 MAX_BYTES = 4 * 2**20
 _QUALITIES = (23, 28, 33, 38, 44)  # x264's constant rate factor: larger is smaller and coarser
@@ -24,7 +24,7 @@ def encode(frames: np.ndarray, fps: int = 20, max_bytes: int = MAX_BYTES) -> tup
       The file's bytes, and its suffix: `.mp4` or `.webp`.
 
     Raises:
-      InputError: not such frames, or the film does not fit in any quality.
+      InputError: not such frames, the film does not fit in any quality, or neither PyAV nor Pillow is installed.
     """
     frames = np.asarray(frames)
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or min(frames.shape[:3]) < 2:
@@ -62,8 +62,7 @@ def _h264(frames: np.ndarray, fps: int, quality: int) -> bytes:
 
 
 def _webp(frames: np.ndarray, fps: int, quality: int) -> bytes:
-    from PIL import Image
-
+    Image = require("PIL.Image", "robosumo")
     first, *rest = (Image.fromarray(frame) for frame in frames)
     buffer = io.BytesIO()
     # WebP's quality runs the other way, from 100 down to 0.

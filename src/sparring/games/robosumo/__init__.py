@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from sparring.errors import unknown
+from sparring.errors import require, unknown
 
 if TYPE_CHECKING:
     from sparring.games.robosumo.sumo import RoboSumo
@@ -29,10 +29,11 @@ def make(name: str, num_games: int, threads: int, options: Mapping[str, str]) ->
     """The game of that pair; the options are the fields of `model.SumoSettings`.
 
     Raises:
-      InputError: an unknown pair or option, or a bad value.
+      InputError: an unknown pair or option, a bad value, or MuJoCo is not installed.
     """
     if name not in _PAIRS:
         raise unknown("robosumo game", name, _PAIRS)
+    require("mujoco", "robosumo")
     from sparring.games.robosumo.model import parse_settings
     from sparring.games.robosumo.sumo import RoboSumo
 

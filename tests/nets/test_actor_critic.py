@@ -9,31 +9,29 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy import stats
 
 from sparring.checkpoint import flatten
 from sparring.errors import InputError
 from sparring.games.robosumo.symmetry import Symmetry
+from sparring.mix import MixedPolicy, act, mix
 from sparring.nets import (
     ActorCritic,
     NetworkConfig,
-    Normalizer,
     Recurrent,
     actor_critic,
     config_of,
-    in_view,
-    normalizer,
+    in_frame,
     reset_state,
     set_std,
 )
-from sparring.policy import MixedPolicy, RandomPolicy, TabularPolicy, act, mix
-from sparring.types import Continuous, Discrete, Spaces
+from sparring.policies import RandomPolicy, TabularPolicy
+from sparring.training import Pool, pooled
+from sparring.types import Box, Discrete, Spaces, View
 
 KEY = np.array([1, 2], np.uint32)
 MLP, LSTM = NetworkConfig("mlp", (8, 8)), NetworkConfig("lstm", (8,))
-CONTINUOUS, DISCRETE = Spaces(5, Continuous(3)), Spaces(5, Discrete(4))
+CONTINUOUS, DISCRETE = Spaces(Box((5,)), Box((3,))), Spaces(Box((5,)), Discrete(4))
 OBSERVATION = np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32)
 
 
@@ -48,7 +46,7 @@ def test_shapes(config: NetworkConfig, spaces: Spaces) -> None:
     network = actor_critic(spaces, config, KEY)
     state = network.initial_state(6)
     assert {x.shape for x in jax.tree.leaves(state)} == ({(6, 8)} if config is LSTM else set())
-    decision = act(network, KEY, OBSERVATION, state)
+    decision = act(network, KEY, View(OBSERVATION), state)
     assert decision.value is not None and decision.log_prob is not None
     assert decision.value.shape == decision.log_prob.shape == (6,)
     assert jax.tree.structure(decision.state) == jax.tree.structure(state)
@@ -82,7 +80,7 @@ def test_unrolling_is_stepping(config: NetworkConfig, rng: np.random.Generator) 
     x = jnp.asarray(rng.normal(size=(steps, batch, 5)), jnp.float32)
     first = jnp.asarray(rng.random((steps, batch)) < 0.3)
     # In the middle of matches, so that the state before the first step matters.
-    begun = act(network, KEY, OBSERVATION[:batch], network.initial_state(batch)).state
+    begun = act(network, KEY, View(OBSERVATION[:batch]), network.initial_state(batch)).state
     heads, values = network.unroll(x, first, begun)
     assert heads.shape == (steps, batch, 3) and values.shape == (steps, batch)
     state = begun
@@ -160,7 +158,7 @@ def test_categorical_probability_and_entropy(rng: np.random.Generator) -> None:
 
 def test_samples_follow_the_distribution() -> None:
     network, n = with_std([0.1, 1.0, 3.0]), 5000
-    decision = act(network, KEY, np.repeat(OBSERVATION[:1], n, axis=0), network.initial_state(n))
+    decision = act(network, KEY, View(np.repeat(OBSERVATION[:1], n, axis=0)), network.initial_state(n))
     head = np.asarray(network.forward(network.normalizer(OBSERVATION[:1]), ((), ()))[0])[0]
     for dimension, std in enumerate([0.1, 1.0, 3.0]):
         sample = np.asarray(decision.action)[:, dimension].astype(float)
@@ -174,39 +172,9 @@ def test_greedy_takes_the_mode() -> None:
     for spaces in (CONTINUOUS, DISCRETE):
         network = actor_critic(spaces, MLP, KEY)
         head, _, _ = network.forward(network.normalizer(OBSERVATION), ((), ()))
-        decision = act(replace(network, greedy=True), KEY, OBSERVATION, network.initial_state(6))
+        decision = act(replace(network, greedy=True), KEY, View(OBSERVATION), network.initial_state(6))
         expected = np.asarray(head) if spaces is CONTINUOUS else np.asarray(head).argmax(1)
         np.testing.assert_allclose(np.asarray(decision.action), expected, rtol=1e-5, atol=1e-6)
-
-
-@settings(max_examples=30)  # every new size of a part is compiled
-@given(
-    st.lists(st.sampled_from([1, 2, 17]), min_size=1, max_size=5),
-    st.floats(-100, 100),
-    st.floats(0.1, 50),
-    st.integers(0, 99),
-)
-def test_the_normaliser_is_the_mean_and_variance_of_all_it_saw(
-    sizes: list[int], offset: float, scale: float, seed: int
-) -> None:
-    rng = np.random.default_rng(seed)
-    parts = [offset + scale * rng.normal(size=(n, 3)) for n in sizes]
-    norm = normalizer(3)
-    for part in parts:
-        norm = Normalizer.update(norm, jnp.asarray(part, jnp.float32))
-    everything = np.concatenate(parts)
-    # float32 has 7 digits: of the mean, and of the variance relative to the numbers' own size.
-    size = 1e-5 * (abs(offset) + scale)
-    np.testing.assert_allclose(norm.mean, everything.mean(0), atol=5 * size)
-    np.testing.assert_allclose(norm.var, everything.var(0), rtol=1e-3, atol=100 * size * scale)
-    assert float(norm.count) == sum(sizes)
-
-
-def test_the_normaliser_floors_the_variance_and_clips() -> None:
-    norm = normalizer(2, floor=0.25, clip=3.0).update(jnp.asarray([[1.0, 10.0], [1.0, 30.0]]))
-    # Variances 0 and 100: divided by sqrt(.25) = .5 and 10.
-    np.testing.assert_allclose(norm(jnp.array([[2.0, 25.0], [9.0, -99.0]])), [[2.0, 0.5], [3.0, -3.0]], rtol=1e-6)
-    np.testing.assert_allclose(normalizer(2)(jnp.array([[2.0, -9.0]])), [[2.0, -5.0]])
 
 
 @pytest.mark.parametrize(
@@ -250,9 +218,20 @@ def test_plain_policies_are_pytrees() -> None:
     assert structure != jax.tree.structure(replace(mixed, adversarial=RandomPolicy(Discrete(3))))
 
 
+def test_a_pool_is_a_pytree() -> None:
+    table = TabularPolicy(np.full((2, 2), 0.5, np.float32))
+    pool = pooled(table, Pool((3, 7, 9), (table, table, table)), np.full(4, 0.5))
+    leaves, structure = jax.tree.flatten(pool)
+    # The live table, four stacked ones (a power of two), their numbers, how many are in use, a probability per slot.
+    assert [np.shape(leaf) for leaf in leaves] == [(2, 2), (4, 2, 2), (4,), (), (4,)]
+    assert jax.tree.structure(jax.tree.unflatten(structure, leaves)) == structure
+    # Four past policies or three: the same compiled function.
+    assert jax.tree.structure(pooled(table, Pool((1, 2, 3, 4), (table,) * 4), np.zeros(4))) == structure
+
+
 SIDES = Symmetry("ant")
-ANT = Spaces(120, Continuous(8))
-SYMMETRIC = NetworkConfig("mlp", (8, 8), symmetry="robosumo-ant")
+ANT = Spaces(Box((120,)), Box((8,)))
+SYMMETRIC = NetworkConfig("mlp", (8, 8), frame=SIDES)
 OBSERVATIONS = np.random.default_rng(2).normal(size=(40, 120)).astype(np.float32)
 
 
@@ -271,19 +250,19 @@ def generic_ant(config: NetworkConfig) -> ActorCritic:
 
 def decided(net: ActorCritic, observation: Any) -> tuple[Any, Any, Any]:
     """Action, value and log-probability."""
-    decision = net.act(KEY, observation, net.initial_state(40))
+    decision = net.act(KEY, View(observation), net.initial_state(40))
     assert decision.value is not None and decision.log_prob is not None
     return decision.action, decision.value, decision.log_prob
 
 
 def test_a_symmetric_network_does_the_same_from_every_side() -> None:
     net = replace(generic_ant(SYMMETRIC), greedy=True)
-    assert config_of(net).symmetry == "robosumo-ant"
+    assert config_of(net).frame == SIDES
     action, value, _ = decided(net, OBSERVATIONS)
     for number in range(SIDES.choices):
         side = SIDES.choice(number)
         turned, same_value, _ = decided(net, SIDES.turned(side, OBSERVATIONS))
-        np.testing.assert_allclose(turned, SIDES.turned_joints(side, action), atol=2e-5, err_msg=str(number))
+        np.testing.assert_allclose(turned, SIDES.turned_action(side, action), atol=2e-5, err_msg=str(number))
         np.testing.assert_allclose(same_value, value, atol=2e-5)
 
 
@@ -299,11 +278,11 @@ def test_the_density_of_a_symmetric_networks_action_is_that_of_what_it_took() ->
 
 
 @pytest.mark.parametrize("number", range(SIDES.choices))
-def test_in_view_a_network_does_everywhere_what_it_did_in_one_view(number: int) -> None:
+def test_in_a_frame_a_network_does_everywhere_what_it_did_in_one_situation(number: int) -> None:
     net = replace(generic_ant(MLP), greedy=True)
-    view, side = SIDES.view(jnp.asarray(OBSERVATIONS)), SIDES.choice(number)
+    view, side = SIDES.turn(jnp.asarray(OBSERVATIONS)), SIDES.choice(number)
     action, value, log_prob = decided(net, SIDES.turned(side, SIDES.turned(view, OBSERVATIONS)))
-    got = decided(in_view(net, "robosumo-ant", number), OBSERVATIONS)
+    got = decided(in_frame(net, SIDES, number), OBSERVATIONS)
     np.testing.assert_allclose(got[0], SIDES.turned_back(view, SIDES.turned_back(side, action)), atol=2e-5)
     np.testing.assert_allclose(got[1], value, atol=2e-5)
     np.testing.assert_allclose(got[2], log_prob, rtol=1e-5)
@@ -311,13 +290,12 @@ def test_in_view_a_network_does_everywhere_what_it_did_in_one_view(number: int) 
 
 def test_a_symmetry_that_does_not_fit_is_refused() -> None:
     for spaces, config, message in (
-        (ANT, replace(SYMMETRIC, symmetry="robosumo-ants"), "unknown symmetry 'robosumo-ants': did you mean"),
-        (ANT, NetworkConfig("lstm", (8,), symmetry="robosumo-ant"), "expected an MLP"),
+        (ANT, NetworkConfig("lstm", (8,), frame=SIDES), "expected an MLP"),
         (CONTINUOUS, SYMMETRIC, "expected observations of size 120, got 5"),
     ):
         with pytest.raises(InputError, match=message):
             actor_critic(spaces, config, KEY)
     with pytest.raises(InputError, match="a network with one"):
-        in_view(actor_critic(ANT, SYMMETRIC, KEY), "robosumo-ant", 0)
+        in_frame(actor_critic(ANT, SYMMETRIC, KEY), SIDES, 0)
     with pytest.raises(InputError, match="and choice 8"):
-        in_view(actor_critic(ANT, MLP, KEY), "robosumo-ant", 8)
+        in_frame(actor_critic(ANT, MLP, KEY), SIDES, 8)

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 EXACT = ("matrix/", "markov/", "openspiel/")  # families of games that can be enumerated
 
 
-def listing() -> dict[str, Any]:
+@dataclass(frozen=True)
+class Settings:
+    """Show the games, the policies and the studies that there are, and how strong the shipped agents are.
+
+    Example: sparring list
+    """
+
+    json: bool = False
+    """Print one JSON object on standard output and nothing else there."""
+
+
+def answer(settings: Settings) -> dict[str, Any]:
     """Games, policies, studies, and the shipped policies with their measured rates, as plain JSON."""
+    del settings
     from sparring import checkpoint
     from sparring.commands.study import names as studies
     from sparring.games import names as games

@@ -1,0 +1,167 @@
+"""`sparring compare`: two audits of one game side by side, and the change of the damage with its interval."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from sparring.errors import InputError
+from sparring.files import write_atomic
+from sparring.judgement import judged
+from sparring.judgement.words import amount
+from sparring.report.compare_page import page_of
+from sparring.results import (
+    AuditResult,
+    BudgetChange,
+    BudgetResult,
+    Change,
+    CompareResult,
+    Difference,
+    Measure,
+    Side,
+    damage_in,
+    plain,
+    read_audit,
+    replaced,
+    write,
+)
+
+COMPARE, FIGURE, PAGE = "compare.json", "compare.svg", "compare.html"
+MEASURES: tuple[Measure, ...] = ("win", "fail", "return", "value")
+
+
+def compare(before: str | Path, after: str | Path, out: str | Path | None = None) -> dict[str, Any]:
+    """Compare two audits: `sparring compare` as a function.
+
+    Args:
+      before: the run folder of an audit, or its `audit.json`.
+      after: that of the other one, of the hardened victim, say.
+      out: a folder for `compare.json`, `compare.svg` and `compare.html`; None: nothing is written.
+
+    Returns:
+      The JSON result (`results.CompareResult`).
+
+    Raises:
+      InputError: one of them is no audit, or they cannot be compared: another game, other attackers or seats, another
+        oracle, other control, or no budget that both have.
+    """
+    record = compared(read_audit(before), read_audit(after), str(before), str(after))
+    if out is None:
+        return plain(record)
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    record = replaced(record, figure=str(folder / FIGURE), report=str(folder / PAGE))
+    page, figure = page_of(record)
+    write_atomic(folder / FIGURE, figure.encode())
+    write_atomic(folder / PAGE, page.encode())
+    write(record, folder / COMPARE)
+    return plain(record)
+
+
+def compared(before: AuditResult, after: AuditResult, source: str = "before", other: str = "after") -> CompareResult:
+    """The record of a comparison.
+
+    The change of the damage is that of independent audits. Its interval adds the distances to the ends of both damages'
+    intervals in quadrature, as Newcombe's does. These hold together over the budgets of their own audit, so the changes
+    do as well.
+
+    Raises:
+      InputError: as `compare`.
+    """
+    _check(before, after, source, other)
+    first, second = (audit if audit.verdict is not None else judged(audit) for audit in (before, after))
+    assert first.verdict is not None and second.verdict is not None
+    results = [{result.budget: result for result in audit.budgets} for audit in (first, second)]
+    common = sorted(results[0].keys() & results[1].keys())
+    if not common:
+        budgets = [", ".join(f"{budget:g}" for budget in sorted(found)) for found in results]
+        raise InputError(f"compare: no budget is in both audits: {source} has {budgets[0]}, {other} has {budgets[1]}")
+    changes = tuple(_change(results[0][budget], results[1][budget]) for budget in common)
+    measure = first.verdict.measure
+    if all(change_in(change, measure) is None for change in changes):
+        raise InputError(f"compare: {other} has no damage in the measure of {source} ({measure})")
+    record = CompareResult(
+        game=first.game,
+        oracle=first.oracle,
+        before=Side(source=source, victim=first.victim, finding=first.verdict.finding, command=first.command),
+        after=Side(source=other, victim=second.victim, finding=second.verdict.finding, command=second.command),
+        measure=measure,
+        budgets=changes,
+        only_before=tuple(sorted(results[0].keys() - results[1].keys())),
+        only_after=tuple(sorted(results[1].keys() - results[0].keys())),
+    )
+    return replaced(record, text=_words(record))
+
+
+def change_in(change: BudgetChange, measure: Measure) -> Change | None:
+    """The change in one measure."""
+    return change.return_ if measure == "return" else getattr(change, measure)
+
+
+def text(result: dict[str, Any]) -> str:
+    """The result for people."""
+    lines = [result["text"]]
+    if result["report"] is not None:
+        lines += ["", f"report: {Path(result['report']).resolve()}"]
+    return "\n".join(lines)
+
+
+def _check(before: AuditResult, after: AuditResult, source: str, other: str) -> None:
+    for what, ours, theirs in (
+        ("game", before.game, after.game),
+        ("oracle", before.oracle, after.oracle),
+        ("victim's seat", before.victim_seat, after.victim_seat),
+        ("attackers' seats", sorted(before.attackers), sorted(after.attackers)),
+        ("control", before.control, after.control),
+    ):
+        if ours != theirs:
+            raise InputError(f"compare: another {what}: {source} has {ours}, {other} has {theirs}")
+
+
+def _change(before: BudgetResult, after: BudgetResult) -> BudgetChange:
+    found: dict[str, Change | None] = {}
+    for measure in MEASURES:
+        first, second = damage_in(before.damage, measure), damage_in(after.damage, measure)
+        both = first is not None and second is not None
+        found["return_" if measure == "return" else measure] = _apart(first, second) if both else None
+    return BudgetChange(budget=before.budget, **found)
+
+
+def _apart(before: Difference, after: Difference) -> Change:
+    # Where no match was valid, the middle of the interval stands for the damage.
+    first, second = (d.value if d.value is not None else (d.low + d.high) / 2 for d in (before, after))
+    value = second - first
+    low = value - math.hypot(second - after.low, before.high - first)
+    high = value + math.hypot(after.high - second, first - before.low)
+    known = before.value is not None and after.value is not None
+    return Change(before=before, after=after, change=Difference(value=value if known else None, low=low, high=high))
+
+
+def _words(record: CompareResult) -> str:
+    lines = [f"{record.game}: {record.before.victim} -> {record.after.victim}"]
+    for entry in record.budgets:
+        for measure in MEASURES:
+            change = change_in(entry, measure)
+            if change is not None and (measure == record.measure or measure in ("return", "value")):
+                words = [amount(measure, damage) for damage in (change.before, change.after, change.change)]
+                names = {"win": "in wins", "fail": "in losses", "return": "in return", "value": "in value"}
+                lines.append(
+                    f"budget {entry.budget:g}: damage {names[measure]} {words[0]} -> {words[1]}; change {words[2]}"
+                )
+    changes = [found for entry in record.budgets if (found := change_in(entry, record.measure)) is not None]
+    better = [found for found in changes if found.change.high < 0]
+    worse = [found for found in changes if found.change.low > 0]
+    if better and not worse:
+        lines.append(f"The damage fell, beyond the noise, at {len(better)} of {len(changes)} budgets.")
+    elif worse:
+        lines.append(f"The damage rose, beyond the noise, at {len(worse)} of {len(changes)} budgets.")
+    else:
+        lines.append("No change of the damage is beyond the noise.")
+    if record.oracle != "exact":
+        lines.append("Both are damages by learned attacks: each is a lower bound on what an attacker can do.")
+    if left := sorted({*record.only_before, *record.only_after}):
+        lines.append(
+            f"Not compared, because only one of the audits has them: budgets {', '.join(map('{:g}'.format, left))}."
+        )
+    return "\n".join(lines)

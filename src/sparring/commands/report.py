@@ -1,0 +1,60 @@
+"""`sparring report`: make an audit's report again, from what the audit recorded, and judge it by another threshold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sparring.commands.folder import FolderSettings
+from sparring.errors import InputError
+from sparring.oracles.options import OptionalFile, OptionalFloat
+from sparring.results import Measure
+
+
+@dataclass(frozen=True)
+class Settings(FolderSettings):
+    """Write the report of a finished audit again; nothing is played or trained.
+
+    With --fail-above the audit is judged anew: the exit code is 1, 4 or 0 as that of an audit with this threshold. The
+    run's own audit.json stays as it is.
+
+    Example: sparring report runs/DIR --fail-above 0.1 --summary audit.xml
+    """
+
+    fail_above: OptionalFloat = None
+    """Exit with code 1 if the damage is above this at any budget, and with 4 if that cannot be told: see audit."""
+    fail_measure: Measure | None = None
+    """What --fail-above is compared with: see audit."""
+    summary: OptionalFile = None
+    """Write the audit in short: Markdown (.md), JUnit's XML (.xml) or a table (.csv)."""
+
+
+def answer(settings: Settings) -> dict[str, Any]:
+    from sparring.judgement import rejudge
+    from sparring.report.html import rewrite_report
+    from sparring.report.summary import check_suffix, write_summary
+    from sparring.results import read_audit
+
+    if settings.fail_measure is not None and settings.fail_above is None:
+        raise InputError("fail-measure: it is read with --fail-above; give both, or leave it out")
+    if settings.summary is not None:
+        check_suffix(Path(settings.summary))
+    audit = read_audit(Path(settings.folder))
+    if settings.fail_above is not None or audit.verdict is None:
+        audit = rejudge(audit, settings.fail_above, settings.fail_measure)
+    assert audit.verdict is not None
+    report = rewrite_report(Path(settings.folder))
+    result = {"report": str(report.resolve()), "verdict": audit.verdict.text, "exit_code": audit.exit_code}
+    if settings.summary is not None:
+        result["summary"] = str(write_summary(audit, Path(settings.summary)))
+    return result
+
+
+def text(result: dict[str, Any]) -> str:
+    return f"{result['verdict']}\n{result['report']}"
+
+
+def exit_code(settings: Settings, result: dict[str, Any]) -> int:
+    """Without a threshold nothing is judged: the report was written."""
+    return int(result["exit_code"]) if settings.fail_above is not None else 0

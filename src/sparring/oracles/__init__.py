@@ -1,0 +1,1 @@
+"""One question, two oracles: what is the worst attack on this victim?"""

@@ -1,0 +1,205 @@
+"""The exact oracle: best responses and values by enumeration, in games that can be enumerated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from sparring.errors import InputError
+from sparring.files import read_json, write_json
+from sparring.oracles import tables
+from sparring.oracles.base import Attack
+from sparring.oracles.options import TRAINING, refuse
+from sparring.oracles.seating import Question
+from sparring.results import EXACT, Damage, Goal, OracleName, Rates, Scale, fields
+from sparring.runs import Run
+
+if TYPE_CHECKING:
+    from sparring.exact.finite import FiniteProblem
+    from sparring.games.finite import FiniteGame
+
+ESTIMATE = "seconds up to a hundred thousand tree nodes; under 10 MB of disk"
+ATTACKER, VICTIM, ROBUST = "attacker.json", "robust-victim.json", "robust.json"
+UNREAD = (*TRAINING, "seeds", "episodes", "positive_control")  # options about training and about matches
+
+
+class Known(NamedTuple):
+    """What becomes of matches under one attack: no match was played."""
+
+    rates: Rates
+    shift: float  # total variation of where the victim decides, from that under the benign opponent
+
+
+@dataclass(frozen=True, eq=False)
+class ExactOracle:
+    """Made by `exact_oracle`."""
+
+    question: Question
+    game: FiniteGame
+    base: FiniteProblem  # at budget 1
+    nu: np.ndarray  # the victim as a table
+
+    @property
+    def name(self) -> OracleName:
+        return EXACT
+
+    @property
+    def goal(self) -> Goal:
+        return Goal(weights={self.question.threat.victim: -1.0})
+
+    @property
+    def trains(self) -> bool:
+        return False
+
+    def problem(self, budget: float) -> FiniteProblem:
+        return replace(self.base, budget=budget)
+
+    def plan(self, attacks: int, matches: int) -> dict[str, Any]:
+        del matches
+        return {"oracle": EXACT, "best_responses": attacks, "victim_rows": len(self.nu), "estimate": ESTIMATE}
+
+    def adversarial(self, source: Any) -> np.ndarray:
+        return tables.adversarial_table(source, self.game, self.question.threat.attackers, self.base)
+
+    def attack(self, budget: float, run: Run, seed: int) -> Attack:
+        del seed
+        problem = self.problem(budget)
+        best = problem.best_response(self.nu)
+        path = run.folder / ATTACKER
+        tables.save_attacker(path, self.game, self.question.threat.attackers, problem, best.policy)
+        return Attack(best.policy, (path,))
+
+    def found(self, budget: float, folder: Path) -> Attack:
+        from sparring.loaders import tabular
+
+        rows = tables.attacker_rows(self.game, self.question.threat.attackers, self.problem(budget))
+        return Attack(tabular.read(folder / ATTACKER, rows), (folder / ATTACKER,))
+
+    def evaluate(
+        self, adversarial: np.ndarray | None, budget: float, matches: int, run: Run, name: str, seed: int
+    ) -> Known:
+        from sparring.exact.outcome import outcome, shift
+        from sparring.judgement import exact_rates
+
+        del matches, seed
+        path = run.folder / f"{name}.json"
+        if path.exists():
+            return self.measured(run.folder, name)
+        problem = self.problem(0.0 if adversarial is None else budget)
+        alpha = problem.benign if adversarial is None else adversarial
+        found = outcome(problem, self.nu, alpha)
+        rates = exact_rates(
+            win=found.win,
+            draw=found.draw,
+            loss=found.loss,
+            fail=found.fail,
+            victim_value=found.victim_value,
+            attacker_value=found.attacker_value,
+            mean_length=found.mean_decisions,
+            discounted=found.mean_decisions is None,
+        )
+        known = Known(rates, shift(problem, self.nu, alpha))
+        write_json(path, {"rates": fields(rates), "shift": known.shift})
+        return known
+
+    def measured(self, folder: Path, name: str) -> Known:
+        saved = read_json(folder / f"{name}.json")
+        return Known(msgspec.convert(saved["rates"], Rates), saved["shift"])
+
+    def write_matches(self, path: Path, evaluations: Sequence[tuple[str, float, int, Known]]) -> None:
+        del path, evaluations
+
+    def scale(self, measured: list[Known]) -> Scale | None:
+        del measured
+        low, high = value_range(self.base)
+        return Scale(low=low, high=high, range_from="game")
+
+    def rates(self, measured: Known, scale: Scale | None) -> Rates:
+        del scale
+        return measured.rates
+
+    def damage(self, attacked: Known, reference: Known, scale: Scale | None, together: int) -> Damage:
+        from sparring.judgement import exact_damage
+
+        del scale, together
+        return exact_damage(attacked.rates, reference.rates)
+
+    def shift(self, benign: Known, attacked: Known) -> float | None:
+        del benign
+        return attacked.shift
+
+    def robust(self, budget: float, folder: Path) -> dict[str, Any]:
+        from sparring.exact.certificate import verify
+        from sparring.exact.robust import robust
+
+        if (folder / ROBUST).exists():
+            return read_json(folder / ROBUST)
+        problem = self.problem(budget)
+        certificate = robust(problem)
+        best = problem.best_response(self.nu).value
+        tables.save_victim(folder / VICTIM, self.game, self.question.threat.victim, certificate.victim)
+        found = {
+            "expl": -best,
+            "robust_expl": -certificate.lower,
+            "gap": certificate.lower - best,
+            "verified": verify(certificate).verified,
+        }
+        write_json(folder / ROBUST, found)
+        return found
+
+
+def value_range(problem: FiniteProblem) -> tuple[float, float]:
+    """The least and the largest value that the victim can have."""
+    from sparring.exact.problem import MarkovProblem
+
+    if isinstance(problem, MarkovProblem):
+        low, high = float(problem.game.r.min()), float(problem.game.r.max())
+        return low / (1 - problem.game.gamma), high / (1 - problem.game.gamma)
+    from sparring.exact.tree_game import TERMINAL
+
+    returns = problem.tree.returns[problem.tree.actor == TERMINAL, problem.victim]
+    return float(returns.min()), float(returns.max())
+
+
+def exact_oracle(question: Question) -> ExactOracle:
+    """The oracle for a question about a game that can be enumerated.
+
+    Raises:
+      InputError: a game that can only be simulated, control that has no exact answer here, or several victims.
+    """
+    from sparring.games.finite import problem
+
+    threat, game = question.threat, question.finite
+    if game is None:
+        raise InputError(
+            f"{question.game} can only be simulated: an exact answer needs a matrix, Markov or openspiel game"
+        )
+    if threat.control != "step":
+        raise InputError(
+            f"control={threat.control}: exact answers are for control drawn at every step; use a sampled oracle"
+        )
+    if threat.coin != "agent":
+        raise InputError("coin=team: exact answers are for a coin of each attacker's own; use a sampled oracle")
+    if len(threat.victims) > 1:
+        raise InputError(
+            f"victim-seat: exact answers are for one victim, got {len(threat.victims)}; use a sampled oracle"
+        )
+    benign = {agent: tables.table(threat.benign[agent], game, agent) for agent in threat.attackers}
+    others = {agent: tables.table(policy, game, agent) for agent, policy in (threat.others or {}).items()}
+    base = problem(game, threat.victim, threat.attackers, benign, 1.0, others)
+    return ExactOracle(question, game, base, tables.table(question.victims[threat.victim], game, threat.victim))
+
+
+def refuse_unread(settings: Any) -> None:
+    """Refuse options about training and matches where the answer is exact.
+
+    Raises:
+      InputError: one of them was given.
+    """
+    names = [name for name in UNREAD if hasattr(settings, name)]
+    refuse(settings, names, "the answer is exact here, so it would not be read: use --oracle learned (sampled), or")

@@ -1,0 +1,302 @@
+"""From what a user gives to one record: the game as it was asked for, who is attacked, through whom, by what policies.
+
+It is made once, by `ask`, and handed down; nothing is looked up or loaded a second time.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from sparring.errors import InputError, foreign
+from sparring.policies import CallablePolicy
+from sparring.types import AgentID, FunctionalGame, Game, Policy, Spaces, ThreatModel, VectorGame
+
+if TYPE_CHECKING:
+    from sparring.games.finite import FiniteGame
+    from sparring.oracles.options import Seats
+
+EARLY = "early"  # a shipped agent's weights of early in its training: known to be exploitable
+
+
+class Names(NamedTuple):
+    """What the user called the policies."""
+
+    victim: str
+    benign: str
+    others: str | None  # None: there are no bystanders
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What is the worst attack on these victims, in this game, through these agents?
+
+    The threat's budget is 1: an oracle is asked at budgets of its own.
+    """
+
+    game: str  # as it was asked for
+    make: Callable[[int], Game]  # that very game, with so many matches side by side
+    first: Game  # one of them, to look at
+    finite: FiniteGame | None  # the same as exact solvers see it; None: it can only be simulated
+    threat: ThreatModel
+    victims: Mapping[AgentID, Policy]
+    names: Names
+    portable: bool  # all of it was given by name: another process can ask the same
+
+    @property
+    def agents(self) -> tuple[AgentID, ...]:
+        return self.first.agents
+
+    @property
+    def spaces(self) -> Mapping[AgentID, Spaces]:
+        return self.first.spaces
+
+    def seats(self, agents: Sequence[AgentID]) -> tuple[int, ...]:
+        return tuple(self.agents.index(agent) for agent in agents)
+
+
+def ask(settings: Seats, victim: Any) -> Question:
+    """Resolve a verb's settings.
+
+    Args:
+      settings: of a verb; control and coin are read where it has them.
+      victim: the policy of the victims: a name, a `Policy`, a function, a table, or one of these for each agent.
+
+    Raises:
+      InputError: no such game, a seat that does not exist or is taken twice, or a policy that cannot be loaded or does
+        not fit its agent.
+    """
+    name, make = maker(settings.game, settings.threads)
+    first = make(1)
+    found = _finite(first)
+    victims = agents_of(settings.victim_seat, first, "victim-seat") or (first.agents[0],)
+    attackers = agents_of(settings.attackers, first, "attackers")
+    attackers = attackers or tuple(agent for agent in first.agents if agent not in victims)
+    if not attackers:
+        raise InputError(f"attackers: {name} has no agent besides the victims {', '.join(victims)}")
+    if taken := [agent for agent in attackers if agent in victims]:
+        raise InputError(f"attackers: expected agents other than the victim's, got {taken[0]}, which is the victim")
+    rest = tuple(agent for agent in first.agents if agent not in victims and agent not in attackers)
+    if settings.others is not None and not rest:
+        raise InputError("others: every agent is a victim or an attacker, so there are no others; leave it out")
+    benign, benign_name = settings.benign, describe(settings.benign)
+    if benign is None:
+        benign, benign_name = _default_benign(victim, first, found, victims, attackers)
+    others = "uniform" if settings.others is None else settings.others
+    threat = ThreatModel(
+        victims,
+        attackers,
+        {agent: policy(benign, first, agent, "benign") for agent in attackers},
+        1.0,
+        {agent: policy(others, first, agent, "others") for agent in rest},
+        getattr(settings, "control", "step"),
+        getattr(settings, "coin", "agent"),
+    )
+    if threat.coin == "team" and len(attackers) == 1:
+        raise InputError("coin=team: there is one attacker, so there is one coin; leave it out")
+    return Question(
+        name,
+        make,
+        first,
+        found,
+        threat,
+        {agent: policy(victim, first, agent, "victim") for agent in victims},
+        Names(describe(victim), benign_name, describe(others) if rest else None),
+        all(isinstance(given, str) for given in (settings.game, victim, settings.benign or "", others)),
+    )
+
+
+def with_victim(question: Question, victim: Any) -> Question:
+    """The same question about another victim."""
+    victims = {agent: policy(victim, question.first, agent, "victim") for agent in question.victims}
+    return replace(question, victims=victims, names=question.names._replace(victim=describe(victim)))
+
+
+def maker(game: Any, threads: int = 0) -> tuple[str, Callable[[int], Game]]:
+    """The name of a game and the function that makes it with so many matches side by side.
+
+    Args:
+      game: an id, a game, or a factory that is called with `num_games`. A game given as an object is used as it is,
+        with the matches that it has.
+      threads: to step a game on the host with.
+
+    Raises:
+      InputError: it is none of these; the function raises it, too.
+    """
+    from sparring.games import make
+
+    if isinstance(game, str):
+        return game, lambda num_games: make(game, num_games, threads)
+    if isinstance(game, VectorGame | FunctionalGame) and not isinstance(game, type):
+        return str(game.id), lambda _: game
+    if callable(game):
+        what = f"game {getattr(game, '__name__', type(game).__name__)}"
+
+        def made(num_games: int) -> Game:
+            with foreign(what, "a function that takes num_games and returns a game", game):
+                result = game(num_games=num_games)
+            if not isinstance(result, VectorGame | FunctionalGame):
+                raise InputError(
+                    f"{what}: expected that it returns a game (sparring.types), got {type(result).__name__}"
+                )
+            return result
+
+        return what.removeprefix("game "), made
+    raise InputError(f"game: expected an id, a game or a function that makes one, got {type(game).__name__}")
+
+
+def agents_of(given: Sequence[Any], game: Game, what: str) -> tuple[AgentID, ...]:
+    """The agents that seats or names mean.
+
+    Raises:
+      InputError: no such seat or agent, or one twice.
+    """
+    chosen = []
+    for one in given:
+        if str(one) in game.agents:
+            chosen.append(str(one))
+        elif str(one).isdecimal() and int(one) < len(game.agents):
+            chosen.append(game.agents[int(one)])
+        else:
+            raise InputError(
+                f"{what}: expected 0 to {len(game.agents) - 1} or one of {', '.join(game.agents)}, got {one}"
+            )
+    if len(set(chosen)) < len(chosen):
+        raise InputError(f"{what}: expected each agent once, got {', '.join(chosen)}")
+    return tuple(chosen)
+
+
+def policy(source: Any, game: Game, agent: AgentID, what: str = "policy") -> Policy:
+    """A policy from what a user gives.
+
+    Args:
+      source: a name, a `Policy`, a function `(observation, rng) -> action`, in games that can be enumerated a table
+        (an array [I, A], or `{information state: {action: probability}}`), or one of these for each agent.
+      game: the game that it is to play.
+      agent: whom it is to play.
+      what: the option that it was given for, for messages.
+
+    Raises:
+      InputError: none of these, or it does not fit.
+    """
+    from sparring.loaders import load
+
+    if isinstance(source, Mapping) and set(source) & set(game.agents):
+        if agent not in source:
+            raise InputError(f"{what}: expected a policy for {agent}, too; got some for {', '.join(source)}")
+        source = source[agent]
+    if isinstance(source, str):
+        return load(source, game, agent)
+    if isinstance(source, Policy):
+        return source
+    if isinstance(source, (Mapping, np.ndarray, list)):
+        return _tabular(source, game, agent, what)
+    if callable(source):
+        return CallablePolicy(source)
+    kinds = "a name, a Policy, a function or a table"
+    raise InputError(f"{what} of {agent}: expected {kinds}, got {type(source).__name__}")
+
+
+def describe(source: Any) -> str:
+    """A policy's or game's name, or the type of one given as a Python object."""
+    return source if isinstance(source, str) else f"<{type(source).__name__}>"
+
+
+def family_learning(game: str) -> ModuleType | None:
+    """What is known about learning in a family of games: its `learning` module, or None if it has none."""
+    family, slash, _ = game.partition("/")
+    if not slash or not family.isidentifier():
+        return None
+    name = f"sparring.games.{family}.learning"
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name == name:
+            return None
+        raise  # of something that the module itself needs
+
+
+def shipped_agent(game: str, seat: int) -> str | None:
+    """The trained agent that comes with the package for a seat, or None."""
+    from sparring.loaders.builtin import names
+
+    family, _, rest = game.partition("/")
+    title = rest.partition(",")[0]
+    bodies = {"robosumo": title.split("-vs-"), "discs": ["disc", "disc"] if title == "duel" else []}.get(family, [])
+    if len(bodies) == 2 and seat < 2 and bodies[seat] in names():
+        return f"builtin:{bodies[seat]}"
+    return None
+
+
+def early_agent(game: str, seat: int) -> str | None:
+    """The shipped agent of a seat as it was early in its training, or None."""
+    from sparring.loaders.builtin import names
+
+    shipped = shipped_agent(game, seat)
+    early = None if shipped is None else f"{shipped}-{EARLY}"
+    return early if early is not None and early.removeprefix("builtin:") in names() else None
+
+
+def default_victim(settings: Seats) -> str:
+    """The agent that comes with the package for the victim's seat.
+
+    Raises:
+      InputError: there is none.
+    """
+    seats, name = tuple(settings.victim_seat), describe(settings.game)
+    seat = int(seats[0]) if len(seats) == 1 and str(seats[0]).isdecimal() else None
+    found = None if seat is None or not isinstance(settings.game, str) else shipped_agent(settings.game, seat)
+    if found is None:
+        raise InputError(f"{name}: give --victim POLICY; no trained agent comes with the package for this game")
+    return found
+
+
+def _finite(game: Game) -> FiniteGame | None:
+    from sparring.games.finite import finite
+
+    return finite(game)
+
+
+def _default_benign(
+    victim: Any, game: Game, found: Any, victims: Sequence[AgentID], attackers: Sequence[AgentID]
+) -> tuple[Any, str]:
+    if found is not None:
+        return "uniform", "uniform"
+    for agent in attackers:
+        if game.spaces[agent] != game.spaces[victims[0]]:
+            raise InputError(
+                f"{game.id}: give --benign: {agent} differs from {victims[0]}, so the victim cannot play both"
+            )
+    if isinstance(victim, Mapping) and set(victim) & set(game.agents):
+        victim = victim[victims[0]]
+    return victim, "the victim's own policy"
+
+
+def _tabular(source: Any, game: Game, agent: AgentID, what: str) -> Policy:
+    from sparring.exact.problem import fitting
+    from sparring.games.finite import infosets
+    from sparring.loaders import tabular
+    from sparring.policies import TabularPolicy
+
+    found = _finite(game)
+    if found is None:
+        raise InputError(f"{what} of {agent}: a table needs a game that can be enumerated, and {game.id} cannot be")
+    rows = infosets(found, agent)
+    name = f"{what} of {agent}"
+    if not isinstance(source, Mapping):
+        try:
+            return TabularPolicy(fitting(np.asarray(source, np.float64), rows.count, name))
+        except (TypeError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{name}: expected numbers [rows, actions]: {error}") from None
+    states = {
+        str(s): {str(a): p for a, p in row.items()} if isinstance(row, Mapping) else row for s, row in source.items()
+    }
+    return TabularPolicy(tabular.table(states, rows, name))
