@@ -158,10 +158,14 @@ def optimal_values(gamma: float, reward: np.ndarray, transition: np.ndarray) -> 
         values = found
         seen.add(key)
         costs = reward + gamma * transition @ values
-        better = costs.min(axis=1) < costs[states, chosen] - rounding(gamma, reward, transition, values)
+        cheapest = costs.argmin(axis=1)
+        if (cheapest == chosen).all():
+            return values
+        saved = costs[states, chosen] - costs[states, cheapest]
+        better = saved > rounding(gamma, reward, transition, values)
         if not better.any():
             return values
-        chosen = np.where(better, costs.argmin(axis=1), chosen)
+        chosen = np.where(better, cheapest, chosen)
 
 
 def rounding(gamma: float, reward: np.ndarray, transition: np.ndarray, values: np.ndarray) -> np.ndarray:

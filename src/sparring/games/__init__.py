@@ -42,7 +42,7 @@ def make(game_id: str, num_games: int = 1, threads: int = 0) -> Game:
         )
     if family not in _modules() or not _is_family(family):
         raise unknown("game family", family, _families())
-    name, *parts = rest.split(",")
+    name, *parts = _split(rest)
     options: dict[str, str] = {}
     for part in parts:
         key, equals, value = part.partition("=")
@@ -50,6 +50,26 @@ def make(game_id: str, num_games: int = 1, threads: int = 0) -> Game:
             raise InputError(f"game {game_id!r}: expected options as ,name=value, each once, got {part!r}")
         options[key] = value
     return _load(family).make(name, num_games, threads, options)
+
+
+def _split(text: str) -> list[str]:
+    """The parts between commas; one within parentheses separates nothing.
+
+    Raises:
+      InputError: parentheses that do not match.
+    """
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter == "(") - (letter == ")")
+        if depth < 0:
+            break
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    if depth:
+        raise InputError(f"game {text!r}: expected a closing parenthesis for each opening one")
+    return parts
 
 
 def _modules() -> tuple[str, ...]:
