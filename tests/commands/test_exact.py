@@ -15,13 +15,12 @@ from sparring.commands import attack, evaluate
 from sparring.commands.exact import adversarial_table, attacker_rows, contest, finite_game, rates, table
 from sparring.errors import InputError
 from sparring.games import make
-from sparring.games.finite import finite
+from sparring.games.finite import finite, infosets
 from sparring.loaders import tabular
-from sparring.policy import CallablePolicy, ConstantPolicy, TabularPolicy
+from sparring.policy import CallablePolicy, ConstantPolicy, RandomPolicy, TabularPolicy
 from sparring.types import Discrete
 
 KUHN, THREE = "openspiel/kuhn_poker", "openspiel/kuhn_poker,players=3"
-SHARED = Path(__file__).parents[2] / "../shared/goldens"
 
 
 @pytest.fixture(autouse=True)
@@ -102,8 +101,6 @@ def test_attack_is_the_best_response_and_a_run_s_policy(capsys: pytest.CaptureFi
     """Kuhn, seat 1, skewed: .3678 is right; the eps = 1 best response mixed afterwards would give .3328."""
     game = finite(make(KUHN))
     assert game is not None
-    from sparring.games.finite import infosets
-
     tabular.save(Path("skewed.json"), infosets(game, "player0"), skewed(infosets(game, "player0")))
     words = ["attack", KUHN, "--victim", "uniform", "--benign", "tabular:skewed.json", "--victim-seat", "1"]
     assert cli.main([*words, "--budget", "0.3", "--out", "run", "--json"]) == cli.DONE
@@ -151,3 +148,47 @@ def test_what_is_learned_is_compared_with_the_exact_optimum() -> None:
     assert result["exact"]["best_response_value"] == pytest.approx(-1)
     assert -1 <= result["exact"]["value"] <= 1
     assert "a best response reaches -1.000000" in attack.text(result)
+
+
+def test_a_random_policy_means_the_legal_actions() -> None:
+    """Late in liars dice few bids are left: an object `RandomPolicy` plays each of those alike, as the name does."""
+    game = finite_game("openspiel/liars_dice,dice_sides=3", "test")
+    played = table(RandomPolicy(game.spaces["player0"].action), game, "player0")
+    np.testing.assert_array_equal(played, table("random", game, "player0"))
+    rows = infosets(game, "player0")
+    assert rows.count.min() < rows.count.max()
+    for row, count in zip(played, rows.count, strict=True):
+        assert row.tolist() == [1 / count] * count + [0.0] * (len(row) - count)
+
+
+def test_a_policy_may_be_a_dictionary() -> None:
+    game = finite_game(KUHN, "test")
+    kept = {key: {"Pass": 0.25, 1: 0.75} for key in infosets(game, "player0").keys}
+    np.testing.assert_array_equal(table(kept, game, "player0"), np.tile([0.25, 0.75], (6, 1)))
+    with pytest.raises(InputError, match="policy of player0: it holds states of another player too, such as '0p' of"):
+        table(kept | {"0p": {0: 1.0}}, game, "player0")
+    with pytest.raises(InputError, match="policy of player0: information state '0': expected probabilities that sum"):
+        table(kept | {"0": {0: 0.5}}, game, "player0")
+    with pytest.raises(InputError, match=r"policy <object> of player0: expected a name, a Policy, .* got object"):
+        table(object(), game, "player0")
+
+
+def test_openspiel_s_policies_are_asked_at_every_information_set() -> None:
+    import pyspiel
+    from open_spiel.python import policy as theirs
+
+    name = "goofspiel(imp_info=True,num_cards=3)"
+    game = finite_game(f"openspiel/{name}", "test")
+    rng = np.random.default_rng(0)
+    turns = pyspiel.convert_to_turn_based(pyspiel.load_game(name))
+    tabular_policy = theirs.TabularPolicy(turns)
+    for row in tabular_policy.action_probability_array:
+        row[row > 0] = rng.dirichlet(np.ones((row > 0).sum()))
+    found, rows = table(tabular_policy, game, "player1"), infosets(game, "player1")
+    for key, row, actions in zip(rows.keys, found, rows.actions, strict=True):
+        theirs_row = tabular_policy.policy_for_key(key)
+        np.testing.assert_allclose(row, [theirs_row[a] if a >= 0 else 0.0 for a in actions], atol=1e-15)
+    with pytest.raises(InputError, match="it is for another game: openspiel/kuhn_poker has no state"):
+        table(tabular_policy, finite_game(KUHN, "test"), "player0")
+    with pytest.raises(InputError, match="OpenSpiel's policies are for openspiel/ games"):
+        table(tabular_policy, finite_game("matrix/rps", "test"), "row")

@@ -33,6 +33,7 @@ from sparring.commands.exact import (
     seats_of,
     solvable,
     table,
+    to_compare,
 )
 from sparring.commands.learned import (
     PRESETS,
@@ -102,7 +103,7 @@ def prepare(settings: Settings) -> Exact | Learned:
     check_training(settings, pairing)
     # A user's function can be attacked by learning, but has no table to be compared with.
     comparable = settings.control == "step" and pairing.victim.traceable and pairing.benign.traceable
-    finite = solvable(settings.game, None) if comparable else None
+    finite = to_compare(settings.game) if comparable else None
     return Learned(pairing, None if finite is None else _exact(settings, finite))
 
 

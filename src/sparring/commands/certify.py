@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from sparring.commands.common import PolicyLike, Seats, describe, perform
-from sparring.commands.exact import Contest, contest, finite_game, save_attacker, save_victim, seats_of, table
+from sparring.commands.common import PolicyLike, Seats, describe, duration, perform
+from sparring.commands.exact import (
+    Contest,
+    as_game,
+    contest,
+    enough_memory,
+    finite_game,
+    save_attacker,
+    save_victim,
+    seats_of,
+    table,
+)
+from sparring.errors import InputError
 from sparring.files import write_json
 from sparring.runs import Run, versions
 
 if TYPE_CHECKING:
     from sparring.exact.bounds import Bound
+    from sparring.exact.cost import Cost
+
+LARGE_MEMORY, LONG_SECONDS = 1e9, 60.0  # from here on a line tells before it begins
 
 
 @dataclass(frozen=True)
@@ -29,14 +44,18 @@ class Settings(Seats):
     """Attack budget epsilon in [0, 1]: the probability of control (Eq. 3.2)."""
     exact: bool = False
     """Verify in rational arithmetic (slow: for small games), so that no rounding is trusted."""
+    mismatch: bool = False
+    """Compute the mismatch coefficient C (Def. 5.2) however long it takes; by default where that takes seconds. Without
+    it the bound that needs it, gradient domination in Lemma D.1, has the larger 1 / min rho in its place."""
 
 
-def certify(game: str, **settings: Any) -> dict[str, Any]:
+def certify(game: Any, **settings: Any) -> dict[str, Any]:
     """Certify a victim: `sparring certify` as a function.
 
     Args:
-      game: a game's id.
-      **settings: the fields of `Settings`; policies may also be a `Policy` or an array [I, A] of probabilities.
+      game: a game's id, a game, or a `pyspiel.Game`.
+      **settings: the fields of `Settings`; policies may also be a `Policy`, an array [I, A] of probabilities, a
+        dictionary {information state: {action: probability}}, or OpenSpiel's own policy.
 
     Returns:
       The JSON result: `expl` (Def. 4.1), `robust_expl` (the least that any victim reaches), `gap` between them, `lower`
@@ -45,18 +64,30 @@ def certify(game: str, **settings: Any) -> dict[str, Any]:
     Raises:
       InputError: bad input.
     """
-    return perform("certify", Settings(game=game, **settings))
+    return perform("certify", Settings(game=game if isinstance(game, str) else as_game(game), **settings))  # pyright: ignore[reportArgumentType]  # the command line gives an id
 
 
 class Prepared(NamedTuple):
     arena: Contest
     nu: np.ndarray
+    mismatch: bool
+    cost: Cost
 
 
 def prepare(settings: Settings) -> Prepared:
+    from sparring.exact.cost import AFFORDABLE, certify_cost, mismatch_work
+    from sparring.exact.problem import MarkovProblem
+
     game = finite_game(settings.game, "certify")
-    arena = contest(game, settings, settings.budget)
-    return Prepared(arena, table(settings.victim, game, arena.victim))
+    with enough_memory(game.id):
+        arena = contest(game, settings, settings.budget)
+        nu = table(settings.victim, game, arena.victim)
+    problem = arena.problem
+    discounted = isinstance(problem, MarkovProblem)
+    if settings.mismatch and not discounted:
+        raise InputError(f"{game.id}: mismatch is for Markov games, in trees C is infinite (DECISIONS 9): leave it out")
+    mismatch = discounted and (settings.mismatch or mismatch_work(problem) <= AFFORDABLE)
+    return Prepared(arena, nu, mismatch, certify_cost(problem, mismatch))
 
 
 def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
@@ -64,17 +95,27 @@ def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
     return {
         "victim_rows": len(problem.victim_actions),
         "attacker_rows": len(problem.attacker_actions),
-        "estimate": "seconds for thousands of rows, minutes for ten thousands; under 10 MB of disk",
+        "mismatch": prepared.mismatch,
+        "seconds": prepared.cost.seconds,
+        "memory_bytes": prepared.cost.memory,
+        "estimate": f"{_cost(prepared.cost)}; under 10 MB of disk",
     }
 
 
 def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
+    with enough_memory(prepared.arena.game.id):
+        return _certify(settings, prepared, run)
+
+
+def _certify(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
     from sparring.exact.bounds import bounds
     from sparring.exact.certificate import verify
     from sparring.exact.robust import robust
 
-    arena, nu = prepared
+    arena, nu, mismatch, cost = prepared
     problem = arena.problem
+    if cost.memory > LARGE_MEMORY or cost.seconds > LONG_SECONDS:
+        print(f"certify {arena.game.id}: this takes {_cost(cost)}", file=sys.stderr)
     best = problem.best_response(nu)
     certificate = robust(problem)
     found = verify(certificate, settings.exact)
@@ -101,7 +142,8 @@ def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
         "gap": certificate.lower - best.value,
         **values,
         "oracle": "exact",
-        "bounds": [_record(bound) for bound in bounds(problem, nu, best.policy)],
+        "mismatch": mismatch,
+        "bounds": [_record(bound) for bound in bounds(problem, nu, best.policy, mismatch)],
         "attack": str(save_attacker(folder / "attacker.json", arena, best.policy)),
         "robust_victim": str(victim),
         "robust_attacker": str(attacker),
@@ -109,6 +151,11 @@ def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
     }
     write_json(folder / "certify.json", result)
     return result
+
+
+def _cost(cost: Cost) -> str:
+    """An estimate for people."""
+    return f"about {duration(cost.seconds)} on one core and {cost.memory / 1e9:.1f} GB of memory"
 
 
 def _record(bound: Bound) -> dict[str, Any]:

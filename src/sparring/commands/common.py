@@ -108,7 +108,7 @@ def perform(verb: str, settings: Any, command: Sequence[str] = (), resume: Path 
         run = Run.open(resume)
     else:
         out = None if settings.out is None else Path(settings.out)
-        subject = settings.name if verb == "study" else settings.game
+        subject = settings.name if verb == "study" else getattr(settings.game, "id", settings.game)
         run = Run.create(out, subject, verb, settings.seed, as_config(settings), command)
     try:
         with run:

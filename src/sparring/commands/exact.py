@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from sparring.exact.finite import FiniteProblem
     from sparring.exact.tree_game import Infosets
     from sparring.games.finite import FiniteGame
+    from sparring.types import Game
 
 TABULAR = "tabular:"
 EXACT_ESTIMATE = "seconds up to a hundred thousand tree nodes; under 10 MB of disk"
@@ -36,22 +38,83 @@ class Contest(NamedTuple):
         return self._replace(problem=replace(self.problem, budget=budget))
 
 
-def solvable(game_id: str, oracle: str | None) -> FiniteGame | None:
+def as_game(source: Any) -> Game:
+    """A game from what a user means by one: its id, a game object, or OpenSpiel's own `pyspiel.Game`.
+
+    Raises:
+      InputError: something else, or no such game.
+    """
+    from sparring.games import make
+
+    if isinstance(source, str):
+        return make(source)
+    if type(source).__module__.startswith("pyspiel") or hasattr(source, "new_initial_state"):
+        from sparring.games.openspiel import compile_tree
+        from sparring.games.tree import SampledTree
+
+        return SampledTree(compile_tree(source))
+    if hasattr(source, "agents") and hasattr(source, "spaces"):
+        return source
+    raise InputError(
+        f"game: expected an id such as 'openspiel/kuhn_poker', a game, or a pyspiel.Game, got {type(source).__name__}"
+    )
+
+
+def solvable(game_id: Any, oracle: str | None) -> FiniteGame | None:
     """The game if it is to be solved: where `oracle` leaves it open, every finite game is. None: it is simulated.
 
     Raises:
-      InputError: no such game, or `oracle` is exact and the game can only be simulated.
+      InputError: no such game, `oracle` is exact and the game can only be simulated, or the game is to be solved and
+        its id has an option of sampled matches.
     """
-    from sparring.games import make
     from sparring.games.finite import finite
 
-    found = finite(make(game_id))
+    game = as_game(game_id)
+    found = finite(game)
     if found is None and oracle == "exact":
-        raise InputError(f"{game_id}: oracle=exact needs a matrix, Markov or openspiel game; use oracle=learned")
-    return found if oracle in (None, "exact") else None
+        raise InputError(f"{game.id}: oracle=exact needs a matrix, Markov or openspiel game; use oracle=learned")
+    if found is None or oracle not in (None, "exact"):
+        return None
+    if _has_horizon(found):
+        raise InputError(
+            f"{found.id}: horizon= is for matches that are sampled, an exact answer is that of the discounted game "
+            "without an end: leave it out, or use --oracle learned or sampled"
+        )
+    return found
 
 
-def finite_game(game_id: str, verb: str) -> FiniteGame:
+def to_compare(game_id: Any) -> FiniteGame | None:
+    """The game if what is learned in it can be compared with the exact optimum.
+
+    Matches that are cut off after a horizon of the user's have another value than the game without an end.
+    """
+    from sparring.games.finite import finite
+
+    found = finite(as_game(game_id))
+    return None if found is None or _has_horizon(found) else found
+
+
+def _has_horizon(game: FiniteGame) -> bool:
+    return ",horizon=" in game.id
+
+
+@contextmanager
+def enough_memory(what: str) -> Iterator[None]:
+    """Tell in one line when memory ends.
+
+    Raises:
+      InputError: it did.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        raise InputError(
+            f"{what}: there is not enough memory for an exact answer ({str(error) or 'out of memory'}): choose a "
+            "smaller game or a machine with more memory; --dry-run tells how much it takes"
+        ) from error
+
+
+def finite_game(game_id: Any, verb: str) -> FiniteGame:
     """The game for a verb that solves it.
 
     Raises:
@@ -78,7 +141,9 @@ def contest(game: FiniteGame, settings: Seats, budget: float) -> Contest:
     seats = range(len(game.agents))
     if settings.victim_seat not in seats:
         raise InputError(f"victim-seat: expected 0 to {len(seats) - 1}, got {settings.victim_seat}")
-    chosen = settings.attackers or tuple(seat for seat in seats if seat != settings.victim_seat)
+    given = settings.attackers
+    given = (given,) if isinstance(given, (int, np.integer)) else tuple(given)
+    chosen = given or tuple(seat for seat in seats if seat != settings.victim_seat)
     if settings.victim_seat in chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(seats):
         raise InputError(
             f"attackers: expected seats 0 to {len(seats) - 1} other than the victim's, each once, got {list(chosen)}"
@@ -105,7 +170,9 @@ def table(source: Any, game: FiniteGame, agent: AgentID) -> np.ndarray:
     """A policy as action probabilities at each of an agent's information sets, float64 [I, A].
 
     Args:
-      source: a policy's name, a `Policy` (networks are asked at every information set), or the probabilities.
+      source: a policy's name, a `Policy` (networks are asked at every information set), the probabilities as an array
+        or as a dictionary {information state: {action: probability}}, or OpenSpiel's own policy. `RandomPolicy` is
+        uniform over the legal actions of each information set, `ConstantPolicy` takes the first one.
       game: the game.
       agent: whose policy it is.
 
@@ -114,7 +181,7 @@ def table(source: Any, game: FiniteGame, agent: AgentID) -> np.ndarray:
     """
     from sparring.exact.problem import fitting, uniform
     from sparring.games.finite import infosets
-    from sparring.loaders import load
+    from sparring.loaders import load, tabular
 
     rows = infosets(game, agent)
     policy = load(source, game, agent) if isinstance(source, str) else source
@@ -129,14 +196,33 @@ def table(source: Any, game: FiniteGame, agent: AgentID) -> np.ndarray:
         from sparring.defences.adversarial_training import tabulate
 
         found = tabulate(policy, rows)
+    elif isinstance(policy, Mapping):
+        return tabular.from_states(policy, rows, f"policy of {agent}", tabular.others(game, agent))
+    elif hasattr(policy, "action_probabilities"):
+        from sparring.games.openspiel import policy_table
+        from sparring.games.tree import SampledTree
+
+        if not isinstance(game, SampledTree):
+            raise InputError(f"policy {describe(source)} of {agent}: OpenSpiel's policies are for openspiel/ games")
+        found = policy_table(policy, game, agent)
     elif callable(policy) or isinstance(policy, Policy):
         raise InputError(
             f"policy {describe(source)} of {agent}: a function tells its actions, not their probabilities, which an "
             "exact answer needs: give a table (tabular:FILE.json), or use --oracle learned"
         )
     else:
-        found = policy
+        found = _array(policy, f"policy {describe(source)} of {agent}")
     return fitting(found, rows.count, f"policy {describe(source)} of {agent}")
+
+
+def _array(policy: Any, what: str) -> np.ndarray:
+    try:
+        return np.asarray(policy, np.float64)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"{what}: expected a name, a Policy, probabilities [rows, actions] or {{state: {{action: probability}}}}, "
+            f"got {type(policy).__name__}"
+        ) from None
 
 
 def adversarial_table(source: Any, arena: Contest) -> np.ndarray:

@@ -106,7 +106,7 @@ def reachable(game: MarkovGame) -> np.ndarray:
     seen = game.rho > 0
     if game.gamma == 0:
         return seen
-    edges = (game.P > 0).any(axis=(1, 2))
+    edges = np.asarray((game.P > 0).any(axis=(1, 2)))  # bool [S, S]
     while (further := edges[seen].any(axis=0) & ~seen).any():
         seen = seen | further
     return seen

@@ -92,6 +92,57 @@ def _compiled(game: Any, id: str, max_nodes: int) -> Tree:
         raise InputError(f"{id}: OpenSpiel fails: {_one_line(error)}") from error
 
 
+def policy_table(policy: Any, game: SampledTree, agent: str) -> np.ndarray:
+    """OpenSpiel's own policy as a table, float64 [I, A]: it is asked at one state of each information set.
+
+    Args:
+      policy: what has `action_probabilities(state) -> {action: probability}`.
+      game: the game, made by its id or by the policy's own `pyspiel.Game`.
+      agent: whose rows are asked for.
+
+    Raises:
+      InputError: the policy fails, or the game cannot be made again to be asked about.
+    """
+    import pyspiel
+
+    player, sets = game.agents.index(agent), game.tree.infosets[game.agents.index(agent)]
+    of_game: Any = getattr(policy, "game", None)
+    if not isinstance(of_game, pyspiel.Game):
+        name = game.tree.id.removeprefix("openspiel/")
+        if name == game.tree.id:
+            raise InputError(f"policy of {agent}: {game.id} has no name by which OpenSpiel's states could be made")
+        short, *parts = [name] if "(" in name else name.split(",")  # the two forms of an id: see `_id`
+        of_game, _ = _load(short, dict(part.split("=", 1) for part in parts))
+    if of_game.get_type().dynamics == pyspiel.GameType.Dynamics.SIMULTANEOUS:
+        of_game = pyspiel.convert_to_turn_based(of_game)
+    table, asked = np.zeros(sets.actions.shape), set[str]()
+    number = {key: row for row, key in enumerate(sets.keys)}
+    frontier = [of_game.new_initial_state()]
+    while frontier and len(asked) < len(number):
+        state = frontier.pop()
+        if state.is_terminal():
+            continue
+        if not state.is_chance_node() and state.current_player() == player:
+            key = state.information_state_string()
+            if key not in number:
+                raise InputError(f"policy of {agent}: it is for another game: {game.id} has no state {key!r}")
+            if key not in asked:
+                asked.add(key)
+                table[number[key]] = _asked(policy, state, sets.actions[number[key]], f"policy of {agent}, {key!r}")
+        frontier += [state.child(action) for action in state.legal_actions()]
+    return table
+
+
+def _asked(policy: Any, state: Any, actions: np.ndarray, what: str) -> list[float]:
+    try:
+        answer = dict(policy.action_probabilities(state))
+    except Exception as error:  # of somebody else's code
+        raise InputError(f"{what}: OpenSpiel's policy fails: {_one_line(error)}") from error
+    if strange := [a for a, probability in answer.items() if probability > 0 and a not in actions]:
+        raise InputError(f"{what}: action {strange[0]} is not legal, expected one of {actions[actions >= 0].tolist()}")
+    return [float(answer.get(int(action), 0.0)) if action >= 0 else 0.0 for action in actions]
+
+
 class _Rows:
     """The information sets of one player, as they are met."""
 
