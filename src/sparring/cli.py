@@ -36,6 +36,7 @@ COMMANDS = {
         "GAME --victim POLICY",
         "exploitability, the most robust victim and its certificate (exact games)",
     ),
+    "compare": ("BEFORE AFTER", "two audits side by side: the damage of each, and its change"),
     "study": ("NAME", "make a figure and its table again"),
     "list": ("", "games, policies, studies, and how strong the shipped agents are"),
     "report": ("DIR", "make an audit's report again"),

@@ -75,7 +75,7 @@ def _budget(result: Mapping[str, Any], exact: bool, together: int) -> dict[str, 
     plain = {name: rates for name, rates in result["baselines"].items() if name != BENIGN}
     benign = result["baselines"][BENIGN]
     return {
-        **{key: value for key, value in result.items() if key not in ("oracle", "baselines")},
+        **{key: value for key, value in result.items() if key not in ("oracle", "baselines", "mean_length")},
         **_rates(result, exact),
         "baselines": {name: _rates(rates, exact) for name, rates in result["baselines"].items()},
         "damage": _damage(result, benign, exact, together),
@@ -87,7 +87,8 @@ def _budget(result: Mapping[str, Any], exact: bool, together: int) -> dict[str, 
 def _rates(rates: Mapping[str, Any], exact: bool) -> dict[str, Any]:
     found = {key: rates[key] for name in _RATES for key in (name, f"{name}_ci")}
     found |= {"fail": rates["win"], "fail_ci": rates["win_ci"]}
-    found |= {key: rates[key] for key in ("episodes", "invalid", "mean_length")}
+    found |= {key: rates[key] for key in ("episodes", "invalid")}
+    found["mean_decisions" if exact else "mean_length"] = rates["mean_length"]
     if exact:  # the same key meant a discounted value here (DECISIONS 32)
         returns = {f"{side}_return{end}": None for side in ("victim", "attacker") for end in ("", "_ci")}
         return found | returns | {f"{side}_value": rates[f"{side}_return"] for side in ("victim", "attacker")}

@@ -68,7 +68,8 @@ class Rates(Record, frozen=True, kw_only=True):
     attacker_value: float | None = None
     episodes: int = 0  # valid matches; 0 where the answer is exact
     invalid: int = 0  # matches cut off for broken physics: in no other number
-    mean_length: float | None = None  # steps per match; exact: decisions
+    mean_length: float | None = None  # steps per match; null where the answer is exact
+    mean_decisions: float | None = None  # exact: decisions of all players per match; null where there is no end
 
 
 class Scale(Record, frozen=True, kw_only=True):
@@ -256,7 +257,7 @@ class AuditResult(Who, frozen=True, kw_only=True):
     train_game: str | None = None  # where attackers were trained, if not in `game`
     clip: str | None = None  # file name, in the audit's folder
     no_clip: str | None = None  # why there is none
-    report: str | None = None
+    report: str | None = None  # the page; not in the file, which does not depend on where it lies
 
 
 class Reached(Record, frozen=True, kw_only=True):
@@ -497,12 +498,13 @@ def read_audit(source: Path | str) -> AuditResult:
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of every result (draft 2020-12)."""
     schemas, components = msgspec.json.schema_components(KINDS.values(), ref_template="#/$defs/{name}")
-    return {
+    schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"Results of sparring, version {VERSION}",
         "anyOf": list(schemas),
         "$defs": components,
     }
+    return msgspec.json.decode(msgspec.json.encode(schema))
 
 
 def write_json_schema(path: Path = SCHEMA_FILE) -> Path:

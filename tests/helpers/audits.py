@@ -58,6 +58,7 @@ def learned(
     attacks: Mapping[float, Sample],
     benign: Sample,
     plain: Mapping[str, Sample] | None = None,
+    /,
     *,
     known: Interval | None = None,
     fail_above: float | None = None,
@@ -131,7 +132,7 @@ def exact(
             fail=win,
             victim_value=value,
             attacker_value=-value,
-            mean_length=2.5,
+            mean_decisions=2.5,
             discounted=False,
         )
 

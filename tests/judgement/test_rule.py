@@ -219,7 +219,7 @@ def test_rounding_is_relative_to_the_games_range(unit: float) -> None:
 
 
 def test_exact_values_and_mean_returns_have_different_names() -> None:
-    chances = {"win": None, "draw": None, "loss": None, "fail": None, "attacker_value": -1.0, "mean_length": None}
+    chances = {"win": None, "draw": None, "loss": None, "fail": None, "attacker_value": -1.0, "mean_decisions": None}
     discounted = exact_rates(**chances, victim_value=1.0, discounted=True)
     assert (discounted.victim_value, discounted.victim_return, discounted.victim_return_ci) == (1.0, None, None)
     plain = exact_rates(**chances, victim_value=1.0, discounted=False)

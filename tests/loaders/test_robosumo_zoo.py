@@ -21,7 +21,7 @@ import pytest
 from sparring.errors import InputError
 from sparring.games.robosumo.sumo import RoboSumo
 from sparring.loaders import load
-from sparring.metrics.outcome import Z95, newcombe
+from sparring.metrics.intervals import Z95, newcombe
 from sparring.nets import ActorCritic
 from sparring.policy import act
 from sparring.rollout import evaluate

@@ -73,9 +73,24 @@ def test_several_features_are_combined_as_root_mean_square() -> None:
     assert wasserstein2(x, y) == pytest.approx(np.sqrt((9 / (1 + 9 / 4) + 0) / 2))
 
 
-def test_a_constant_feature_keeps_its_own_unit() -> None:
-    x = np.full((5, 1), 0.1, np.float32)  # its mean, hence its deviation, is off by rounding
-    assert wasserstein2(x, x + 2) == pytest.approx(2)
+def test_what_is_constant_up_to_rounding_in_float32_counts_for_nothing() -> None:
+    step = np.float32(100) * np.finfo(np.float32).eps
+    steady = np.full((400, 1), np.float32(100) + step)
+    flickers = np.float32(100) + step * np.random.default_rng(0).integers(0, 2, (400, 1)).astype(np.float32)
+    assert flickers.std() > 1e-6
+    assert wasserstein2(steady, flickers) == 0  # was 1.63 of at most 2
+    for steps in (1, 2):
+        apart = np.full((10, 1), np.float32(1000)), np.full((10, 1), np.nextafter(np.float32(1000), np.float32(2000)))
+        if steps == 2:
+            apart = apart[0], np.nextafter(apart[1], np.float32(2000))
+        assert wasserstein2(*apart) == 0  # was 2
+    assert wasserstein2(np.full((5, 1), 0.1, np.float32), np.full((5, 1), 0.1, np.float32) + 1e-7) == 0
+
+
+def test_a_constant_that_differs_is_as_far_as_can_be() -> None:
+    x = np.full((5, 1), 0.1, np.float32)
+    assert wasserstein2(x, x + 2) == pytest.approx(2)  # the deviation of the mixture is half of the distance
+    assert wasserstein2(np.full((5, 1), 1000.0), np.full((5, 1), 1000.1)) == pytest.approx(2)
 
 
 @pytest.mark.parametrize(

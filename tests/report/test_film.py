@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sparring.policy import Policy
 
 from sparring.errors import NoPicture
 from sparring.games import make
 from sparring.games.hosted import hosted
 from sparring.loaders import load
-from sparring.policy import Policy
 from sparring.report.film import _won, film_win
 from sparring.types import AgentID, VectorGame
 

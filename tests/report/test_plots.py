@@ -3,34 +3,39 @@ from __future__ import annotations
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
-from typing import Any
 
-import pytest
+import numpy as np
+from audits import curve, exact, learned, matches, returns, three_budgets
 
 from sparring.report import plots
-
-FIGURES = (plots.damage_figure, plots.curves_figure, plots.shift_figure)
-
-
-@pytest.mark.parametrize("draw", FIGURES)
-def test_figures_are_well_formed_and_the_same_every_time(draw: Any, audit: Any) -> None:
-    svg = draw(audit)
-    assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
-    assert svg == draw(audit)
-    assert "date" not in svg.lower()
+from sparring.results import AuditResult, replaced
 
 
-def test_the_figures_of_a_page_share_no_clip_path(audit: Any) -> None:
+def drawn(audit: AuditResult) -> dict[str, str]:
+    assert audit.verdict is not None
+    return plots.figures(audit, audit.verdict)
+
+
+def test_figures_are_well_formed_and_the_same_every_time() -> None:
+    audit = three_budgets()
+    found = drawn(audit)
+    assert found.keys() == {"damage", "curves", "shift"} and found == drawn(audit)
+    for svg in found.values():
+        assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
+        assert "date" not in svg.lower()
+
+
+def test_the_figures_of_a_page_share_no_clip_path() -> None:
     seen: set[str] = set()
-    for draw in FIGURES:
-        root = ElementTree.fromstring(draw(audit) or "")
+    for svg in drawn(three_budgets()).values():
+        root = ElementTree.fromstring(svg)
         found = {element.attrib["id"] for element in root.iter("{http://www.w3.org/2000/svg}clipPath")}
         assert not seen & found
         seen |= found
 
 
-def test_the_damage_figure_shows_budgets_names_and_damage(audit: Any) -> None:
-    svg = plots.damage_figure(audit)
+def test_the_damage_figure_shows_budgets_names_and_damage() -> None:
+    svg = plots.damage_figure(three_budgets(), "win")
     for text in ("0.25", "0.5", "attacker", "benign opponent", "random opponent", "zero opponent", "400 matches"):
         assert text in svg
     # Only budget 1 is beyond the noise: 63% against 46%.
@@ -46,26 +51,39 @@ def test_the_matrix_shows_every_rate_that_there_is() -> None:
     assert ">nan<" not in svg
 
 
-def test_one_budget_and_odd_names_are_fine(audit: Any) -> None:
-    audit["budgets"] = audit["budgets"][:1]
-    audit["game"] = "a$b$ <script> & \\frac_x^2"
-    audit["budgets"][0] |= {"win": 0.0, "win_ci": [0.0, 0.01], "shift_noise_floor": None}
-    for draw in FIGURES:
-        root = ElementTree.fromstring(draw(audit) or "")
-        assert not list(root.iter("script"))
-    assert "a$b$ &lt;script&gt; &amp; \\frac_x^2" in plots.damage_figure(audit)
+def test_without_winners_the_figure_shows_the_victims_return() -> None:
+    rng = np.random.default_rng(0)
+    attacks, benign = (
+        {0.5: returns(rng.normal(64, 8, 96)), 1.0: returns(rng.normal(20, 8, 96))},
+        returns(np.full(96, 66)),
+    )
+    falling = replaced(curve(1.0), measure="return")
+    audit = learned(attacks, benign, curves=(falling,))
+    found = drawn(audit)
+    assert "mean return of the victim" in found["damage"] and ">50%<" not in found["damage"]
+    assert found["damage"].count("damage +") == 1  # at budget 1 alone
+    for tick in (">20<", ">60<"):  # the axis holds what is shown
+        assert tick in found["damage"]
+    assert "return while training" in found["curves"]
 
 
-def test_what_was_not_measured_has_no_figure(audit: Any) -> None:
-    audit["curves"] = [{"budget": 1, "seed": 0, "points": []}]
-    assert plots.curves_figure(audit) is None
-    for result in audit["budgets"]:
-        result["shift"] = None
-    assert plots.shift_figure(audit) is None
+def test_one_budget_and_odd_names_are_fine() -> None:
+    name = "a$b$ <script> & \\frac_x^2"
+    audit = learned({1.0: matches(0, 0, 20)}, matches(10, 0, 20), game=name)
+    for svg in drawn(audit).values():
+        assert not list(ElementTree.fromstring(svg).iter("script"))
+    assert "a$b$ &lt;script&gt; &amp; \\frac_x^2" in drawn(audit)["damage"]
 
 
-def test_on_a_page_a_figure_takes_the_page_s_colours(audit: Any) -> None:
-    svg = plots.damage_figure(audit)
+def test_what_was_not_measured_has_no_figure() -> None:
+    audit = three_budgets(curves=(replaced(curve(1.0), points=(), matches=()),))
+    budgets = tuple(replaced(result, shift=None) for result in audit.budgets)
+    assert drawn(replaced(audit, budgets=budgets)).keys() == {"damage"}
+
+
+def test_on_a_page_a_figure_takes_the_page_s_colours() -> None:
+    svg = plots.damage_figure(three_budgets(), "fail")
+    assert "losses of the victim" in svg
     assert plots.INK in svg
     assert plots.PAPER in svg
     page = plots.on_page(svg)
@@ -75,11 +93,11 @@ def test_on_a_page_a_figure_takes_the_page_s_colours(audit: Any) -> None:
     assert "currentColor" in page
 
 
-def test_drawing_leaves_matplotlib_as_it_was(audit: Any) -> None:
+def test_drawing_leaves_matplotlib_as_it_was() -> None:
     import matplotlib
 
     before = dict(matplotlib.rcParams)
-    plots.damage_figure(audit)
+    plots.damage_figure(three_budgets(), "win")
     assert dict(matplotlib.rcParams) == before
 
 
@@ -89,12 +107,12 @@ def test_the_module_itself_loads_no_matplotlib() -> None:
     assert not {"matplotlib", "jinja2", "av", "PIL", "jax"} & set(loaded)
 
 
-def test_the_figures_of_an_exact_audit(exact_audit: Any) -> None:
-    for draw in (plots.exploitability_figure, plots.exact_shift_figure):
-        svg = draw(exact_audit)
+def test_the_figures_of_an_exact_audit() -> None:
+    found = drawn(exact({0.5: -0.14, 1.0: -0.415}))
+    assert found.keys() == {"exploitability", "shift"}
+    for svg in found.values():
         assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
-        assert svg == draw(exact_audit)
-    svg = plots.exploitability_figure(exact_audit)
+    svg = found["exploitability"]
     for text in ("most robust victim", "first opponent", "openspiel/kuhn_poker", "0.5"):
         assert text in svg
 

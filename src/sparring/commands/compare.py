@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import tyro
 
 from sparring.errors import InputError
 from sparring.files import write_atomic
@@ -29,6 +32,23 @@ from sparring.results import (
 
 COMPARE, FIGURE, PAGE = "compare.json", "compare.svg", "compare.html"
 MEASURES: tuple[Measure, ...] = ("win", "fail", "return", "value")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Two audits of one game side by side: damage before and after, and its change with the interval.
+
+    Example: sparring compare runs/BEFORE runs/AFTER --out compared
+    """
+
+    before: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="BEFORE")]
+    """The run folder of an audit, or its audit.json."""
+    after: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="AFTER")]
+    """That of the other audit, of the hardened victim, say."""
+    out: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
+    """A folder for compare.json, a figure and a page; without it nothing is written."""
+    json: bool = False
+    """Print one JSON object on standard output and nothing else there."""
 
 
 def compare(before: str | Path, after: str | Path, out: str | Path | None = None) -> dict[str, Any]:
@@ -99,6 +119,11 @@ def change_in(change: BudgetChange, measure: Measure) -> Change | None:
     return change.return_ if measure == "return" else getattr(change, measure)
 
 
+def answer(settings: Settings) -> dict[str, Any]:
+    """What the command does: `compare` of its settings."""
+    return compare(settings.before, settings.after, settings.out)
+
+
 def text(result: dict[str, Any]) -> str:
     """The result for people."""
     lines = [result["text"]]
@@ -120,11 +145,11 @@ def _check(before: AuditResult, after: AuditResult, source: str, other: str) -> 
 
 
 def _change(before: BudgetResult, after: BudgetResult) -> BudgetChange:
-    found: dict[str, Change | None] = {}
+    found: dict[str, Change] = {}
     for measure in MEASURES:
         first, second = damage_in(before.damage, measure), damage_in(after.damage, measure)
-        both = first is not None and second is not None
-        found["return_" if measure == "return" else measure] = _apart(first, second) if both else None
+        if first is not None and second is not None:
+            found["return_" if measure == "return" else measure] = _apart(first, second)
     return BudgetChange(budget=before.budget, **found)
 
 

@@ -54,7 +54,7 @@ def exact_rates(
     fail: float | None,
     victim_value: float,
     attacker_value: float,
-    mean_length: float | None,
+    mean_decisions: float | None,
     discounted: bool,
 ) -> Rates:
     """The same from probabilities and expected values: no match was played, and every interval is its one value.
@@ -67,7 +67,7 @@ def exact_rates(
     both: dict[str, Any] = {}
     for key, value in values.items():
         both |= {key: value, f"{key}_ci": None if value is None else (value, value)}
-    return Rates(**both, victim_value=victim_value, attacker_value=attacker_value, mean_length=mean_length)
+    return Rates(**both, victim_value=victim_value, attacker_value=attacker_value, mean_decisions=mean_decisions)
 
 
 def damage_of(attacked: Sample, other: Sample, scale: Scale | None, together: int = 1) -> Damage:

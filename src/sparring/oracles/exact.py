@@ -101,7 +101,7 @@ class ExactOracle:
             fail=found.fail,
             victim_value=found.victim_value,
             attacker_value=found.attacker_value,
-            mean_length=found.mean_decisions,
+            mean_decisions=found.mean_decisions,
             discounted=found.mean_decisions is None,
         )
         known = Known(rates, shift(problem, self.nu, alpha))

@@ -65,6 +65,10 @@ def damage_figure(record: CompareResult) -> str:
             move = axes.transData + transforms.ScaledTranslation(shift / 72, 0, figure.dpi_scale_trans)
             style = {"ls": "", "ms": 8, "elinewidth": 1.8, "transform": move}
             axes.errorbar(places, values, bars, color=colour, marker=marker, label=label, **style)
+            # What is moved by points does not count for the limits by itself.
+            axes.update_datalim([(0, unit * end) for d in damages for end in (d.low, d.high)])
+        axes.margins(y=0.1)
+        axes.autoscale_view()
         axes.axhline(0, color=plots.INK, lw=0.8)
         axes.set_xticks(places, [f"{budget:g}" for budget, _ in found])
         axes.set_xlim(-0.5, len(found) - 0.5)

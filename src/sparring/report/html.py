@@ -25,7 +25,6 @@ from sparring.results import (
     damage_in,
     encode,
     read_audit,
-    replaced,
 )
 
 AUDIT, REPORT = "audit.json", "report.html"
@@ -50,7 +49,7 @@ def write_report(audit: AuditResult, folder: Path) -> Path:
       InputError: the audit is incomplete, the clip cannot be read, or the files cannot be written.
     """
     folder = Path(folder)
-    audit = replaced(_with_verdict(audit), report=str(folder / REPORT))
+    audit = _with_verdict(audit)
     data = encode(audit)
     page, figures = _page(audit, folder)
     write_atomic(folder / AUDIT, data)

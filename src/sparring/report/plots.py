@@ -95,6 +95,7 @@ def damage_figure(audit: AuditResult, measure: Measure) -> str:
         else:
             axes.set_ylabel("mean return of the victim")
             axes.margins(y=0.15)
+            axes.autoscale_view()
         axes.set_xticks(budgets, [f"{budget:g}" for budget in budgets])
         axes.set_xlabel("attack budget: probability of control")
         margin = 0.08 * max(max(budgets) - min(budgets), 0.5)
@@ -108,7 +109,7 @@ def damage_figure(audit: AuditResult, measure: Measure) -> str:
 
 def curves_figure(audit: AuditResult) -> str | None:
     """Win rates, or the victim's mean returns, while the attacks were trained, or None if nothing was recorded."""
-    curves = [curve for curve in audit.curves if curve.points]
+    curves = sorted((curve for curve in audit.curves if curve.points), key=lambda curve: curve.budget)
     if not curves:
         return None
     share = all(curve.measure == "win" for curve in curves)
@@ -301,6 +302,8 @@ def _intervals(
     move = transforms.ScaledTranslation(shift / 72, 0, axes.figure.dpi_scale_trans)
     defaults = {"ms": 6, "elinewidth": 1.6, "transform": axes.transData + move}
     axes.errorbar(at, values, bars, label=label, **{**defaults, **style})
+    # What is moved by points does not count for the limits by itself.
+    axes.update_datalim([(x, end) for x, pair in zip(at, ends, strict=True) for end in pair])
 
 
 def _band(
