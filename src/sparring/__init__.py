@@ -68,7 +68,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """The function `mix` and the module that it is in have one name: here it is the function's, whichever came first."""
+    """The function `mix` and its module have one name: here it is the function's, whichever was loaded first."""
 
     @property
     def mix(self) -> Any:

@@ -16,7 +16,6 @@ from sparring.runs import Run
 from sparring.training import Method, TrainState, initial_state, saved_part, train, with_saved
 from sparring.types import AgentID, Game, Trajectory
 
-
 _BESIDE = "beside/"
 
 

@@ -97,9 +97,7 @@ def map_jobs(
         raise ValueError(f"two jobs have one name: {sorted(job.name for job in jobs)}")
     todo = [job for job in jobs if not _is_done(folders[job.name], job)]
     if num > 1 and entry is None and len(todo) > 1:
-        print(
-            "sparring: policies or games given as Python objects stay in this process: one job at a time", file=sys.stderr
-        )
+        print("sparring: what was given as a Python object stays in this process: one job at a time", file=sys.stderr)
     with progress(len(jobs), label) as advance:
 
         def finished(count: int, name: str) -> None:

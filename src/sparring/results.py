@@ -318,6 +318,7 @@ class CertifyResult(Who, frozen=True, kw_only=True):
     upper: float
     verified: bool
     exact: bool  # verified in rational arithmetic
+    mismatch: bool | None = None  # whether the mismatch coefficient of Def. 5.2 was computed
     bounds: tuple[BoundResult, ...] = ()
     attack: str | None = None  # files
     robust_victim: str | None = None

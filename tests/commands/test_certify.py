@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import sparring
 from sparring import cli
 from sparring.commands import certify
+from sparring.errors import InputError
+from sparring.oracles.exact import enough_memory
 
 KUHN = "openspiel/kuhn_poker"
 
@@ -56,3 +61,126 @@ def test_bounds_hold_and_are_shown_in_a_discounted_game() -> None:
     for bound in result["bounds"]:
         assert bound["true"] <= bound["paper"] * (1 + 1e-9) + 1e-12
     assert "Proposition 3.1: " in certify.text(result)
+
+
+def test_rows_that_miss_one_by_rounding_are_certified_for_what_they_mean() -> None:
+    """Reward 1 for ever at gamma .999 is worth 1000 to every policy."""
+    from sparring.exact.markov_game import MarkovGame, save
+
+    save("const.npz", MarkovGame(np.ones((1, 3, 2, 1)), np.ones((1, 3, 2)), np.ones(1), 0.999))
+    Path("third.json").write_text(json.dumps({"0": {"0": 0.3333335, "1": 0.3333335, "2": 0.3333335}}))
+    for exact in (False, True):
+        result = sparring.certify("markov/const.npz", victim="tabular:third.json", budget=0.5, exact=exact)
+        assert result["expl"] == pytest.approx(-1000, abs=1e-9) and result["gap"] == pytest.approx(0, abs=1e-9)
+        assert result["verified"]
+
+
+# A child's own peak: seconds of its processor time, and bytes, after the imports that every verb needs.
+CHILD = """
+import json, resource, sys, time
+import numpy as np
+import sparring
+from sparring.exact.markov_game import random_game, save
+if sys.argv[1] == "matrix":
+    size = int(sys.argv[2])
+    np.save("game.npy", np.random.default_rng(0).normal(size=(size, size)))
+    game = "matrix/game.npy"
+else:
+    save("game.npz", random_game(0, int(sys.argv[2]), 3, 3, 0.9, 5).game)
+    game = "markov/game.npz"
+result = sparring.certify(game, victim="uniform", budget=0.5, dry_run=True)
+predicted = result["seconds"], result["memory_bytes"]
+begun = time.process_time()
+result = sparring.certify(game, victim="uniform", budget=0.5)
+used = time.process_time() - begun, 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps([predicted, used, result["verified"], result["mismatch"]]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "size"), [("matrix", 150), ("matrix", 400), ("markov", 300)])
+def test_large_games_take_what_the_plan_says(kind: str, size: int) -> None:
+    done = subprocess.run([sys.executable, "-c", CHILD, kind, str(size)], capture_output=True, text=True, check=True)
+    predicted, used, verified, mismatch = json.loads(done.stdout)
+    assert verified and mismatch == (kind == "matrix")
+    for estimate, truth in zip(predicted, used, strict=True):
+        assert truth / 4 <= estimate <= 4 * truth, (predicted, used)
+    assert used[1] < 1e9
+
+
+def test_a_matrix_game_of_many_joint_actions_needs_little_memory() -> None:
+    """150 x 150: an identity matrix over joint actions would have 4 GB; policies are indices."""
+    import tracemalloc
+
+    from sparring.exact.bounds import bounds
+    from sparring.exact.problem import MarkovProblem, uniform
+    from sparring.games.matrix import as_markov
+
+    payoffs = np.random.default_rng(0).normal(size=(150, 150))
+    problem = MarkovProblem(as_markov(payoffs), np.full((1, 150), 1 / 150), 0.5)
+    nu = uniform(problem.victim_actions)
+    tracemalloc.start()
+    try:
+        bounds(problem, nu, problem.best_response(nu).policy)
+        assert tracemalloc.get_traced_memory()[1] < 50e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_mismatch_coefficient_is_for_those_who_wait() -> None:
+    from sparring.exact.markov_game import random_game, save
+
+    save("game.npz", random_game(3, 70, 8, 8, 0.5, 2).game)
+    quick = sparring.certify("markov/game.npz", victim="uniform", budget=0.2)
+    assert quick["mismatch"] is False
+    assert sparring.certify("markov/game.npz", victim="uniform", budget=0.2, dry_run=True)["mismatch"] is False
+    plan = sparring.certify("markov/game.npz", victim="uniform", budget=0.2, mismatch=True, dry_run=True)
+    assert plan["mismatch"] is True and plan["seconds"] > 2
+    with pytest.raises(InputError, match="mismatch is for Markov games"):
+        sparring.certify(KUHN, victim="uniform", mismatch=True)
+
+
+def test_what_is_large_is_told_before_it_begins(capsys: pytest.CaptureFixture[str]) -> None:
+    result = sparring.certify(KUHN, victim="uniform", dry_run=True)
+    assert "GB of memory" in result["estimate"] and result["memory_bytes"] < 1e9
+    sparring.certify(KUHN, victim="uniform")
+    assert capsys.readouterr().err == ""
+
+
+def test_the_end_of_memory_is_one_line() -> None:
+    message = r"a game: there is not enough memory for an exact answer .*dry-run"
+    with pytest.raises(InputError, match=message) as caught, enough_memory("a game"):
+        np.empty((2**21, 2**21))
+    assert "\n" not in str(caught.value)
+
+
+def test_horizon_is_for_sampled_matches() -> None:
+    from sparring.exact.markov_game import random_game, save
+
+    save("game.npz", random_game(3, 3, 2, 2, 0.5, 2).game)
+    with pytest.raises(InputError, match=r"game.npz,horizon=7: horizon= is for matches that are sampled.*leave it out"):
+        sparring.certify("markov/game.npz,horizon=7", victim="uniform")
+    with pytest.raises(InputError, match="horizon= is for matches that are sampled"):
+        sparring.evaluate("markov/game.npz,horizon=7", victim="uniform", attacker="first")
+    sampled = sparring.evaluate(
+        "markov/game.npz,horizon=7", victim="uniform", attacker="first", oracle="sampled", episodes=4
+    )
+    assert sampled["mean_length"] == 7
+
+
+def test_python_gives_games_and_policies_of_other_kinds() -> None:
+    import pyspiel
+    from open_spiel.python import policy as theirs
+
+    by_id = sparring.certify(KUHN, victim="uniform", budget=0.7)
+    kuhn = pyspiel.load_game("kuhn_poker")
+    for victim in (theirs.UniformRandomPolicy(kuhn), theirs.TabularPolicy(kuhn), pyspiel.UniformRandomPolicy(kuhn)):
+        given = sparring.certify(kuhn, victim=victim, budget=np.float64(0.7), attackers=1)
+        assert given["game"] == KUHN and given["expl"] == pytest.approx(by_id["expl"], abs=1e-12)
+    assert sparring.certify(sparring.make_game(KUHN), victim="uniform", budget=0.7)["expl"] == by_id["expl"]
+    mine = pyspiel.create_matrix_game("mine", "", ["a", "b"], ["c", "d"], [[1, -1], [-1, 1]], [[-1, 1], [1, -1]])
+    assert sparring.certify(mine, victim="first")["expl"] == pytest.approx(1)
+    with pytest.raises(InputError, match=r"budget: expected a number, got"):
+        sparring.certify(KUHN, victim="uniform", budget=[0.1, 0.2])
+    with pytest.raises(InputError, match=r"game: expected an id such as 'openspiel/kuhn_poker', .* got int"):
+        sparring.certify(3, victim="uniform")

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sparring.policy import TabularPolicy
 
 import sparring
 from sparring.commands.solve import best_response, exploitability, robust_policy
@@ -14,10 +13,11 @@ from sparring.errors import InputError
 from sparring.exact.certificate import verify
 from sparring.games import make
 from sparring.games.finite import finite, infosets
+from sparring.policies import TabularPolicy
 from sparring.types import ThreatModel
 
 KUHN = "openspiel/kuhn_poker"
-SHARED = Path(__file__).parents[2] / "../shared/goldens"
+GOLDENS = Path(__file__).parents[1] / "goldens"
 
 
 def skewed(rows: Any) -> np.ndarray:
@@ -29,9 +29,7 @@ def skewed(rows: Any) -> np.ndarray:
 @pytest.mark.parametrize("seat", [0, 1])
 def test_the_golden_numbers_of_kuhn_poker(seat: int) -> None:
     """Computed by an independent implementation, each optimum certified by its dual."""
-    if not SHARED.exists():
-        pytest.skip("the golden numbers are not beside this checkout")
-    golden = json.loads((SHARED / "kuhn.json").read_text())
+    golden = json.loads((GOLDENS / "kuhn.json").read_text())
     game = finite(make(KUHN))
     assert game is not None
     victim, attacker = game.agents[seat], game.agents[1 - seat]

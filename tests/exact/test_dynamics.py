@@ -23,8 +23,7 @@ from sparring.exact.tree import tree_problem
 from sparring.games.matrix import MATCHING_PENNIES, ROCK_PAPER_SCISSORS, as_markov
 from sparring.games.openspiel import compile_tree
 
-GOLDENS = Path(__file__).parents[2] / "../shared/goldens"
-with_goldens = pytest.mark.skipif(not GOLDENS.exists(), reason="the certified values are not at hand")
+GOLDENS = Path(__file__).parents[1] / "goldens"
 KUHN = compile_tree("kuhn_poker")
 RPS = MarkovProblem(as_markov(ROCK_PAPER_SCISSORS), np.full((1, 3), 1 / 3), 1.0)
 RPS_START = Iterate(
@@ -146,7 +145,6 @@ def test_rps_goldens(name: str, schedule: str) -> None:
 
 
 @pytest.mark.slow
-@with_goldens
 @pytest.mark.parametrize("place", range(8))
 def test_all_rps_goldens(place: int) -> None:
     golden = json.loads((GOLDENS / "rps.json").read_text())["runs"][place]

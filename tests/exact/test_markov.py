@@ -24,7 +24,7 @@ from sparring.exact.problem import MarkovProblem
 from sparring.exact.robust import robust
 from sparring.exact.simplex import mixed
 
-SHARED = Path(__file__).parents[2] / "../shared/goldens/markov.json"
+GOLDENS = Path(__file__).parents[1] / "goldens/markov.json"
 SPECS = {
     "G1": {"seed": 1, "S": 2, "A": 2, "B": 2, "gamma": 0.5, "k": 2, "rho": "random"},
     "G2": {"seed": 2, "S": 3, "A": 3, "B": 2, "gamma": 0.8, "k": 2, "rho": "random"},
@@ -138,10 +138,9 @@ def test_golden_course_of_the_min_oracle() -> None:
     }
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="the complete golden numbers are not part of the project")
 @pytest.mark.parametrize("name", SPECS)
 def test_all_golden_numbers(name: str) -> None:
-    golden = json.loads(SHARED.read_text())[name]
+    golden = json.loads(GOLDENS.read_text())[name]
     assert golden["spec"] == SPECS[name]
     for eps, numbers in golden["by_eps"].items():
         check_golden(name, float(eps), numbers)

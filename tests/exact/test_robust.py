@@ -18,8 +18,7 @@ from sparring.exact.tree_game import Tree
 from sparring.games.matrix import MATCHING_PENNIES, ROCK_PAPER_SCISSORS, as_markov
 from sparring.games.openspiel import compile_tree
 
-GOLDENS = Path(__file__).parents[2] / "../shared/goldens"
-with_goldens = pytest.mark.skipif(not GOLDENS.exists(), reason="the complete golden numbers are not in the project")
+GOLDENS = Path(__file__).parents[1] / "goldens"
 KUHN, LEDUC = compile_tree("kuhn_poker"), compile_tree("leduc_poker")
 KUHN3 = compile_tree("kuhn_poker(players=3)")
 GAMES = {"kuhn": KUHN, "leduc_seat0": LEDUC}
@@ -77,7 +76,6 @@ def test_golden_markov_games(name: str, budget: float) -> None:
     check(robust(drawn(name, budget)), GOLDEN_MARKOV[name, budget])
 
 
-@with_goldens
 @pytest.mark.parametrize("game", GAMES)
 def test_all_golden_trees(game: str) -> None:
     for row in json.loads((GOLDENS / f"{game}.json").read_text())["robust"]:
@@ -85,7 +83,6 @@ def test_all_golden_trees(game: str) -> None:
         check(robust(problem), row["min_expl"])
 
 
-@with_goldens
 @pytest.mark.parametrize("name", MARKOV)
 def test_all_golden_markov_games(name: str) -> None:
     golden = json.loads((GOLDENS / "markov.json").read_text())[name]

@@ -15,8 +15,7 @@ from sparring.exact.tree import TreeProblem, behaviour, plan, reach, tree_proble
 from sparring.exact.tree_game import TERMINAL, Tree
 from sparring.games.openspiel import compile_tree
 
-GOLDENS = Path(__file__).parents[2] / "../shared/goldens"
-with_goldens = pytest.mark.skipif(not GOLDENS.exists(), reason="the certified values are not at hand")
+GOLDENS = Path(__file__).parents[1] / "goldens"
 KUHN, LEDUC = compile_tree("kuhn_poker"), compile_tree("leduc_poker")
 KUHN3 = compile_tree("kuhn_poker(players=3)")
 
@@ -56,7 +55,6 @@ def by_hand(tree: Tree, tables: dict[int, np.ndarray], node: int = 0) -> np.ndar
     return sum((row[c - begin] * by_hand(tree, tables, c) for c in children), np.zeros(tree.players))
 
 
-@with_goldens
 @pytest.mark.parametrize(("tree", "file"), [(KUHN, "kuhn"), (LEDUC, "leduc_seat0")], ids=["kuhn", "leduc"])
 def test_exploitability_agrees_with_the_certified_values(tree: Tree, file: str) -> None:
     """`goldens/*.json`: an independent implementation, cross-checked against OpenSpiel where that can answer."""
@@ -67,7 +65,6 @@ def test_exploitability_agrees_with_the_certified_values(tree: Tree, file: str) 
         assert exploitability(problem, nu) == pytest.approx(case["expl"], abs=1e-8), case
 
 
-@with_goldens
 def test_the_typical_mistakes_are_told_apart() -> None:
     """DECISIONS 1 and 2: mixing once per episode, and mixing the best response of full control, are both wrong."""
     cases = json.loads((GOLDENS / "mistakes.json").read_text())

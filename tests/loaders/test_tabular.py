@@ -19,7 +19,7 @@ from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
 from sparring.games.openspiel import compile_tree
 from sparring.games.tree import SampledTree
 from sparring.loaders import load, tabular
-from sparring.policy import ConstantPolicy, RandomPolicy, TabularPolicy
+from sparring.policies import ConstantPolicy, RandomPolicy, TabularPolicy
 from sparring.types import AgentID, Discrete, Game
 
 KUHN = SampledTree(compile_tree("kuhn_poker"))
@@ -128,9 +128,18 @@ def test_long_lists_of_actions_are_cut() -> None:
     assert tabular._legal(own, 0) == "0 (1-1), 1 (1-2), 2 (1-3), 3 (1-4), 4 (2-1), 5 (2-2) or 2 others"
 
 
+def test_a_file_of_both_players(tmp_path: Path) -> None:
+    """What is wrong is not the spelling of a state: the message names the agent, the file, the state and its owner."""
+    path = write(tmp_path, {"0": {"0": 1}, "0p": {"0": 1}} | PASS)
+    with pytest.raises(InputError, match=r"json for player0: it holds states of another player too, .*'0p' of p"):
+        load(f"tabular:{path}", KUHN, "player0")
+
+
 def test_another_players_file(tmp_path: Path) -> None:
     path = write(tmp_path, PASS)
-    with pytest.raises(InputError, match="information state '0' is not one of this player's: did you mean '0p'"):
+    with pytest.raises(
+        InputError, match="its states, such as '0', are those of player0; expected this player's 6 states, '1p'"
+    ):
         load(f"tabular:{path}", KUHN, "player1")
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sparring.commands.common import accepted, perform, plain, who
+from sparring.errors import InputError
 from sparring.files import write_json
 from sparring.oracles import tables
-from sparring.oracles.exact import ExactOracle, exact_oracle
+from sparring.oracles.exact import ExactOracle, enough_memory, exact_oracle
+from sparring.oracles.learned import duration
 from sparring.oracles.options import PolicyLike, Seats
 from sparring.oracles.seating import ask
 from sparring.results import EXACT, BoundResult, CertifyResult, write
@@ -18,6 +21,9 @@ from sparring.types import check_budget
 
 if TYPE_CHECKING:
     from sparring.exact.bounds import Bound
+    from sparring.exact.cost import Cost
+
+LARGE_MEMORY, LONG_SECONDS = 1e9, 60.0  # from here on a line tells before it begins
 
 
 @dataclass(frozen=True)
@@ -33,14 +39,18 @@ class Settings(Seats):
     """Attack budget epsilon in [0, 1]: the probability of control (Eq. 3.2)."""
     exact: bool = False
     """Verify in rational arithmetic (slow: for small games), so that no rounding is trusted."""
+    mismatch: bool = False
+    """Compute the mismatch coefficient C (Def. 5.2) however long it takes; by default where that takes seconds. Without
+    it the bound that needs it, gradient domination in Lemma D.1, has the larger 1 / min rho in its place."""
 
 
 def certify(game: Any, **settings: Any) -> dict[str, Any]:
     """Certify a victim: `sparring certify` as a function.
 
     Args:
-      game: a game's id, a game, or a function of `num_games` that makes one.
-      **settings: the fields of `Settings`; policies may also be a `Policy` or an array [I, A] of probabilities.
+      game: a game's id, a game, or a `pyspiel.Game`.
+      **settings: the fields of `Settings`; policies may also be a `Policy`, an array [I, A] of probabilities, a
+        dictionary {information state: {action: probability}}, or OpenSpiel's own policy.
 
     Returns:
       The JSON result: `expl` (Def. 4.1), `robust_expl` (the least that any victim reaches), `gap` between them, `lower`
@@ -52,26 +62,55 @@ def certify(game: Any, **settings: Any) -> dict[str, Any]:
     return perform("certify", accepted(Settings, game=game, **settings))
 
 
-def prepare(settings: Settings) -> ExactOracle:
+class Prepared(NamedTuple):
+    oracle: ExactOracle
+    mismatch: bool
+    cost: Cost
+
+
+def prepare(settings: Settings) -> Prepared:
+    from sparring.exact.cost import AFFORDABLE, certify_cost, mismatch_work
+    from sparring.exact.problem import MarkovProblem
+
     check_budget(settings.budget)
-    return exact_oracle(ask(settings, settings.victim))
-
-
-def plan(settings: Settings, oracle: ExactOracle) -> dict[str, Any]:
+    question = ask(settings, settings.victim)
+    oracle = exact_oracle(question)
     problem = oracle.problem(settings.budget)
+    discounted = isinstance(problem, MarkovProblem)
+    if settings.mismatch and not discounted:
+        raise InputError(
+            f"{question.game}: mismatch is for Markov games, in trees C is infinite (DECISIONS 9): leave it out"
+        )
+    mismatch = discounted and (settings.mismatch or mismatch_work(problem) <= AFFORDABLE)
+    return Prepared(oracle, mismatch, certify_cost(problem, mismatch))
+
+
+def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
+    problem = prepared.oracle.problem(settings.budget)
     return {
         "victim_rows": len(problem.victim_actions),
         "attacker_rows": len(problem.attacker_actions),
-        "estimate": "seconds for thousands of rows, minutes for ten thousands; under 10 MB of disk",
+        "mismatch": prepared.mismatch,
+        "seconds": prepared.cost.seconds,
+        "memory_bytes": prepared.cost.memory,
+        "estimate": f"{_cost(prepared.cost)}; under 10 MB of disk",
     }
 
 
-def execute(settings: Settings, oracle: ExactOracle, run: Run) -> dict[str, Any]:
+def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
+    with enough_memory(prepared.oracle.question.game):
+        return _certify(settings, prepared, run)
+
+
+def _certify(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
     from sparring.exact.bounds import bounds
     from sparring.exact.certificate import verify
     from sparring.exact.robust import robust
 
     begun = time.monotonic()
+    oracle, mismatch, cost = prepared
+    if cost.memory > LARGE_MEMORY or cost.seconds > LONG_SECONDS:
+        print(f"certify {oracle.question.game}: this takes {_cost(cost)}", file=sys.stderr)
     problem, nu, question = oracle.problem(settings.budget), oracle.nu, oracle.question
     best = problem.best_response(nu)
     certificate = robust(problem)
@@ -107,7 +146,8 @@ def execute(settings: Settings, oracle: ExactOracle, run: Run) -> dict[str, Any]
         expl=-best.value,
         robust_expl=-certificate.lower,
         gap=certificate.lower - best.value,
-        bounds=tuple(_record(bound) for bound in bounds(problem, nu, best.policy)),
+        bounds=tuple(_record(bound) for bound in bounds(problem, nu, best.policy, mismatch)),
+        mismatch=mismatch,
         attack=str(attack),
         robust_victim=str(victim),
         robust_attacker=str(attacker),
@@ -116,6 +156,11 @@ def execute(settings: Settings, oracle: ExactOracle, run: Run) -> dict[str, Any]
     )
     write(result, folder / "certify.json")
     return plain(result)
+
+
+def _cost(cost: Cost) -> str:
+    """An estimate for people."""
+    return f"about {duration(cost.seconds)} on one core and {cost.memory / 1e9:.1f} GB of memory"
 
 
 def _record(bound: Bound) -> BoundResult:
@@ -128,7 +173,7 @@ def text(result: dict[str, Any]) -> str:
     verdict = f"verified {how}" if result["verified"] else f"NOT verified {how}: trust neither number"
     interval = f"[{_digits(result['lower'], 9)}, {_digits(result['upper'], 9)}]"
     lines = [
-        f"budget {result['budget']:g}: the victim's exploitability is {_digits(result['expl'])} "
+        f"budget {result['budget']!r}: the victim's exploitability is {_digits(result['expl'])} "
         f"(its value falls to {_digits(-result['expl'])})",
         f"the most robust victim's is {_digits(result['robust_expl'])}: the gap is {_digits(result['gap'])}",
         f"the best value that any victim can be sure of lies in {interval}",

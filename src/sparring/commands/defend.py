@@ -147,10 +147,10 @@ def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
     begun = time.monotonic()
     oracle, problem, rule, length, num_games = prepared
     if settings.oracle == "exact":
-        hardening, steps = harden_exactly(run, oracle, problem, rule, length, settings.seed), length
+        hardening = harden_exactly(run, oracle, problem, rule, length, settings.seed)
     else:
         learner, seed = settings.learner, settings.seed
-        hardening, steps = harden_by_learning(run, oracle, problem, rule, learner, num_games, length, seed)
+        hardening = harden_by_learning(run, oracle, problem, rule, learner, num_games, length, seed)
     chosen = getattr(hardening.chosen, settings.output)
     optimum = -robust(problem).lower
     best = problem.best_response(chosen)
@@ -168,7 +168,7 @@ def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
         budget=problem.budget,
         method=settings.method,
         output=settings.output,
-        steps=steps,
+        steps=length,
         policy=str(victim),
         start=describe(settings.victim),
         direction=settings.direction,

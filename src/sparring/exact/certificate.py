@@ -104,7 +104,7 @@ def _markov(problem: MarkovProblem, nu: np.ndarray, alpha: np.ndarray, arithmeti
     game, (numbers, distributions) = problem.game, arithmetic
     # A state that no match comes to must not lend its payoffs' rounding to the others.
     states = np.flatnonzero(_closed(game))
-    P, r, start = game.P[np.ix_(states, *map(range, game.r.shape[1:]), states)], game.r[states], game.rho[states]
+    P, r, start = game.P[states][..., states], game.r[states], game.rho[states]
     P, r, start = distributions(P), numbers(r), distributions(start)
     gamma, eps = numbers(game.gamma).item(), numbers(problem.budget).item()
     nu, alpha, benign = (distributions(policy[states]) for policy in (nu, alpha, problem.benign))

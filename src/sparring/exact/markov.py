@@ -106,7 +106,7 @@ def reachable(game: MarkovGame) -> np.ndarray:
     seen = game.rho > 0
     if game.gamma == 0:
         return seen
-    edges = (game.P > 0).any(axis=(1, 2))
+    edges = np.asarray((game.P > 0).any(axis=(1, 2)))  # bool [S, S]
     while (further := edges[seen].any(axis=0) & ~seen).any():
         seen = seen | further
     return seen
@@ -158,10 +158,14 @@ def optimal_values(gamma: float, reward: np.ndarray, transition: np.ndarray) -> 
         values = found
         seen.add(key)
         costs = reward + gamma * transition @ values
-        better = costs.min(axis=1) < costs[states, chosen] - rounding(gamma, reward, transition, values)
+        cheapest = costs.argmin(axis=1)
+        if (cheapest == chosen).all():
+            return values
+        saved = costs[states, chosen] - costs[states, cheapest]
+        better = saved > rounding(gamma, reward, transition, values)
         if not better.any():
             return values
-        chosen = np.where(better, costs.argmin(axis=1), chosen)
+        chosen = np.where(better, cheapest, chosen)
 
 
 def rounding(gamma: float, reward: np.ndarray, transition: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -44,7 +44,7 @@ def make(game_id: str, num_games: int = 1, threads: int = 0) -> Game:
         )
     if family not in _modules() or not _is_family(family):
         raise unknown("game family", family, _families())
-    name, *parts = rest.split(",")
+    name, *parts = _split(rest)
     options: dict[str, str] = {}
     for part in parts:
         key, equals, value = part.partition("=")
@@ -71,6 +71,26 @@ def frame(name: str) -> Any:
     if family not in _families() or not hasattr(_load(family), "frame"):
         raise unknown("symmetry", name, [f for f in _families() if hasattr(_load(f), "frame")])
     return _load(family).frame(name)
+
+
+def _split(text: str) -> list[str]:
+    """The parts between commas; one within parentheses separates nothing.
+
+    Raises:
+      InputError: parentheses that do not match.
+    """
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter == "(") - (letter == ")")
+        if depth < 0:
+            break
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    if depth:
+        raise InputError(f"game {text!r}: expected a closing parenthesis for each opening one")
+    return parts
 
 
 def _modules() -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """OpenSpiel's games as trees: `openspiel/NAME`, OpenSpiel's own parameters as options after commas.
 
+OpenSpiel's own strings are names, too: `openspiel/liars_dice(numdice=1,dice_sides=3)`, also with a game within a game.
+
 Every finite game of perfect recall that is small enough to be enumerated. Players who move at once are asked one after
 the other, without seeing each other's choice.
 """
@@ -7,6 +9,7 @@ the other, without seeing each other's choice.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,10 +48,10 @@ def make(name: str, num_games: int, threads: int, options: Mapping[str, str]) ->
     options = dict(options)
     limit = options.pop("max_nodes", None)
     if limit is None:
-        return SampledTree(compile_tree(_load(name, options)), num_games)
+        return SampledTree(_compiled(*_load(name, options), MAX_NODES), num_games)
     if not limit.isdecimal():
         raise InputError(f"openspiel/{name}: expected max_nodes=N, a whole number, got {limit!r}")
-    tree = compile_tree(_load(name, options), int(limit))
+    tree = _compiled(*_load(name, options), int(limit))
     # The limit is a part of the id, so that a game compiled under a raised one can be made again by its id.
     return SampledTree(tree, num_games, f"{tree.id},max_nodes={int(limit)}")
 
@@ -64,14 +67,15 @@ def compile_tree(game: Any, max_nodes: int = MAX_NODES) -> Tree:
       InputError: an unknown game or parameter; a game that cannot be enumerated (sampled chance, mean field, no
         information states), is too large, or whose players forget what they did.
     """
+    if isinstance(game, str):
+        return _compiled(*_load(game, {}), max_nodes)
+    return _compiled(game, _id(game.get_type().short_name, game.get_parameters()), max_nodes)
+
+
+def _compiled(game: Any, id: str, max_nodes: int) -> Tree:
     pyspiel = require("pyspiel", "exact")
 
-    if isinstance(game, str):
-        name, _, parameters = game.removesuffix(")").partition("(")
-        pairs = [part.partition("=") for part in parameters.split(",") if part]
-        game = _load(name, {key: value for key, _, value in pairs})
     kind = game.get_type()
-    id = _id(kind, game.get_parameters())
     if kind.chance_mode == pyspiel.GameType.ChanceMode.SAMPLED_STOCHASTIC:
         raise InputError(f"{id}: chance can only be sampled here, its outcomes cannot be enumerated")
     if kind.dynamics == pyspiel.GameType.Dynamics.MEAN_FIELD:
@@ -84,8 +88,59 @@ def compile_tree(game: Any, max_nodes: int = MAX_NODES) -> Tree:
         return check(_traverse(game, id, max_nodes))
     except InputError:
         raise
-    except (RuntimeError, ValueError, IndexError, MemoryError) as error:  # what C++ throws becomes one of these
+    except Exception as error:  # whatever C++ throws
         raise InputError(f"{id}: OpenSpiel fails: {_one_line(error)}") from error
+
+
+def policy_table(policy: Any, game: SampledTree, agent: str) -> np.ndarray:
+    """OpenSpiel's own policy as a table, float64 [I, A]: it is asked at one state of each information set.
+
+    Args:
+      policy: what has `action_probabilities(state) -> {action: probability}`.
+      game: the game, made by its id or by the policy's own `pyspiel.Game`.
+      agent: whose rows are asked for.
+
+    Raises:
+      InputError: the policy fails, or the game cannot be made again to be asked about.
+    """
+    import pyspiel
+
+    player, sets = game.agents.index(agent), game.tree.infosets[game.agents.index(agent)]
+    of_game: Any = getattr(policy, "game", None)
+    if not isinstance(of_game, pyspiel.Game):
+        name = game.tree.id.removeprefix("openspiel/")
+        if name == game.tree.id:
+            raise InputError(f"policy of {agent}: {game.id} has no name by which OpenSpiel's states could be made")
+        short, *parts = [name] if "(" in name else name.split(",")  # the two forms of an id: see `_id`
+        of_game, _ = _load(short, dict(part.split("=", 1) for part in parts))
+    if of_game.get_type().dynamics == pyspiel.GameType.Dynamics.SIMULTANEOUS:
+        of_game = pyspiel.convert_to_turn_based(of_game)
+    table, asked = np.zeros(sets.actions.shape), set[str]()
+    number = {key: row for row, key in enumerate(sets.keys)}
+    frontier = [of_game.new_initial_state()]
+    while frontier and len(asked) < len(number):
+        state = frontier.pop()
+        if state.is_terminal():
+            continue
+        if not state.is_chance_node() and state.current_player() == player:
+            key = state.information_state_string()
+            if key not in number:
+                raise InputError(f"policy of {agent}: it is for another game: {game.id} has no state {key!r}")
+            if key not in asked:
+                asked.add(key)
+                table[number[key]] = _asked(policy, state, sets.actions[number[key]], f"policy of {agent}, {key!r}")
+        frontier += [state.child(action) for action in state.legal_actions()]
+    return table
+
+
+def _asked(policy: Any, state: Any, actions: np.ndarray, what: str) -> list[float]:
+    try:
+        answer = dict(policy.action_probabilities(state))
+    except Exception as error:  # of somebody else's code
+        raise InputError(f"{what}: OpenSpiel's policy fails: {_one_line(error)}") from error
+    if strange := [a for a, probability in answer.items() if probability > 0 and a not in actions]:
+        raise InputError(f"{what}: action {strange[0]} is not legal, expected one of {actions[actions >= 0].tolist()}")
+    return [float(answer.get(int(action), 0.0)) if action >= 0 else 0.0 for action in actions]
 
 
 class _Rows:
@@ -155,8 +210,9 @@ def _traverse(game: Any, id: str, max_nodes: int) -> Tree:
         reached = len(actor) + sum(len(actions) for _, actions in frontier)
         if reached > max_nodes:
             raise InputError(
-                f"{id}: the tree has at least {reached:,} nodes, expected at most {max_nodes:,}: choose a smaller game "
-                f"or raise the limit with max_nodes={2 * reached}"
+                f"{id}: {reached:,} nodes are reached and the tree goes on, its whole size is unknown; expected at "
+                f"most {max_nodes:,}: choose a smaller game, or raise the limit with max_nodes=N (a million nodes take "
+                "half a gigabyte)"
             )
         below = []
         for state, actions in frontier:
@@ -187,23 +243,53 @@ def _traverse(game: Any, id: str, max_nodes: int) -> Tree:
     )
 
 
-def _load(name: str, parameters: Mapping[str, str]) -> Any:
-    """OpenSpiel's game, its parameters given as words."""
+def _load(name: str, options: Mapping[str, str]) -> tuple[Any, str]:
+    """OpenSpiel's game, and the id by which `make` finds it again.
+
+    Args:
+      name: a name, or OpenSpiel's own string, such as `liars_dice(numdice=1,dice_sides=5)`.
+      options: further parameters, as words.
+    """
     pyspiel = require("pyspiel", "exact")
 
-    # OpenSpiel would refuse these as well, but print its whole list.
-    if name not in pyspiel.registered_names():
-        raise unknown("OpenSpiel game", name, pyspiel.registered_names())
-    (kind,) = (kind for kind in pyspiel.registered_games() if kind.short_name == name)
-    values = {}
-    for key, word in parameters.items():
-        if key not in kind.parameter_specification:
-            raise unknown(f"option of openspiel/{name}", key, [*kind.parameter_specification, "max_nodes"])
-        values[key] = _value(f"openspiel/{name}: {key}", word, kind.parameter_specification[key])
+    short = name.partition("(")[0]
+    _check_names({"name": short})
+    (kind,) = (kind for kind in pyspiel.registered_games() if kind.short_name == short)
+    known = kind.parameter_specification
     try:
-        return pyspiel.load_game(name, values)
-    except RuntimeError as error:  # pyspiel.SpielError is one
+        values = pyspiel.game_parameters_from_string(name) if name != short else {}
+    except Exception as error:
+        raise InputError(f"openspiel/{name}: OpenSpiel cannot read this: {_one_line(error)}") from error
+    values.pop("name", None)
+    _check_names(values)
+    for key, word in options.items():
+        if key not in known:
+            raise unknown(f"option of openspiel/{short}", key, [*known, "max_nodes"])
+        if key in values:
+            raise InputError(f"openspiel/{name}: {key} is given twice, in the parentheses and as an option")
+        values[key] = _value(f"openspiel/{short}: {key}", word, known[key])
+    if "filename" in known and not Path(str(values.get("filename", ""))).is_file():
+        raise InputError(
+            f"openspiel/{short}: it is read from a file: give filename=FILE, got {values.get('filename')!r}"
+        )
+    try:
+        return pyspiel.load_game(short, values), _id(short, values)
+    except Exception as error:  # whatever C++ throws
         raise InputError(f"openspiel/{name}: OpenSpiel refuses the parameters: {_one_line(error)}") from error
+
+
+def _check_names(parameters: Mapping[str, Any]) -> None:
+    """Refuse names of games, also of games within games, that OpenSpiel does not know.
+
+    OpenSpiel would refuse the outermost one with its whole list, and end the process at one within.
+    """
+    import pyspiel
+
+    if (name := parameters.get("name")) is not None and name not in pyspiel.registered_names():
+        raise unknown("OpenSpiel game", name, pyspiel.registered_names())
+    for value in parameters.values():
+        if isinstance(value, dict):
+            _check_names(value)
 
 
 def _value(what: str, word: str, default: Any) -> Any:
@@ -218,15 +304,34 @@ def _value(what: str, word: str, default: Any) -> Any:
         except ValueError:
             kind = "a whole number" if isinstance(default, int) else "a number"
             raise InputError(f"{what}: expected {kind}, got {word!r}") from None
-    if isinstance(default, str):
-        return word
-    raise InputError(f"{what}: a game within a game cannot be given by name; compile a pyspiel.Game instead")
+    if isinstance(default, dict):
+        import pyspiel
+
+        try:
+            inner = pyspiel.game_parameters_from_string(word)
+        except Exception as error:
+            raise InputError(f"{what}: OpenSpiel cannot read this game: {_one_line(error)}") from error
+        _check_names(inner)
+        return inner
+    return word
 
 
-def _id(kind: Any, parameters: Mapping[str, Any]) -> str:
+def _id(short: str, parameters: Mapping[str, Any]) -> str:
+    """The id of a game, with the parameters that differ from their defaults.
+
+    A game that OpenSpiel does not know by name was made by somebody's program; its id names no family, so that nobody
+    takes it for one that can be made again.
+    """
+    import pyspiel
+
+    if short not in pyspiel.registered_names():
+        return f"pyspiel.Game/{short}"
+    (kind,) = (kind for kind in pyspiel.registered_games() if kind.short_name == short)
     defaults = kind.parameter_specification
-    own = {key: value for key, value in parameters.items() if key in defaults and value != defaults[key]}
-    return ",".join([f"openspiel/{kind.short_name}", *(f"{key}={value}" for key, value in sorted(own.items()))])
+    own = {key: value for key, value in parameters.items() if key not in defaults or value != defaults[key]}
+    if any(isinstance(value, dict) for value in own.values()):
+        return f"openspiel/{short}{pyspiel.game_parameters_to_string(own)}"
+    return ",".join([f"openspiel/{short}", *(f"{key}={value}" for key, value in sorted(own.items()))])
 
 
 def _one_line(error: Exception) -> str:

@@ -19,7 +19,7 @@ from sparring.exact.problem import fitting
 from sparring.exact.rows import ROW_TOLERANCE
 from sparring.exact.tree_game import Infosets
 from sparring.files import check_file, write_atomic
-from sparring.games.finite import finite, infosets
+from sparring.games.finite import FiniteGame, finite, infosets
 from sparring.policies import TabularPolicy
 from sparring.types import AgentID, Game
 
@@ -38,38 +38,47 @@ def load(argument: str, game: Game, agent: AgentID) -> TabularPolicy:
             f"tabular:{argument}: {game.id} has no information sets to look up: expected a matrix, Markov or OpenSpiel "
             "game"
         )
-    return TabularPolicy(read(argument, infosets(solvable, agent)))
+    return TabularPolicy(read(argument, infosets(solvable, agent), agent, others(solvable, agent)))
 
 
-def read(path: Path | str, sets: Infosets) -> np.ndarray:
+def read(path: Path | str, sets: Infosets, agent: str = "", others: Mapping[str, Infosets] | None = None) -> np.ndarray:
     """The probabilities in a file, float64 [I, A], bit for bit those that `save` wrote.
 
+    Args:
+      path: the file.
+      sets: the rows of the policy.
+      agent: whose policy it is, for messages.
+      others: the other agents' information sets, so that a message can tell whose a state is.
+
     Raises:
-      InputError: a file that is missing, too large or not of this form; a state that is unknown, missing or given
-        twice, or whose actions are illegal, given twice or have no probabilities that sum to one.
+      InputError: a file that is missing, too large or not of this form, or as `from_states`.
     """
-    return table(_parse(Path(path)), sets, str(path))
+    return from_states(_parse(Path(path)), sets, f"{path} for {agent}" if agent else str(path), others)
 
 
-def table(states: Mapping[str, Any], sets: Infosets, path: str) -> np.ndarray:
-    """The probabilities in `{information state: {action: probability}}`, float64 [I, A]; `path` names it in errors.
+def from_states(
+    states: Mapping[Any, Any], sets: Infosets, what: str, others: Mapping[str, Infosets] | None = None
+) -> np.ndarray:
+    """A policy float64 [I, A] from {information state: {action: probability}}.
 
     Raises:
-      InputError: as `read`.
+      InputError: a state that is unknown, missing, or whose actions are illegal, given twice or have no probabilities
+        that sum to one; `what` and the state are named.
     """
     number = {key: row for row, key in enumerate(sets.keys)}
     rows = np.zeros(sets.actions.shape)
+    states = {str(state): given for state, given in states.items()}
     for state, given in states.items():
-        where = f"{path}: information state {state!r}"
+        where = f"{what}: information state {state!r}"
         if state not in number:
-            raise InputError(f"{where} is not one of this player's: {_nearest(state, sets.keys)}")
-        if not isinstance(given, dict):
-            raise InputError(f"{where}: expected {{action: probability}}, got {json.dumps(given)[:80]}")
+            raise InputError(_strange(state, states, sets, what, others or {}))
+        if not isinstance(given, Mapping):
+            raise InputError(f"{where}: expected {{action: probability}}, got {str(given)[:80]}")
         row = number[state]
         columns = _columns(sets, row)
         seen = set()
         for action, probability in given.items():
-            if action not in columns:
+            if (action := str(action)) not in columns:
                 raise InputError(f"{where}: {action!r} is no legal action; expected {_legal(sets, row)}")
             if columns[action] in seen:
                 raise InputError(f"{where}: action {action!r} is given twice, by its number and by its name")
@@ -79,10 +88,15 @@ def table(states: Mapping[str, Any], sets: Infosets, path: str) -> np.ndarray:
             raise InputError(f"{where}: expected probabilities that sum to 1, got a sum of {total:.9g}")
     if absent := [key for key in sets.keys if key not in states]:
         raise InputError(
-            f"{path}: {len(absent)} of {len(sets.keys)} information states are missing, the first is {absent[0]!r}; "
+            f"{what}: {len(absent)} of {len(sets.keys)} information states are missing, the first is {absent[0]!r}; "
             "give probabilities for every one"
         )
     return rows
+
+
+def others(game: FiniteGame, agent: AgentID) -> dict[str, Infosets]:
+    """The information sets of everybody but one agent."""
+    return {other: infosets(game, other) for other in game.agents if other != agent}
 
 
 def save(path: Path | str, sets: Infosets, table: np.ndarray) -> None:
@@ -139,11 +153,23 @@ def _legal(sets: Infosets, row: int) -> str:
 
 def _probability(value: Any, where: str) -> float:
     # Python's own words for NaN and infinity are read as floats.
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1 + ROW_TOLERANCE:
-        raise InputError(f"{where}: expected a probability in [0, 1], got {json.dumps(value)[:80]}")
+    number = isinstance(value, (int, float, np.floating, np.integer)) and not isinstance(value, bool)
+    if not number or not 0 <= value <= 1 + ROW_TOLERANCE:
+        raise InputError(f"{where}: expected a probability in [0, 1], got {json.dumps(value, default=str)[:80]}")
     return float(value)
 
 
-def _nearest(state: str, known: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(state, known, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"expected such as {known[0]!r}"
+def _strange(state: str, states: Mapping[str, Any], sets: Infosets, what: str, others: Mapping[str, Infosets]) -> str:
+    """What is wrong with a state that is not one of the player's."""
+    for other, theirs in others.items():
+        if state in theirs.keys:
+            mine = f"{len(sets.keys)} states, {sets.keys[0]!r} to {sets.keys[-1]!r}"
+            if not any(key in states for key in sets.keys):
+                return f"{what}: its states, such as {state!r}, are those of {other}; expected this player's {mine}"
+            return (
+                f"{what}: it holds states of another player too, such as {state!r} of {other}; expected this player's "
+                f"{mine}, and nothing else: write one file for each player"
+            )
+    near = difflib.get_close_matches(state, sets.keys, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"expected such as {sets.keys[0]!r}"
+    return f"{what}: information state {state!r} is not one of this player's: {hint}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -166,6 +167,35 @@ def value_range(problem: FiniteProblem) -> tuple[float, float]:
     return float(returns.min()), float(returns.max())
 
 
+@contextmanager
+def enough_memory(what: str) -> Iterator[None]:
+    """Tell in one line when memory ends.
+
+    Raises:
+      InputError: it did.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        raise InputError(
+            f"{what}: there is not enough memory for an exact answer ({str(error) or 'out of memory'}): choose a "
+            "smaller game or a machine with more memory; --dry-run tells how much it takes"
+        ) from error
+
+
+def without_horizon(game: FiniteGame) -> None:
+    """Refuse a game whose matches are cut off: it has another value than the discounted game without an end.
+
+    Raises:
+      InputError: its id has a horizon of the user's.
+    """
+    if ",horizon=" in game.id:
+        raise InputError(
+            f"{game.id}: horizon= is for matches that are sampled, an exact answer is that of the discounted game "
+            "without an end: leave it out, or use --oracle learned or sampled"
+        )
+
+
 def exact_oracle(question: Question) -> ExactOracle:
     """The oracle for a question about a game that can be enumerated.
 
@@ -189,10 +219,12 @@ def exact_oracle(question: Question) -> ExactOracle:
         raise InputError(
             f"victim-seat: exact answers are for one victim, got {len(threat.victims)}; use a sampled oracle"
         )
-    benign = {agent: tables.table(threat.benign[agent], game, agent) for agent in threat.attackers}
-    others = {agent: tables.table(policy, game, agent) for agent, policy in (threat.others or {}).items()}
-    base = problem(game, threat.victim, threat.attackers, benign, 1.0, others)
-    return ExactOracle(question, game, base, tables.table(question.victims[threat.victim], game, threat.victim))
+    without_horizon(game)
+    with enough_memory(question.game):
+        benign = {agent: tables.table(threat.benign[agent], game, agent) for agent in threat.attackers}
+        others = {agent: tables.table(policy, game, agent) for agent, policy in (threat.others or {}).items()}
+        base = problem(game, threat.victim, threat.attackers, benign, 1.0, others)
+        return ExactOracle(question, game, base, tables.table(question.victims[threat.victim], game, threat.victim))
 
 
 def refuse_unread(settings: Any) -> None:

@@ -80,8 +80,8 @@ class Hardening:
 
     def restore(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Go back to where `arrays` and `meta` were taken."""
-        values = {name: arrays[f"output/{name}"] for name in Outputs._fields}
-        self.chosen = Outputs(*(value.item() if value.ndim == 0 else value for value in values.values()))
+        values: list[Any] = [arrays[f"output/{name}"] for name in Outputs._fields]
+        self.chosen = Outputs(*(value.item() if value.ndim == 0 else value for value in values))
         self.curve = {name: [[int(t), expl] for t, expl in arrays[f"curve/{name}"].tolist()] for name in self.curve}
         self.rng.bit_generator.state = meta["rng"]
 

@@ -112,7 +112,8 @@ class LearnedOracle:
         }
         for agent, path in files.items():
             learner = method.sides[agent].learner
-            native.save((learner.final or learner.policy)(state.learners[agent]), path, {**made, "agent": agent})
+            network: Any = (learner.final or learner.policy)(state.learners[agent])
+            native.save(network, path, {**made, "agent": agent})
         return self.found(budget, run.folder)
 
     def found(self, budget: float, folder: Path) -> Attack:
@@ -157,7 +158,8 @@ class LearnedOracle:
     def write_matches(self, path: Path, evaluations: Sequence[tuple[str, float, int, Outcomes]]) -> None:
         from sparring.matches import Evaluation, write_matches
 
-        write_matches(path, [Evaluation(*about, self._sample(outcomes)) for *about, outcomes in evaluations])
+        rows = [Evaluation(label, at, seed, self._sample(outcomes)) for label, at, seed, outcomes in evaluations]
+        write_matches(path, rows)
 
     def scale(self, measured: list[Outcomes]) -> Scale | None:
         from sparring.judgement import scale_of

@@ -133,6 +133,12 @@ def maker(game: Any, threads: int = 0) -> tuple[str, Callable[[int], Game]]:
 
     if isinstance(game, str):
         return game, lambda num_games: make(game, num_games, threads)
+    if type(game).__module__.startswith("pyspiel") or hasattr(game, "new_initial_state"):
+        from sparring.games.openspiel import compile_tree
+        from sparring.games.tree import SampledTree
+
+        tree = compile_tree(game)
+        return SampledTree(tree).id, lambda num_games: SampledTree(tree, num_games)
     if isinstance(game, VectorGame | FunctionalGame) and not isinstance(game, type):
         return str(game.id), lambda _: game
     if callable(game):
@@ -148,7 +154,10 @@ def maker(game: Any, threads: int = 0) -> tuple[str, Callable[[int], Game]]:
             return result
 
         return what.removeprefix("game "), made
-    raise InputError(f"game: expected an id, a game or a function that makes one, got {type(game).__name__}")
+    raise InputError(
+        "game: expected an id such as 'openspiel/kuhn_poker', a game, a pyspiel.Game or a function that makes a game, "
+        f"got {type(game).__name__}"
+    )
 
 
 def agents_of(given: Sequence[Any], game: Game, what: str) -> tuple[AgentID, ...]:
@@ -195,12 +204,12 @@ def policy(source: Any, game: Game, agent: AgentID, what: str = "policy") -> Pol
         return load(source, game, agent)
     if isinstance(source, Policy):
         return source
-    if isinstance(source, (Mapping, np.ndarray, list)):
+    if isinstance(source, (Mapping, np.ndarray, list)) or hasattr(source, "action_probabilities"):
         return _tabular(source, game, agent, what)
     if callable(source):
         return CallablePolicy(source)
     kinds = "a name, a Policy, a function or a table"
-    raise InputError(f"{what} of {agent}: expected {kinds}, got {type(source).__name__}")
+    raise InputError(f"{what} {describe(source)} of {agent}: expected {kinds}, got {type(source).__name__}")
 
 
 def describe(source: Any) -> str:
@@ -289,6 +298,13 @@ def _tabular(source: Any, game: Game, agent: AgentID, what: str) -> Policy:
         raise InputError(f"{what} of {agent}: a table needs a game that can be enumerated, and {game.id} cannot be")
     rows = infosets(found, agent)
     name = f"{what} of {agent}"
+    if hasattr(source, "action_probabilities"):
+        from sparring.games.openspiel import policy_table
+        from sparring.games.tree import SampledTree
+
+        if not isinstance(found, SampledTree):
+            raise InputError(f"{what} {describe(source)} of {agent}: OpenSpiel's policies are for openspiel/ games")
+        return TabularPolicy(fitting(policy_table(source, found, agent), rows.count, name))
     if not isinstance(source, Mapping):
         try:
             return TabularPolicy(fitting(np.asarray(source, np.float64), rows.count, name))
@@ -296,7 +312,4 @@ def _tabular(source: Any, game: Game, agent: AgentID, what: str) -> Policy:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"{name}: expected numbers [rows, actions]: {error}") from None
-    states = {
-        str(s): {str(a): p for a, p in row.items()} if isinstance(row, Mapping) else row for s, row in source.items()
-    }
-    return TabularPolicy(tabular.table(states, rows, name))
+    return TabularPolicy(tabular.from_states(source, rows, name, tabular.others(found, agent)))
