@@ -56,7 +56,6 @@ EXACT_BUDGETS = tuple(tenth / 10 for tenth in range(11))
 BUDGETS = (0.3, 0.7, 1.0)  # each costs a training
 SHIPPED_EPISODES = 96  # where nothing is trained: the whole audit then takes two or three minutes on two cores
 MATCHES, AGAIN, CONTROL = "matches", "benign-again", "positive-control"
-FINITE = ("matrix/", "markov/", "openspiel/")  # families of games that have no shipped agent
 ENTRY = "sparring.commands.audit:job"
 
 
@@ -133,12 +132,7 @@ def prepare(settings: Settings) -> Prepared:
         check_suffix(Path(settings.summary))
     if settings.fail_measure is not None and settings.fail_above is None:
         raise InputError("fail-measure: it is read with --fail-above; give both, or leave it out")
-    if settings.victim is None and not _has_default(settings):
-        raise InputError(
-            f"{seating.describe(settings.game)}: give --victim POLICY: uniform, first, nash or tabular:FILE.json"
-        )
-    victim = seating.default_victim(settings) if settings.victim is None else settings.victim
-    question = seating.ask(settings, victim)
+    question = seating.ask(settings, settings.victim)
     if is_exact(settings, question):
         refuse_unread(settings)
         return Prepared(exact_oracle(question), budgets or EXACT_BUDGETS, 1, 0, ("uniform", "first"), (None, ""))
@@ -467,11 +461,6 @@ def _clip(settings: Settings, run: Run, oracle: Oracle, adversarial: Any, budget
 def _plain(question: Question) -> tuple[str, ...]:
     actions = [question.spaces[agent].action for agent in question.threat.attackers]
     return ("zero" if isinstance(actions[0], Box) else "first", "random")
-
-
-def _has_default(settings: Settings) -> bool:
-    """Whether a game without --victim can have one of the package's, or at least says itself that it has none."""
-    return not (isinstance(settings.game, str) and settings.game.startswith(FINITE))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -107,7 +107,7 @@ def prepare(settings: Settings) -> Prepared:
 
     check_budget(settings.budget)
     other = "learned" if settings.oracle == "exact" else "exact"
-    refuse(settings, UNREAD[settings.oracle], f"it is read with --oracle {other} alone")
+    refuse(settings, UNREAD[settings.oracle], f"it is read with --oracle {other} alone: use that")
     for name in ("updates", "steps", "num_games"):
         if (value := getattr(settings, name)) is not None and value < 1:
             raise InputError(f"{name.replace('_', '-')}: expected at least 1, got {value}")

@@ -68,7 +68,7 @@ def prepare(settings: Settings) -> Prepared:
     matches = EPISODES if settings.episodes is None else settings.episodes
     if settings.oracle == "exact" or (settings.oracle is None and question.finite is not None):
         oracle: Oracle = exact_oracle(question)
-        refuse_unread(settings)
+        refuse_unread(settings, "sampled")
     else:
         slots(matches)
         oracle = LearnedOracle(question)

@@ -227,11 +227,11 @@ def exact_oracle(question: Question) -> ExactOracle:
         return ExactOracle(question, game, base, tables.table(question.victims[threat.victim], game, threat.victim))
 
 
-def refuse_unread(settings: Any) -> None:
-    """Refuse options about training and matches where the answer is exact.
+def refuse_unread(settings: Any, other: str = "learned") -> None:
+    """Refuse options about training and matches where the answer is exact; `other` is the oracle that reads them.
 
     Raises:
       InputError: one of them was given.
     """
     names = [name for name in UNREAD if hasattr(settings, name)]
-    refuse(settings, names, "the answer is exact here, so it would not be read: use --oracle learned (sampled), or")
+    refuse(settings, names, f"the answer is exact, which does not read it: use --oracle {other}")

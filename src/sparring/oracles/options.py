@@ -143,4 +143,4 @@ def refuse(settings: Any, names: Iterable[str], why: str) -> None:
       InputError: one of them was given.
     """
     if given := changed(settings, names):
-        raise InputError(f"{given[0].replace('_', '-')}: {why}; leave it out")
+        raise InputError(f"{given[0].replace('_', '-')}: {why}, or leave it out")

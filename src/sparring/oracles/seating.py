@@ -66,7 +66,8 @@ def ask(settings: Seats, victim: Any) -> Question:
 
     Args:
       settings: of a verb; control and coin are read where it has them.
-      victim: the policy of the victims: a name, a `Policy`, a function, a table, or one of these for each agent.
+      victim: the policy of the victims: a name, a `Policy`, a function, a table, or one of these for each agent. None:
+        the agent that comes with the package.
 
     Raises:
       InputError: no such game, a seat that does not exist or is taken twice, or a policy that cannot be loaded or does
@@ -75,6 +76,9 @@ def ask(settings: Seats, victim: Any) -> Question:
     name, make = maker(settings.game, settings.threads)
     first = make(1)
     found = _finite(first)
+    if victim is None and found is not None:
+        raise InputError(f"{name}: give --victim POLICY: uniform, first, nash or tabular:FILE.json")
+    victim = default_victim(settings) if victim is None else victim
     victims = agents_of(settings.victim_seat, first, "victim-seat") or (first.agents[0],)
     attackers = agents_of(settings.attackers, first, "attackers")
     attackers = attackers or tuple(agent for agent in first.agents if agent not in victims)
@@ -173,11 +177,12 @@ def agents_of(given: Sequence[Any], game: Game, what: str) -> tuple[AgentID, ...
         elif str(one).isdecimal() and int(one) < len(game.agents):
             chosen.append(game.agents[int(one)])
         else:
+            names = ", ".join(game.agents)
             raise InputError(
-                f"{what}: expected 0 to {len(game.agents) - 1} or one of {', '.join(game.agents)}, got {one}"
+                f"{what}: expected 0 to {len(game.agents) - 1}, got {one}; or give one of the names {names}"
             )
     if len(set(chosen)) < len(chosen):
-        raise InputError(f"{what}: expected each agent once, got {', '.join(chosen)}")
+        raise InputError(f"{what}: expected agents, each once, got {', '.join(chosen)}")
     return tuple(chosen)
 
 
