@@ -367,7 +367,7 @@ def test_those_who_share_the_coins_key_are_controlled_together(kind: str) -> Non
     )
     np.testing.assert_array_equal(one.controlled, two.controlled)
     assert not np.array_equal(one.action, two.action)
-    assert abs(np.corrcoef(one.controlled, other.controlled)[0, 1]) < 5 / math.sqrt(BATCH)
+    assert abs(np.corrcoef(np.asarray(one.controlled), np.asarray(other.controlled))[0, 1]) < 5 / math.sqrt(BATCH)
 
 
 @pytest.mark.parametrize("budget", [math.nan, math.inf, -0.1, 1.3, "x", None, [0.5]])

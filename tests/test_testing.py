@@ -280,8 +280,11 @@ def test_every_broken_promise_of_a_game_of_turns_is_found(spoil: Any, message: s
 def test_an_agent_that_does_not_move_needs_no_legal_action() -> None:
     class Blank(Turns):
         def _views(self) -> dict[str, View]:
-            views = super()._views().items()
-            return {agent: view._replace(legal=view.legal & view.moves[:, None]) for agent, view in views}
+            views = super()._views()
+            for agent, view in views.items():
+                assert view.legal is not None and view.moves is not None
+                views[agent] = view._replace(legal=view.legal & view.moves[:, None])
+            return views
 
     check_game(Blank)
 
