@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sparring.errors import InputError
-from sparring.mix import act
+from sparring.mixture import act
 from sparring.policies import (
     CallablePolicy,
     ConstantPolicy,

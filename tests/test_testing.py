@@ -12,7 +12,7 @@ import pytest
 from sparring.errors import InputError
 from sparring.games import make, names
 from sparring.games.gymnasium import GymnasiumGame
-from sparring.mix import mix
+from sparring.mixture import mix
 from sparring.nets import NetworkConfig, actor_critic
 from sparring.policies import CallablePolicy, ConstantPolicy, RandomPolicy, TabularPolicy
 from sparring.testing import check_game, check_policy

@@ -15,7 +15,7 @@ from sparring.exact.tree import tree_problem
 from sparring.games.markov import SampledMarkovGame
 from sparring.games.openspiel import compile_tree
 from sparring.games.tree import SampledTree
-from sparring.mix import mix
+from sparring.mixture import mix
 from sparring.play.evaluate import evaluate
 from sparring.play.rollout import rollout
 from sparring.policies import ConstantPolicy, TabularPolicy

@@ -41,7 +41,7 @@ from sparring.games.discs.learning import ATTACK, NETWORK, SELF_PLAY
 from sparring.learners.ppo import PPOConfig
 from sparring.loaders import builtin, native
 from sparring.metrics.intervals import newcombe, wilson
-from sparring.mix import executed
+from sparring.mixture import executed
 from sparring.nets import ActorCritic, NetworkConfig
 from sparring.play.evaluate import evaluate
 from sparring.policies import simple_policy

@@ -36,7 +36,7 @@ from sparring.games.hosted import hosted
 from sparring.games.robosumo.bodies import BODIES
 from sparring.loaders import builtin, load, native
 from sparring.metrics.outcome import summary
-from sparring.mix import mix
+from sparring.mixture import mix
 from sparring.play.evaluate import evaluate
 from sparring.types import Policy, VectorGame
 

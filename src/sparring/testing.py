@@ -9,7 +9,7 @@ import numpy as np
 
 from sparring.errors import InputError
 from sparring.games.hosted import hosted
-from sparring.mix import act
+from sparring.mixture import act
 from sparring.play.checks import begun, check_outcomes, check_view, stepped
 from sparring.policies import check_action
 from sparring.types import (

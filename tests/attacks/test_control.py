@@ -17,7 +17,7 @@ from sparring.games.markov import SampledMarkovGame
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
 from sparring.learners.ppo import PPOConfig
 from sparring.learners.tables import tabulate
-from sparring.mix import act, mix
+from sparring.mixture import act, mix
 from sparring.nets import ActorCritic, NetworkConfig, actor_critic
 from sparring.policies import CallablePolicy, ConstantPolicy, RandomPolicy, TabularPolicy
 from sparring.training import TrainState, train

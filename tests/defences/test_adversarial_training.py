@@ -19,7 +19,7 @@ from sparring.games.tree import SampledTree
 from sparring.learners.a2c import A2CConfig, a2c
 from sparring.learners.rpg import RPGConfig, rpg
 from sparring.learners.tables import exact_oracle, tabulate
-from sparring.mix import MixedPolicy
+from sparring.mixture import MixedPolicy
 from sparring.policies import PoolPolicy, TabularPolicy
 from sparring.training import Method, Opponents, Pool, Reward, TrainState, initial_state, saved_part, train, with_saved
 from sparring.types import Experience, Learner, Policy, ThreatModel

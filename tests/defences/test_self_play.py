@@ -11,7 +11,7 @@ import pytest
 from sparring.defences.self_play import SELF, SelfPlayConfig, self_play
 from sparring.errors import InputError
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
-from sparring.mix import MixedPolicy
+from sparring.mixture import MixedPolicy
 from sparring.nets import NetworkConfig, actor_critic
 from sparring.policies import ConstantPolicy, Policy, PoolPolicy, RandomPolicy, TabularPolicy
 from sparring.training import Opponents, Pool, train

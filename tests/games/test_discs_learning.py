@@ -14,7 +14,7 @@ from sparring.games.discs.learning import ATTACK, NETWORK, SELF_PLAY, SHAPING
 from sparring.learners.ppo import PPOConfig
 from sparring.loaders import builtin, load
 from sparring.metrics.intervals import newcombe, wilson
-from sparring.mix import executed
+from sparring.mixture import executed
 from sparring.nets import ActorCritic, NetworkConfig
 from sparring.play.evaluate import evaluate
 from sparring.training import Method, Reward, TrainState, train

@@ -15,7 +15,7 @@ from sparring.attacks.adversarial_policy import AttackConfig, adversarial_policy
 from sparring.exact.tree import tree_problem
 from sparring.games import make
 from sparring.learners.ppo import PPOConfig
-from sparring.mix import executed
+from sparring.mixture import executed
 from sparring.nets import ActorCritic, NetworkConfig, actor_critic
 from sparring.play.evaluate import evaluate
 from sparring.play.rollout import rollout

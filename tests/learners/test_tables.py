@@ -17,7 +17,7 @@ from sparring.games.openspiel import compile_tree
 from sparring.games.tree import SampledTree
 from sparring.learners.a2c import A2CConfig, a2c
 from sparring.learners.tables import exact_oracle, tabulate
-from sparring.mix import mix
+from sparring.mixture import mix
 from sparring.nets import NetworkConfig, actor_critic
 from sparring.policies import CallablePolicy, ConstantPolicy, RandomPolicy, TabularPolicy
 from sparring.types import Box, Discrete, Policy, Spaces, View

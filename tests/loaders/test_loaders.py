@@ -10,7 +10,7 @@ from sparring.errors import InputError
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
 from sparring.games.robosumo.sumo import RoboSumo
 from sparring.loaders import check_spaces, formats, load
-from sparring.mix import act
+from sparring.mixture import act
 from sparring.policies import CallablePolicy, ConstantPolicy, RandomPolicy
 from sparring.types import Box, Discrete, View
 

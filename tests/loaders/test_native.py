@@ -14,7 +14,7 @@ from sparring.errors import InputError
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
 from sparring.games.robosumo.sumo import RoboSumo
 from sparring.loaders import builtin, load, native
-from sparring.mix import act
+from sparring.mixture import act
 from sparring.nets import ActorCritic, NetworkConfig, actor_critic, set_std
 from sparring.policies import RandomPolicy, TabularPolicy
 from sparring.types import Box, Dict, Discrete, MultiDiscrete, Space, Spaces, View

@@ -20,8 +20,8 @@ import pytest
 from sparring.errors import InputError
 from sparring.games.robosumo.sumo import RoboSumo
 from sparring.loaders import load
-from sparring.metrics.intervals import Z95, newcombe
-from sparring.mix import act
+from sparring.metrics.intervals import newcombe
+from sparring.mixture import act
 from sparring.nets import ActorCritic
 from sparring.play.evaluate import evaluate
 

@@ -8,7 +8,7 @@ import pytest
 
 from sparring.errors import InputError
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
-from sparring.mix import executed, mix
+from sparring.mixture import executed, mix
 from sparring.nets import NetworkConfig, actor_critic
 from sparring.play.deciding import checked_actions, decide, prepare
 from sparring.policies import CallablePolicy, RandomPolicy, TabularPolicy

@@ -15,7 +15,7 @@ from sparring.games.markov import SampledMarkovGame
 from sparring.games.matrix import MATCHING_PENNIES, ROCK_PAPER_SCISSORS, MatrixGame
 from sparring.games.openspiel import compile_tree
 from sparring.games.tree import SampledTree
-from sparring.mix import executed, mix
+from sparring.mixture import executed, mix
 from sparring.nets import NetworkConfig, actor_critic
 from sparring.play.rollout import rollout, start
 from sparring.policies import CallablePolicy, ConstantPolicy, RandomPolicy, TabularPolicy

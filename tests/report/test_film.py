@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sparring.policy import Policy
 
 from sparring.errors import NoPicture
 from sparring.games import make

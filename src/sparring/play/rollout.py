@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sparring.errors import InputError, foreign
-from sparring.mix import MixedState
+from sparring.mixture import MixedState
 from sparring.play.checks import Fault, begun, check_faults, check_kind, check_views, fault, stepped
 from sparring.play.deciding import Policies, act_all, checked_actions, decide, prepare
 from sparring.policies import PoolState

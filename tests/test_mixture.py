@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparring.errors import InputError
-from sparring.mix import MixedPolicy, _below, _coin, _mixes, act, executed, mix
+from sparring.mixture import MixedPolicy, _below, _coin, _mixes, act, executed, mix
 from sparring.nets import ActorCritic, NetworkConfig, actor_critic
 from sparring.policies import CallablePolicy, ConstantPolicy, RandomPolicy, TabularPolicy
 from sparring.types import Box, Control, Decision, Discrete, Policy, Spaces, ThreatModel, View, check_budget
