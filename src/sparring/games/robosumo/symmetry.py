@@ -128,10 +128,10 @@ class Symmetry:
         legs = action.reshape(*action.shape[:-1], -1, 2)
         return (self._picked(turn, legs, "source") * self._signs(turn)).reshape(action.shape)
 
-    def turned_back(self, turn: Turn, joints: Array) -> Array:
+    def turned_back(self, turn: Turn, action: Array) -> Array:
         """The inverse of `turned_action`."""
-        legs = joints.reshape(*joints.shape[:-1], -1, 2) * self._signs(turn)
-        return self._picked(turn, legs, "target").reshape(joints.shape)
+        legs = action.reshape(*action.shape[:-1], -1, 2) * self._signs(turn)
+        return self._picked(turn, legs, "target").reshape(action.shape)
 
     def _frame(self, q: Array, world: Array, mirrored: Array) -> Array:
         """Turns of a robot's own frame that let it face ahead, as nearly as its body allows."""
