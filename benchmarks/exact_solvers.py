@@ -69,6 +69,7 @@ def exploitabilities(game: str = "leduc_poker", repeats: int = 5) -> list[dict[s
                 "peer_seconds": spent,
                 "ratio": ratio,
                 "limit": peer.ratio,
+                "agree": agree,
                 "met": agree and ratio > peer.ratio,
             }
         )

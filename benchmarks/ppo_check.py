@@ -178,25 +178,24 @@ def final_return(policy: Policy, settings: Settings, episodes: int, seed: int) -
 
 def mean_interval(values: Sequence[float]) -> list[float]:
     """Mean and its 95% t interval over at least two seeds: [mean, low, high]."""
-    from scipy.stats import t
+    from scipy.stats import ttest_1samp
 
     mean = float(np.mean(values))
-    half = t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values))
-    return [mean, float(mean - half), float(mean + half)]
+    if np.ptp(values) == 0:
+        return [mean, mean, mean]
+    interval = ttest_1samp(values, 0.0).confidence_interval()
+    return [mean, float(interval.low), float(interval.high)]
 
 
 def welch(a: Sequence[float], b: Sequence[float]) -> list[float]:
     """Difference of means, a minus b, and its 95% interval for unequal variances (Welch 1947): [mean, low, high]."""
-    from scipy.stats import t
+    from scipy.stats import ttest_ind
 
     difference = float(np.mean(a) - np.mean(b))
-    parts = [np.var(values, ddof=1) / len(values) for values in (a, b)]
-    variance = parts[0] + parts[1]
-    if variance == 0:
+    if np.ptp(a) == np.ptp(b) == 0:
         return [difference, difference, difference]
-    freedom = variance**2 / sum(p**2 / (len(v) - 1) for p, v in zip(parts, (a, b), strict=True))
-    half = t.ppf(0.975, freedom) * math.sqrt(variance)
-    return [difference, float(difference - half), float(difference + half)]
+    interval = ttest_ind(a, b, equal_var=False).confidence_interval()
+    return [difference, float(interval.low), float(interval.high)]
 
 
 def compare(settings: Settings, seeds: Sequence[int], episodes: int) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def networks() -> tuple[Any, Any, Any]:
 
 
 def play(scale: Scale) -> Turns:
-    from sparring.mix import mix
+    from sparring.mixture import mix
     from sparring.play.rollout import rollout
 
     victim, benign, adversarial = networks()

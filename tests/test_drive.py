@@ -14,15 +14,16 @@ import numpy as np
 import pytest
 
 from sparring import checkpoint, drive
-from sparring.attacks.adversarial_policy import AttackConfig, attack_setup
+from sparring.attacks.adversarial_policy import AttackConfig, adversarial_policy
 from sparring.console import Stopped
 from sparring.errors import InputError
+from sparring.games.hosted import Hosted
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
 from sparring.learners.ppo import PPOConfig
 from sparring.nets import NetworkConfig
-from sparring.policy import RandomPolicy
+from sparring.policies import RandomPolicy
 from sparring.runs import CHECKPOINT, EVENTS, Run, read_events, read_status
-from sparring.training import Reward, TrainState, saved_part
+from sparring.training import TrainState, saved_part
 from sparring.types import Discrete, ThreatModel, Trajectory
 
 GAME = MatrixGame(ROCK_PAPER_SCISSORS, num_games=4)
@@ -38,17 +39,15 @@ def go(
     save_every: float = 60.0,
     rounds: int = ROUNDS,
     settings: dict[str, Any] | None = None,
+    game: Any = None,
 ) -> TrainState:
     benign = RandomPolicy(Discrete(3))
     threat = ThreatModel("row", ("col",), {"col": benign}, 0.5)
-    sides, play = attack_setup(GAME, threat, benign, AttackConfig(reward=Reward("victim"), ppo=PPO), {})
     return drive.drive(
         run,
-        GAME,
-        sides,
-        play,
+        GAME if game is None else game,
+        adversarial_policy(GAME, threat, benign, AttackConfig(steps_per_round=3, ppo=PPO)),
         seed=seed,
-        steps_per_round=3,
         steps=rounds * PER_ROUND,
         label="test",
         settings={"epochs": 1} if settings is None else settings,
@@ -74,7 +73,7 @@ def in_round(monkeypatch: pytest.MonkeyPatch, number: int, do: Callable[[], None
 
 
 def same(a: TrainState, b: TrainState) -> bool:
-    ours, theirs = (checkpoint.flatten(saved_part(s)) for s in (a, b))
+    ours, theirs = (checkpoint.flatten(saved_part(s, GAME)) for s in (a, b))
     return ours.keys() == theirs.keys() and all(np.array_equal(x, theirs[name]) for name, x in ours.items())
 
 
@@ -153,10 +152,13 @@ def test_events_tell_how_the_matches_ended(tmp_path: Path) -> None:
         events = run.events()
     assert [e["steps"] for e in events] == [PER_ROUND * n for n in range(1, ROUNDS + 1)]
     for event in events:
-        assert (event["training"], event["agent"]) == ("first", "col")
-        assert event["win"] + event["draw"] + event["loss"] == PER_ROUND  # matches of one step
-        assert event["invalid"] == 0
-        assert {"policy_loss", "value_loss", "entropy", "kl"} <= event["metrics"]["col"].keys()
+        assert event["training"] == "first" and event["sides"].keys() == {"col"}
+        side = event["sides"]["col"]
+        assert side["win"] + side["draw"] + side["loss"] == side["matches"] == PER_ROUND  # matches of one step
+        assert side["invalid"] == 0 and side["length"] == PER_ROUND
+        # The attacker is paid 1 for a win and -1 for a loss, and its reward is that of each step.
+        assert side["reward"] == pytest.approx((side["win"] - side["loss"]) / PER_ROUND)
+        assert {"policy_loss", "value_loss", "entropy", "kl"} <= side["metrics"].keys()
 
 
 def test_a_second_training_does_not_go_on_with_the_first(tmp_path: Path) -> None:
@@ -179,14 +181,41 @@ def test_the_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
             go(run)
 
 
-def test_outcome_counts() -> None:
-    winner = np.array([[0, 1, -1, -1], [-1, 0, 0, -1]], np.int8)
-    terminated = np.array([[1, 1, 0, 0], [0, 1, 1, 0]], bool)
-    truncated = np.array([[0, 0, 1, 0], [1, 0, 0, 0]], bool)
-    invalid = np.array([[0, 0, 0, 1], [0, 0, 0, 0]], bool)
-    trajectory = Trajectory({}, {}, winner, terminated, truncated, invalid, {})
-    assert drive.outcome_counts(trajectory, 0) == {"win": 3, "draw": 2, "loss": 1, "invalid": 1}
-    assert drive.outcome_counts(trajectory, 1) == {"win": 1, "draw": 2, "loss": 3, "invalid": 1}
+TRAJECTORY = Trajectory(
+    agents={},
+    seen={},
+    reward={"a": np.full((2, 4), 0.25, np.float32), "b": np.full((2, 4), -0.5, np.float32)},
+    outcome={
+        "a": np.array([[1, -1, 0, 0], [0, 1, 1, 0]], np.int8),
+        "b": np.array([[-1, 1, 0, 0], [0, -1, -1, 0]], np.int8),
+    },
+    terminated=np.array([[1, 1, 0, 0], [0, 1, 1, 0]], bool),
+    truncated=np.array([[0, 0, 1, 0], [1, 0, 0, 0]], bool),
+    invalid=np.array([[0, 0, 0, 1], [0, 0, 0, 0]], bool),
+    info={},
+)
+
+
+def test_what_became_of_the_matches() -> None:
+    """Four decided and two at the time limit, drawn; the one of broken physics is counted apart."""
+    common = {"matches": 6, "invalid": 1, "length": 8}
+    assert drive.record_of(TRAJECTORY, "a") == {**common, "reward": 0.25, "win": 3, "draw": 2, "loss": 1}
+    assert drive.record_of(TRAJECTORY, "b") == {**common, "reward": -0.5, "win": 1, "draw": 2, "loss": 3}
+    assert drive.record_of(TRAJECTORY._replace(outcome=None), "b") == {**common, "reward": -0.5}
+
+
+class Volatile(Hosted):
+    """A game on the host that cannot be saved."""
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        raise InputError("cannot be saved")
+
+
+def test_a_game_that_cannot_be_saved_is_trained_without_a_checkpoint(tmp_path: Path) -> None:
+    with new(tmp_path / "run") as run:
+        state = go(run, rounds=2, save_every=0.0, game=Volatile(GAME))
+        assert state.steps == 2 * PER_ROUND and len(run.events()) == 2
+        assert not (run.folder / CHECKPOINT).exists()
 
 
 def sparring(*words: str) -> subprocess.Popen[str]:

@@ -19,6 +19,7 @@ from sparring.errors import InputError, NoPicture, foreign, place, require, unkn
 def test_an_unknown_name_comes_with_the_nearest_ones() -> None:
     assert str(unknown("game", "kuhm", ["kuhn", "leduc"])) == "unknown game 'kuhm': did you mean kuhn?"
     assert str(unknown("game", "zzz", ["kuhn", "leduc"])) == "unknown game 'zzz': there are: kuhn, leduc"
+    assert str(unknown("game", "zzz", [])) == "unknown game 'zzz': there are none"
 
 
 def test_a_missing_extra_comes_with_the_command_that_installs_it() -> None:

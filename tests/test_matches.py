@@ -25,7 +25,8 @@ def test_matches_are_read_as_they_were_written(tmp_path: Path) -> None:
     for ours, theirs in zip(found, made, strict=True):
         assert ours[:3] == theirs[:3]
         for a, b in zip(ours.sample[:6], theirs.sample[:6], strict=True):
-            assert np.array_equal(a, b) and a.dtype == np.asarray(b).dtype
+            first, second = np.asarray(a), np.asarray(b)
+            assert np.array_equal(first, second) and first.dtype == second.dtype
         assert {k: v.tolist() for k, v in ours.sample.returns.items()} == {
             k: v.tolist() for k, v in theirs.sample.returns.items()
         }

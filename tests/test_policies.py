@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sparring.errors import InputError
-from sparring.mix import act
+from sparring.mixture import act
 from sparring.policies import (
     CallablePolicy,
     ConstantPolicy,
@@ -163,7 +163,11 @@ def test_plain_policies_by_name() -> None:
         (np.array([["a"]]), Box((1,), -1.0, 1.0), "expected numbers"),
         (np.array([[None]]), Box((1,), -1.0, 1.0), "expected numbers"),
         (np.array([[0.0], [-201.0]]), Box((1,), -1.0, 1.0), r"action -201 is out of range, expected about \[-1, 1\]"),
-        (np.array([[0.0, 5e3]]), Box((2,), (-1.0, 0.0), (1.0, 10.0)), r"5000 is out of range, expected about \[0, 10\]"),
+        (
+            np.array([[0.0, 5e3]]),
+            Box((2,), (-1.0, 0.0), (1.0, 10.0)),
+            r"5000 is out of range, expected about \[0, 10\]",
+        ),
         (np.array([0.0, 1.0]), Discrete(2), r"expected integer actions of shape \[B\], got float64 \[2\]"),
         (np.array([[0], [1]]), Discrete(2), r"got int64 \[2, 1\]"),
         (np.array([0, 2]), Discrete(2), "action 2 is out of range, expected 0 to 1"),

@@ -41,7 +41,7 @@ from sparring.games.discs.learning import ATTACK, NETWORK, SELF_PLAY
 from sparring.learners.ppo import PPOConfig
 from sparring.loaders import builtin, native
 from sparring.metrics.intervals import newcombe, wilson
-from sparring.mix import executed
+from sparring.mixture import executed
 from sparring.nets import ActorCritic, NetworkConfig
 from sparring.play.evaluate import evaluate
 from sparring.policies import simple_policy
@@ -50,7 +50,7 @@ from sparring.types import Game, Policy, ThreatModel
 
 GAME = "discs/duel"
 MARKS = (300_000, 1_000_000, 3_000_000)  # steps of self-play
-EARLY = 300_000
+EARLY = 1_000_000
 BUDGETS = (0.3, 0.7, 1.0)
 VICTIM, ATTACKER = "disc0", "disc1"
 ATTACK_STEPS = 1_000_000
@@ -78,10 +78,11 @@ def snapshots(folder: Path, seed: int, marks: Sequence[int]) -> dict[int, ActorC
     if not all(path.exists() for path in paths.values()):
         config = self_play_config(max(marks))
         game = make(GAME, config.num_games)
-        for state, seconds in _timed(game, self_play(game, config), seed, config.steps):
+        method = self_play(game, config)
+        for state, seconds in _timed(game, method, seed, config.steps):
             for mark, path in paths.items():
                 if state.steps >= mark and not path.exists():
-                    network = state.learners[SELF].network
+                    network = _final(method, SELF, state)
                     _save(network, path, "self-play", seed, state.steps, seconds, config, "")
     return {mark: native.read(path)[0] for mark, path in paths.items()}
 
@@ -96,10 +97,7 @@ def attacker(folder: Path, victim: ActorCritic, mark: int, budget: float, seed: 
         method = adversarial_policy(game, threat, victim, config)
         for state, seconds in _timed(game, method, seed, config.steps):
             if state.steps >= config.steps:
-                final = method.sides[ATTACKER].learner.final
-                assert final is not None
-                network = final(state.learners[ATTACKER])
-                assert isinstance(network, ActorCritic)
+                network = _final(method, ATTACKER, state)
                 _save(network, path, "attack", seed, state.steps, seconds, config, f"the disc of {mark:,} steps")
     return native.read(path)[0]
 
@@ -115,6 +113,15 @@ def _timed(game: Game, method: Method, seed: int, steps: int) -> Iterator[tuple[
             print(f"{state.steps:,} steps, {rate:,.0f}/s, explained variance {metrics}", file=sys.stderr, flush=True)
         if state.steps >= steps:
             return
+
+
+def _final(method: Method, side: str, state: TrainState) -> ActorCritic:
+    """The policy to keep, with the little noise that `end_std` says."""
+    final = method.sides[side].learner.final
+    assert final is not None
+    network = final(state.learners[side])
+    assert isinstance(network, ActorCritic)
+    return network
 
 
 def _save(
@@ -236,9 +243,10 @@ def _main(arguments: Sequence[str] | None) -> int:
     discs = snapshots(folder, asked.seed, marks)
     crossed = _written(folder / f"cross-seed{asked.seed}.json", lambda: cross(discs, 1000))
     rows = []
-    for mark, victim in discs.items():
+    for mark in sorted(discs, key=lambda mark: mark == min(marks)):  # the first snapshot, which is not shipped, last
         for budget in BUDGETS:
             for seed in range(asked.attack_seeds):
+                victim = discs[mark]
                 network = attacker(folder, victim, mark, budget, seed, round(ATTACK_STEPS * asked.part))
                 path = folder / f"measured-{mark}-{budget:g}-seed{seed}.json"
                 measure = partial(measured_attack, victim, network, budget, 2000 + 10 * seed)

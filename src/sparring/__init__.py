@@ -6,14 +6,13 @@ Every public name is listed here and loaded when it is first used, so that `impo
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what the type checker sees of `_WHERE`
     from sparring.commands.attack import attack
     from sparring.commands.audit import audit
     from sparring.commands.certify import certify
+    from sparring.commands.compare import compare
     from sparring.commands.defend import defend
     from sparring.commands.evaluate import evaluate
     from sparring.commands.solve import best_response, exploitability, robust_policy
@@ -24,7 +23,7 @@ if TYPE_CHECKING:  # what the type checker sees of `_WHERE`
     from sparring.games.export import make_parallel_env
     from sparring.loaders import load as load_policy
     from sparring.loaders.native import save as save_policy
-    from sparring.mix import mix
+    from sparring.mixture import mix
     from sparring.testing import check_game, check_policy
     from sparring.types import ThreatModel
 
@@ -36,6 +35,7 @@ _WHERE = {
     "audit": "sparring.commands.audit:audit",
     "best_response": "sparring.commands.solve:best_response",
     "certify": "sparring.commands.certify:certify",
+    "compare": "sparring.commands.compare:compare",
     "check_game": "sparring.testing:check_game",
     "check_policy": "sparring.testing:check_policy",
     "defend": "sparring.commands.defend:defend",
@@ -44,7 +44,7 @@ _WHERE = {
     "load_policy": "sparring.loaders:load",
     "make_game": "sparring.games:make",
     "make_parallel_env": "sparring.games.export:make_parallel_env",
-    "mix": "sparring.mix:mix",
+    "mix": "sparring.mixture:mix",
     "robust_policy": "sparring.commands.solve:robust_policy",
     "save_policy": "sparring.loaders.native:save",
     "study": "sparring.commands.study:study",
@@ -65,18 +65,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
-
-
-class _Package(ModuleType):
-    """The function `mix` and its module have one name: here it is the function's, whichever was loaded first."""
-
-    @property
-    def mix(self) -> Any:
-        return importlib.import_module("sparring.mix").mix
-
-    @mix.setter
-    def mix(self, module: ModuleType) -> None:
-        """The import system names a submodule so when it is loaded; `sparring.mix` stays in `sys.modules`."""
-
-
-sys.modules[__name__].__class__ = _Package

@@ -30,7 +30,8 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     """The error for a `name` that is none of the `known` ones, with the nearest of them."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(known)}"
+    there_are = f"there are: {', '.join(known)}" if known else "there are none"
+    hint = f"did you mean {' or '.join(near)}?" if near else there_are
     return InputError(f"unknown {kind} {name!r}: {hint}")
 
 

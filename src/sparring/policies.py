@@ -1,6 +1,6 @@
 """Plain policies: random, constant, a table, a user's function, and past opponents that are kept for a match.
 
-This module loads no JAX: `sparring.mix.register_policies` makes the classes below pytrees.
+This module loads no JAX: `sparring.mixture.register_policies` makes the classes below pytrees.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
+from sparring.errors import InputError
+
 T = TypeVar("T")
 
 
@@ -38,12 +40,26 @@ def traceable(game: T) -> T:
 
     A class that lists its arrays in `TRACED` and its sizes in `STATIC` is registered so; a dataclass that is a pytree
     already (an Equinox module) gets an empty `id`. Any other game is taken as it is, and each instance is compiled.
+
+    Raises:
+      InputError: a game that is neither a pytree nor hashable.
     """
+    import jax
+
     cls = type(game)
     if "TRACED" in vars(cls):
         if cls not in _REGISTERED:
             register(cls, cls.TRACED, cls.STATIC)  # pyright: ignore[reportAttributeAccessIssue]
             _REGISTERED.add(cls)
+    elif jax.tree_util.all_leaves([game]):
+        try:
+            hash(game)
+        except TypeError as error:
+            name = getattr(game, "id", cls.__name__)
+            raise InputError(
+                f"{name}: {cls.__name__} can neither be traced by JAX nor hashed ({error}): "
+                "make it an equinox.Module, or a class that is compared by identity (dataclass(eq=False))"
+            ) from error
     elif is_dataclass(game) and not isinstance(game, type) and "id" in {field.name for field in fields(game)}:
         return replace(game, id="")
     return game

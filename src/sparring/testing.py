@@ -9,8 +9,8 @@ import numpy as np
 
 from sparring.errors import InputError
 from sparring.games.hosted import hosted
-from sparring.mix import act
-from sparring.play.checks import check_outcomes, check_view, stepped
+from sparring.mixture import act
+from sparring.play.checks import begun, check_outcomes, check_view, stepped
 from sparring.policies import check_action
 from sparring.types import (
     ActionSpace,
@@ -59,8 +59,7 @@ def check_game(factory: Callable[..., Game], max_steps: int = 2000) -> None:
         return hosted(_check_names(factory(num_games=num_games), num_games))
 
     game = new(_MATCHES)
-    views = game.reset(0)
-    _check_views(game, "after reset", views)
+    views = begun(game, 0)
     first = _named("view", views)
     returned: list[Step] = []
     played: list[Arrays] = []
@@ -96,7 +95,7 @@ def check_game(factory: Callable[..., Game], max_steps: int = 2000) -> None:
         _check_replay(alone, alone.reset(0), single, ours, "the first match played alone")
 
 
-def check_policy(policy: Policy, spaces: Spaces, steps: int = 3) -> None:
+def check_policy(policy: Policy, spaces: Spaces, steps: int = 3, masked: bool = False) -> None:
     """Decide for random observations and check the policy's promises.
 
     Actions that the space can mean, one for each match; `log_prob`, `value` and `controlled`, where there are any, of
@@ -108,6 +107,7 @@ def check_policy(policy: Policy, spaces: Spaces, steps: int = 3) -> None:
       policy: for one agent.
       spaces: that agent's.
       steps: how many decisions to look at, one after the other.
+      masked: some actions are not legal, as in games whose views say so; the policy is to follow the mask.
 
     Raises:
       InputError: the first promise that is broken.
@@ -119,7 +119,7 @@ def check_policy(policy: Policy, spaces: Spaces, steps: int = 3) -> None:
     state = policy.initial_state(_MATCHES)
     like = _state(who, "initial state", state)
     for t in range(steps):
-        view = View(_drawn(spaces.observation, rng), _mask(spaces.action, rng))
+        view = View(_drawn(spaces.observation, rng), _mask(spaces.action, rng) if masked else None)
         key, other = rng.integers(0, 2**32, (2, 2), np.uint32)
         decision = _decide(who, policy, key, view, state)
         _check_decision(f"{who}, step {t}", decision, spaces, view)

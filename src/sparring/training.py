@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sparring.errors import InputError, unknown
-from sparring.mix import MixedState
+from sparring.mixture import MixedState
 from sparring.play.rollout import RolloutState, rollout, start
 from sparring.policies import PoolPolicy, PoolState
 from sparring.types import (

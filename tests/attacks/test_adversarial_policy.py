@@ -20,7 +20,7 @@ from sparring.games.markov import SampledMarkovGame
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame, as_markov
 from sparring.learners.ppo import PPOConfig
 from sparring.learners.tables import tabulate
-from sparring.mix import MixedPolicy, mix
+from sparring.mixture import MixedPolicy, mix
 from sparring.nets import NetworkConfig, actor_critic
 from sparring.play.rollout import rollout
 from sparring.policies import ConstantPolicy, RandomPolicy, TabularPolicy

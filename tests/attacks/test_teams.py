@@ -12,7 +12,7 @@ import pytest
 from sparring.attacks.adversarial_policy import AttackConfig, adversarial_policy
 from sparring.errors import InputError
 from sparring.learners.ppo import PPOConfig
-from sparring.mix import executed
+from sparring.mixture import executed
 from sparring.nets import NetworkConfig
 from sparring.play.rollout import rollout
 from sparring.policies import CallablePolicy, TabularPolicy

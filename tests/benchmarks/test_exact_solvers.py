@@ -27,9 +27,9 @@ def test_a_missed_limit_is_said() -> None:
 def test_exploitability_is_timed_beside_openspiel_and_agrees_with_it() -> None:
     rows = exact_solvers.exploitabilities("kuhn_poker", repeats=1)
     assert [row["peer"] for row in rows] == [exact_solvers.PYTHON.name, exact_solvers.NATIVE.name]
-    assert all(row["ratio"] == row["peer_seconds"] / row["seconds"] for row in rows)
-    # Kuhn poker is too small for the limits, which are meant for Leduc poker: a call costs more than the search.
-    assert exact_solvers.report_exploitabilities(rows).count("MISSED") == sum(not row["met"] for row in rows)
+    assert all(row["agree"] for row in rows)  # three implementations of one number
+    # Kuhn poker is too small for the limits, which are meant for Leduc poker.
+    assert exact_solvers.report_exploitabilities([rows[0] | {"met": False}]).endswith("MISSED")
 
 
 def test_iterations_and_growth_are_timed() -> None:

@@ -9,7 +9,7 @@ import pytest
 from pettingzoo.test import parallel_api_test, parallel_seed_test
 
 from sparring.errors import InputError
-from sparring.games.pettingzoo import make_parallel_env
+from sparring.games.export import make_parallel_env
 from sparring.games.robosumo.model import SumoSettings
 from sparring.games.robosumo.sumo import RoboSumo
 
@@ -20,7 +20,7 @@ def _game() -> RoboSumo:
     return RoboSumo(("ant", "bug"), threads=1, settings=SumoSettings(integrator="euler"))
 
 
-@pytest.mark.parametrize("game_id", [GAME, "robosumo/spider-vs-ant", "matrix/rps"])
+@pytest.mark.parametrize("game_id", [GAME, "robosumo/spider-vs-ant", "matrix/rps", "openspiel/kuhn_poker"])
 def test_pettingzoos_own_tests_pass(game_id: str) -> None:
     parallel_api_test(make_parallel_env(game_id), num_cycles=200)
     parallel_seed_test(lambda: make_parallel_env(game_id), num_cycles=100)
@@ -36,25 +36,26 @@ def test_a_match_is_that_of_the_game_and_ends_once() -> None:
     steps = 0
     while env.agents:
         for agent in game.agents:
-            assert observation[agent].tolist() == first[agent][0].tolist()
+            assert observation[agent].tolist() == first[agent].observation[0].tolist()
             assert env.observation_space(agent).contains(observation[agent])
         actions = {a: rng.uniform(-1, 1, env.action_space(a).shape).astype(np.float32) for a in game.agents}
         observation, rewards, terminations, truncations, infos = env.step(actions)
         step = game.step({a: x[None] for a, x in actions.items()})
-        first = step.final_observation
+        first = step.final_view
         steps += 1
-        for i, agent in enumerate(game.agents):
+        assert step.outcome is not None
+        for agent in game.agents:
             assert rewards[agent] == step.reward[agent][0]
             assert terminations[agent] == step.terminated[0]
             assert not truncations[agent]
-            assert infos[agent]["won"] == (step.winner[0] == i)
+            assert infos[agent]["won"] == (step.outcome[agent][0] == 1)
             assert infos[agent]["ctrl"] == step.info["ctrl"][agent][0]
             assert not infos[agent]["invalid"]
     assert 10 < steps < 501
     assert all(terminations.values())
     # The last observation is that of the end, not of the next match.
-    assert observation["ant0"].tolist() == step.final_observation["ant0"][0].tolist()
-    assert observation["ant0"].tolist() != step.observation["ant0"][0].tolist()
+    assert observation["ant0"].tolist() == step.final_view["ant0"].observation[0].tolist()
+    assert observation["ant0"].tolist() != step.view["ant0"].observation[0].tolist()
     with pytest.raises(InputError, match="the match is over; call reset"):
         env.step(actions)
 
@@ -112,3 +113,42 @@ def test_bad_calls_are_refused() -> None:
     with pytest.raises(InputError, match="expected actions of size 8"):
         env.step({"ant0": np.zeros(3), "bug1": np.zeros(12)})
     assert env.render() is None
+
+
+def test_a_game_of_turns_tells_moves_and_masks() -> None:
+    """Leduc: two legal actions of three at first. The mask is what Gymnasium's own `sample` takes."""
+    env = make_parallel_env("openspiel/leduc_poker")
+    observation, infos = env.reset(seed=0)
+    assert [infos[agent]["moves"] for agent in env.agents] == [True, False]
+    mask = infos["player0"]["action_mask"]
+    assert mask.tolist() == [1, 1, 0] and env.action_space("player0").sample(mask) in (0, 1)
+    assert observation["player0"].sum() == 1 and not observation["player1"].any()
+    with pytest.raises(InputError, match=r"leduc_poker: player0: action 2 is not legal in match 0: see View.legal"):
+        env.step({"player0": 2, "player1": 0})
+    # What player 1 answers now is not looked at, and the refused step was not taken.
+    _, _, _, _, infos = env.step({"player0": 1, "player1": 2})
+    assert [infos[agent]["moves"] for agent in env.agents] == [False, True]
+    assert infos["player1"]["action_mask"].tolist() == [1, 1, 1]
+
+
+def test_who_does_not_play_any_more_cannot_act() -> None:
+    env = make_parallel_env("matrix/rps")
+    env.reset(seed=0)
+    with pytest.raises(InputError, match=r"matrix/rps: an action for judge, which does not play \(any more\)"):
+        env.step({"row": 0, "col": 0, "judge": 0})
+    _, rewards, _, _, infos = env.step({"row": 0, "col": 1})
+    assert (rewards, env.agents) == ({"row": 1.0, "col": -1.0}, [])
+    assert (infos["row"]["won"], infos["col"]["won"]) == (True, False)
+    with pytest.raises(InputError, match="the match is over; call reset first"):
+        env.step({"row": 0, "col": 0})
+    env.reset()
+    with pytest.raises(InputError, match="matrix/rps: row: action 3 is out of range, expected 0 to 2"):
+        env.step({"row": 3, "col": 0})
+
+
+def test_a_game_without_winners_tells_no_win() -> None:
+    env = make_parallel_env("gymnasium/CartPole-v1")
+    observation, _ = env.reset(seed=0)
+    assert env.observation_space("player").contains(observation["player"])
+    _, _, _, _, infos = env.step({"player": 1})
+    assert infos["player"]["won"] is False

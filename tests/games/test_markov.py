@@ -13,7 +13,7 @@ from sparring.exact.markov import value
 from sparring.exact.markov_game import MarkovGame, random_game, save
 from sparring.games.markov import SampledMarkovGame, make
 from sparring.testing import check_game
-from sparring.types import Discrete, FunctionalGame, Spaces
+from sparring.types import Box, Discrete, FunctionalGame, Spaces
 
 
 @pytest.fixture(scope="module")
@@ -25,28 +25,29 @@ def test_sampled_game_agrees_with_its_exact_value(game: MarkovGame) -> None:
     """The mean discounted return of many matches, within four standard errors, and every single step is possible."""
     sampled = SampledMarkovGame(game, num_games=4096)
     assert isinstance(sampled, FunctionalGame)
-    assert sampled.spaces == {"victim": Spaces(3, Discrete(3)), "attacker": Spaces(3, Discrete(2))}
+    one_hot = Box((3,), 0.0, 1.0)
+    assert sampled.spaces == {"victim": Spaces(one_hot, Discrete(3)), "attacker": Spaces(one_hot, Discrete(2))}
     rng = np.random.default_rng(0)
     nu, alpha = rng.dirichlet(np.ones(3), 3), rng.dirichlet(np.ones(2), 3)
     init_key, key = jax.random.split(jax.random.key(0))
-    state, observation = sampled.init(init_key)
+    state, views = sampled.init(init_key)
     returns = np.zeros(4096)
     step_once = jax.jit(sampled.step)
     for t in range(sampled.horizon):
-        np.testing.assert_array_equal(observation["victim"], np.eye(3)[np.asarray(state.state)])
+        np.testing.assert_array_equal(views["victim"].observation, np.eye(3)[np.asarray(state.state)])
         at = np.asarray(state.state)
         a = (rng.random((4096, 1)) > nu.cumsum(axis=1)[at, :-1]).sum(axis=1)
         b = (rng.random((4096, 1)) > alpha.cumsum(axis=1)[at, :-1]).sum(axis=1)
         state, step = step_once(state, {"victim": a, "attacker": b}, jax.random.fold_in(key, t))
         np.testing.assert_array_equal(step.reward["victim"], game.r[at, a, b].astype(np.float32))
         np.testing.assert_array_equal(step.reward["attacker"], -step.reward["victim"])
-        following = np.asarray(step.final_observation["victim"]).argmax(axis=1)
+        following = np.asarray(step.final_view["victim"].observation).argmax(axis=1)
         assert (game.P[at, a, b, following] > 0).all()
         assert (step.truncated == (t + 1 == sampled.horizon)).all()
         assert not (step.terminated | step.invalid).any()
-        assert (step.winner == -1).all()
+        assert step.outcome is None  # the game has no winners
         returns += game.gamma**t * np.asarray(step.reward["victim"])
-        observation = step.observation
+        views = step.view
     exact = game.rho @ value(game, nu, alpha)
     missing = game.gamma**sampled.horizon * game.r.max() / (1 - game.gamma)
     assert abs(returns.mean() - exact) < 4 * returns.std() / np.sqrt(4096) + missing
@@ -65,7 +66,8 @@ def test_matches_start_anew_after_the_horizon() -> None:
     seen = []
     for t in range(4):
         state, step = game.step(state, actions, jax.random.key(t))
-        seen.append((int(step.truncated[0]), step.observation["victim"][0, 1], step.final_observation["victim"][0, 1]))
+        now, last = (views["victim"].observation[0, 1] for views in (step.view, step.final_view))
+        seen.append((int(step.truncated[0]), now, last))
     assert seen == [(0, 1, 1), (1, 0, 1), (0, 1, 1), (1, 0, 1)]
 
 

@@ -13,8 +13,9 @@ from sparring.exact.markov import expected_value
 from sparring.exact.problem import MarkovProblem, exploitability
 from sparring.games.matrix import MATCHING_PENNIES, ROCK_PAPER_SCISSORS, MatrixGame, as_markov, load, make, names
 from sparring.testing import check_game
-from sparring.types import Discrete, FunctionalGame, Spaces
+from sparring.types import Box, Discrete, FunctionalGame, Spaces
 
+ONE = Box((1,), 0.0, 1.0)  # the constant observation
 # The start x0 of Rock-Paper-Scissors; its exploitability is from an independent implementation.
 X0 = np.array([[0.5123456789, 0.2987654321, 0.188888889]])
 UNIFORM = np.full((1, 3), 1 / 3)
@@ -24,24 +25,26 @@ def test_every_pair_of_actions_of_rock_paper_scissors() -> None:
     game = make("rps", num_games=9, threads=0, options={})
     assert isinstance(game, FunctionalGame)
     assert (game.id, game.num_games) == ("matrix/rps", 9)
-    assert game.spaces == {"row": Spaces(1, Discrete(3)), "col": Spaces(1, Discrete(3))}
-    state, observation = game.init(jax.random.key(0))
-    np.testing.assert_array_equal(observation["row"], np.ones((9, 1)))
+    assert game.spaces == {"row": Spaces(ONE, Discrete(3)), "col": Spaces(ONE, Discrete(3))}
+    state, views = game.init(jax.random.key(0))
+    np.testing.assert_array_equal(views["row"].observation, np.ones((9, 1)))
+    assert views["row"].legal is views["row"].moves is None  # everything is legal, both always move
     row, column = np.repeat(np.arange(3), 3), np.tile(np.arange(3), 3)
     _, step = jax.jit(game.step)(state, {"row": row, "col": column}, jax.random.key(1))
     np.testing.assert_array_equal(step.reward["row"], ROCK_PAPER_SCISSORS.ravel())
     np.testing.assert_array_equal(step.reward["col"], -ROCK_PAPER_SCISSORS.ravel())
     # Equal actions draw; the payoff's sign decides else.
-    assert step.winner.tolist() == [-1, 0, 1, 1, -1, 0, 0, 1, -1]
-    assert step.winner.dtype == np.int8
+    assert step.outcome["row"].tolist() == [0, 1, -1, -1, 0, 1, 1, -1, 0]
+    assert step.outcome["col"].tolist() == [0, -1, 1, 1, 0, -1, -1, 1, 0]
+    assert step.outcome["row"].dtype == step.outcome["col"].dtype == np.int8
     assert step.terminated.all()
     assert not (step.truncated | step.invalid).any()
-    assert step.observation["col"].shape == step.final_observation["col"].shape == (9, 1)
+    assert step.view["col"].observation.shape == step.final_view["col"].observation.shape == (9, 1)
 
 
 def test_rectangular_payoffs() -> None:
     game = MatrixGame(np.array([[1.0, 2.0, 3.0]]))
-    assert game.spaces == {"row": Spaces(1, Discrete(1)), "col": Spaces(1, Discrete(3))}
+    assert game.spaces == {"row": Spaces(ONE, Discrete(1)), "col": Spaces(ONE, Discrete(3))}
     state, _ = game.init(jax.random.key(0))
     _, step = game.step(state, {"row": np.array([0]), "col": np.array([2])}, jax.random.key(1))
     assert step.reward["row"].tolist() == [3]

@@ -217,7 +217,9 @@ def test_a_game_without_a_name_has_an_id_of_no_family() -> None:
         ("stones_and_gems", "chance can only be sampled here"),
         ("mfg_crowd_modelling", "a mean-field game has no tree"),
         ("catch", "no information state strings"),
-        ("goofspiel,num_cards=-3", "OpenSpiel fails: "),
+        ("liars_dice,numdice=0", "OpenSpiel fails: .*num_dice_"),
+        ("goofspiel,num_cards=-3", "num_cards: expected a number of at least 0, got -3"),
+        ("misere(game=goofspiel(num_cards=-3))", "num_cards: expected a number of at least 0, got -3"),
         ("liars_dice_ir,dice_sides=3", "player 0 has imperfect recall: it can be in 'P0 1 1-3"),
     ],
 )

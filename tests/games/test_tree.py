@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from sparring.errors import InputError
-from sparring.exact.tree_game import CHANCE, TERMINAL, Tree, check
+from sparring.exact.tree_game import CHANCE, TERMINAL, Tree, check, outcomes
 from sparring.games.openspiel import compile_tree
 from sparring.games.tree import SampledTree
-from sparring.policy import Policy, TabularPolicy
-from sparring.rollout import rollout, start
+from sparring.play.rollout import rollout, start
+from sparring.policies import TabularPolicy
 from sparring.testing import check_game
-from sparring.types import Discrete, FunctionalGame, Spaces
+from sparring.types import Box, Discrete, FunctionalGame, Policy, Spaces
 
 MATCHES = 20_000
 GAMES = (
@@ -134,29 +134,35 @@ def test_keeps_the_promises_of_a_game(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["kuhn_poker(players=3)", "goofspiel(num_cards=3,imp_info=True)"])
 def test_who_is_to_move_sees_its_information_set(name: str) -> None:
+    """The others see zeros and do not move; a mask tells the legal actions of the one who does."""
     tree = compile_tree(name)
     game = SampledTree(tree, 64)
     assert isinstance(game, FunctionalGame)
     rng = np.random.default_rng(0)
     step_once = jax.jit(game.step)
-    state, observation = jax.jit(game.init)(jax.random.key(0))
+    state, views = jax.jit(game.init)(jax.random.key(0))
     for t in range(30):
         at = np.asarray(state)
+        actions = {}
         for player, (agent, own) in enumerate(zip(game.agents, tree.infosets, strict=True)):
-            assert game.spaces[agent] == Spaces(len(own.keys), Discrete(int(own.count.max())))
-            wanted = np.zeros((64, len(own.keys)))
+            columns = int(own.count.max())
+            assert game.spaces[agent] == Spaces(Box((len(own.keys),), 0.0, 1.0), Discrete(columns))
+            view, wanted = views[agent], np.zeros((64, len(own.keys)))
             moves = tree.actor[at] == player
             wanted[moves, tree.infoset[at][moves]] = 1
-            np.testing.assert_array_equal(observation[agent], wanted)
-        actions = {
-            agent: rng.integers(own.count.max(), size=64) for agent, own in zip(game.agents, tree.infosets, strict=True)
-        }
+            np.testing.assert_array_equal(view.observation, wanted)
+            np.testing.assert_array_equal(view.moves, moves)
+            legal = np.arange(columns) < np.where(moves, tree.count[at], columns)[:, None]
+            np.testing.assert_array_equal(view.legal, legal)
+            actions[agent] = np.where(legal, rng.random(legal.shape), -1).argmax(1)
         state, step = step_once(state, actions, jax.random.key(t + 1))
-        observation = step.observation
+        views = step.view
         over = np.asarray(step.terminated)
         for agent in game.agents:
-            assert not np.asarray(step.final_observation[agent])[over].any()
-            np.testing.assert_array_equal(step.final_observation[agent][~over], step.observation[agent][~over])
+            last, following = step.final_view[agent], step.view[agent]
+            assert not np.asarray(last.observation)[over].any() and not np.asarray(last.moves)[over].any()
+            for a, b in zip(last, following, strict=True):
+                np.testing.assert_array_equal(np.asarray(a)[~over], np.asarray(b)[~over])
 
 
 def play(game: SampledTree, state: Any, *columns: int) -> Any:
@@ -172,31 +178,32 @@ def play(game: SampledTree, state: Any, *columns: int) -> Any:
 def test_kuhn_by_hand(kuhn: Tree) -> None:
     """Pass, bet, pass: player 1 wins the ante of 1. Bet, bet: the higher card wins 2."""
     game = SampledTree(kuhn, 32)
-    state, observation = jax.jit(game.init)(jax.random.key(0))
-    cards = np.asarray(observation["player0"]).argmax(axis=1)
+    state, views = jax.jit(game.init)(jax.random.key(0))
+    cards = np.asarray(views["player0"].observation).argmax(axis=1)
     step = play(game, state, 0, 1, 0)
     np.testing.assert_array_equal(step.reward["player0"], -np.ones(32))
     np.testing.assert_array_equal(step.reward["player1"], np.ones(32))
-    np.testing.assert_array_equal(step.winner, np.ones(32))
+    np.testing.assert_array_equal(step.outcome["player0"], -np.ones(32))
+    np.testing.assert_array_equal(step.outcome["player1"], np.ones(32))
     assert step.terminated.all()
     step = play(game, state, 1, 1)
     lost, won = cards == 0, cards == 2
     assert set(cards) == {0, 1, 2}
     np.testing.assert_array_equal(np.asarray(step.reward["player0"])[lost], -2)
-    np.testing.assert_array_equal(np.asarray(step.winner)[lost], 1)
+    np.testing.assert_array_equal(np.asarray(step.outcome["player0"])[lost], -1)
     np.testing.assert_array_equal(np.asarray(step.reward["player0"])[won], 2)
-    np.testing.assert_array_equal(np.asarray(step.winner)[won], 0)
+    np.testing.assert_array_equal(np.asarray(step.outcome["player0"])[won], 1)
 
 
-def test_a_column_beyond_the_legal_actions_means_the_last_one() -> None:
-    """Leduc's first decision has call and raise, two of three columns."""
+def test_an_action_that_is_not_legal_does_not_leave_the_tree() -> None:
+    """Leduc's first decision has call and raise, two of three columns. Whoever plays is refused before (`play`)."""
     tree = compile_tree("leduc_poker")
     game = SampledTree(tree, 5)
-    state, _ = jax.jit(game.init)(jax.random.key(0))
+    state, views = jax.jit(game.init)(jax.random.key(0))
     assert set(tree.count[np.asarray(state)]) == {2}
-    after = [game.step(state, dict.fromkeys(game.agents, np.full(5, c)), jax.random.key(1))[0] for c in (0, 1, 2)]
-    np.testing.assert_array_equal(after[1], after[2])
-    assert (after[0] != after[1]).all()
+    np.testing.assert_array_equal(views["player0"].legal, np.tile([True, True, False], (5, 1)))
+    after, _ = game.step(state, dict.fromkeys(game.agents, np.full(5, 2)), jax.random.key(1))
+    assert (tree.parent[np.asarray(after)] == np.asarray(state)).all()
 
 
 def test_nobody_wins_a_draw_or_by_losing_least(kuhn: Tree) -> None:
@@ -208,7 +215,37 @@ def test_nobody_wins_a_draw_or_by_losing_least(kuhn: Tree) -> None:
     step = play(game, state, 1, 1)
     assert step.terminated.all()
     assert set(np.asarray(step.reward["player0"])) == {0, 1, -2}
-    np.testing.assert_array_equal(step.winner, -np.ones(32))
+    for agent in game.agents:
+        np.testing.assert_array_equal(step.outcome[agent], np.zeros(32))
+
+
+@pytest.mark.parametrize(
+    ("returns", "wanted"),
+    [
+        ([1, 1, -2], [1, 1, -1]),  # a team's equal highest returns are its win, not a draw
+        ([1, 1, 1], [0, 0, 0]),
+        ([0, 0, 0], [0, 0, 0]),
+        ([2, 1, -3], [1, -1, -1]),
+        ([0, -1, -1], [0, 0, 0]),  # nobody wins by losing least
+        ([-1, -1, 2], [-1, -1, 1]),
+    ],
+)
+def test_those_with_the_highest_return_win_if_it_is_positive(returns: list[float], wanted: list[int]) -> None:
+    got = outcomes(np.array([returns, returns], float))
+    assert got.dtype == np.int8
+    np.testing.assert_array_equal(got, [wanted] * 2)
+
+
+def test_a_team_wins_together_when_it_is_played() -> None:
+    """Three-player Kuhn with returns (-2, 1, 1) at every end: both members win, whoever moved last."""
+    tree = compile_tree("kuhn_poker(players=3)")
+    game = SampledTree(replace(tree, returns=np.where((tree.actor == TERMINAL)[:, None], [-2.0, 1.0, 1.0], 0)), 8)
+    policies = {agent: TabularPolicy(np.full((16, 2), 0.5)) for agent in game.agents}
+    played, _ = rollout(game, policies, 12, np.random.default_rng(0))
+    over = np.asarray(played.terminated)
+    assert over.any() and played.outcome is not None
+    for agent, result in zip(game.agents, (-1, 1, 1), strict=True):
+        np.testing.assert_array_equal(played.outcome[agent], np.where(over, result, 0))
 
 
 def test_a_match_that_chance_ends_takes_one_step() -> None:
@@ -245,7 +282,7 @@ def test_same_seed_same_matches(kuhn: Tree) -> None:
     one, two, other = (rollout(game, policies, 20, np.random.default_rng(seed))[0] for seed in (4, 4, 5))
     np.testing.assert_array_equal(one.reward["player0"], two.reward["player0"])
     assert not np.array_equal(one.reward["player0"], other.reward["player0"])
-    assert start(game, policies, np.random.default_rng(4)).observation["player0"].shape == (50, 6)
+    assert start(game, policies, np.random.default_rng(4)).views["player0"].observation.shape == (50, 6)
 
 
 def test_no_match_is_refused(kuhn: Tree) -> None:

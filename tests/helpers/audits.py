@@ -36,14 +36,15 @@ def matches(wins: int, draws: int = 0, n: int = 400, invalid: int = 0) -> Sample
     won[:n] = np.random.default_rng(wins).permutation(won[:n])
     returns = -won.astype(float)
     length, broken = np.full(n + invalid, 200), np.arange(n + invalid) >= n
-    return Sample(won, -won, length, broken, -returns, returns, dict(zip(AGENTS, (returns, -returns), strict=True)))
+    by_agent = {AGENTS[0]: returns, AGENTS[1]: -returns}
+    return Sample(won, -won, length, broken, -returns, returns, by_agent)
 
 
 def returns(values: Any, invalid: int = 0) -> Sample:
     """Matches of a game without winners in which the victim has these returns."""
     values = np.concatenate([np.asarray(values, np.float64), np.zeros(invalid)])
     broken = np.arange(len(values)) >= len(values) - invalid
-    by_agent = dict(zip(AGENTS, (values, -values), strict=True))
+    by_agent = {AGENTS[0]: values, AGENTS[1]: -values}
     return Sample(None, None, np.full(len(values), 200), broken, -values, values, by_agent)
 
 

@@ -20,7 +20,7 @@ from sparring.games.markov import SampledMarkovGame
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
 from sparring.games.openspiel import compile_tree
 from sparring.games.tree import SampledTree
-from sparring.mix import mix
+from sparring.mixture import mix
 from sparring.nets import ActorCritic, NetworkConfig, actor_critic
 from sparring.play.rollout import rollout
 from sparring.policies import TabularPolicy

@@ -207,7 +207,7 @@ def test_an_undiscounted_future_of_nothing() -> None:
     """gamma 0: only a match's first decision is weighed, and the weights before a match are no NaN."""
     first = jnp.zeros((T, B), bool).at[2].set(True)
     batch = whole_matches(network(), experience(first=first, terminated=jnp.zeros((T, B), bool)), 0.0)
-    controlled = np.reshape(batch.controlled, (T, B))
+    controlled = np.asarray(batch.controlled).reshape(T, B)
     np.testing.assert_allclose(controlled[2], 1 / B)
     assert np.isfinite(controlled).all() and not controlled[[0, 1, 3, 4]].any()
 

@@ -15,8 +15,9 @@ from sparring.learners.a2c import A2CConfig, a2c
 from sparring.learners.ppo import PPOConfig, ppo
 from sparring.learners.replicas import replicated
 from sparring.learners.rpg import RPGConfig, rpg
-from sparring.nets import NetworkConfig
-from sparring.types import Box, Discrete, Experience, Learner, Policy, Spaces, View
+from sparring.nets import NetworkConfig, heads
+from sparring.nets.encoders import encode
+from sparring.types import Box, Dict, Discrete, Experience, Learner, MultiDiscrete, Policy, Spaces, View
 
 T, B, A = 4, 6, 3
 KEY, OTHER = np.array([3, 4], np.uint32), np.array([3, 5], np.uint32)
@@ -95,3 +96,26 @@ def test_what_is_kept_is_a_policy(name: str) -> None:
         np.testing.assert_array_equal(decision.action, np.ones(B))  # the only legal action
         assert decision.log_prob is not None and decision.value is not None
         np.testing.assert_allclose(decision.log_prob, np.zeros(B), atol=1e-6)
+
+
+def test_ppo_learns_several_choices_from_a_dict_of_observations() -> None:
+    """With a rate of zero the ratios are one: encoding, masks and choices are those with which it was played."""
+    image = Box((2, 2), 0, 255, "uint8")
+    spaces = Spaces(Dict((("hand", Discrete(3)), ("view", image))), MultiDiscrete((2, 3)))
+    learner = ppo(replace(PPO, learning_rate=0.0))
+    state = learner.init(spaces, KEY)
+    network: Any = learner.policy(state)
+    rng = np.random.default_rng(0)
+    seen = {"hand": jnp.asarray(rng.integers(3, size=(T, B))), "view": rng.integers(256, size=(T, B, 2, 2), dtype="u1")}
+    legal = jnp.asarray(rng.random((T, B, 5)) < 0.5).at[..., jnp.array([1, 2])].set(True)
+    head, _, _ = network.forward(network.normalizer(encode(spaces.observation, seen)).reshape(T * B, -1), ((), ()))
+    head = heads.masked(head.reshape(T, B, 5), legal)
+    action = jnp.asarray(np.broadcast_to([1, 0], (T, B, 2)))
+    e = experience(network)._replace(observation=seen, legal=legal, action=action)
+    e = e._replace(log_prob=network.log_prob(head, action), controlled=jnp.ones((T, B), bool))
+    after, metrics = learner.update(state, e, KEY)
+    assert float(metrics["kl"]) == pytest.approx(0, abs=1e-6)
+    assert float(metrics["entropy"]) == pytest.approx(float(network.entropy(head).mean()), rel=1e-4)
+    # 3 + 4 numbers are read, the image's as 0 to 1.
+    assert after.network.normalizer.mean.shape == (7,)
+    assert float(after.network.normalizer.mean.max()) <= 1

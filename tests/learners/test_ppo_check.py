@@ -1,5 +1,7 @@
-"""PPO against Stable-Baselines3's: the update on the same data."""
+"""PPO's update beside Stable-Baselines3's, on the same data."""
 
+# Stable-Baselines3 comes with the extra `bench`.
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 from typing import Any
@@ -41,7 +43,7 @@ def test_the_update_is_stable_baselines3s(task: str, spaces: Spaces, gamma: floa
     One minibatch takes the whole batch, so that the order of the steps, which differs, does not matter. What remains is
     float32 rounding, and Stable-Baselines3's standard deviation of the advantages with n - 1 instead of n.
     """
-    pytest.importorskip("stable_baselines3")
+    pytest.importorskip("stable_baselines3", reason="needs the extra bench: pip install 'sparring[bench]'")
     import torch
     from stable_baselines3 import PPO
     from stable_baselines3.common.env_util import make_vec_env

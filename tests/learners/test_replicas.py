@@ -12,7 +12,7 @@ from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
 from sparring.learners.a2c import A2CConfig, a2c
 from sparring.learners.ppo import PPOConfig, ppo
 from sparring.learners.replicas import Replicas, replicated
-from sparring.mix import mix
+from sparring.mixture import mix
 from sparring.nets import ActorCritic, NetworkConfig
 from sparring.play.rollout import rollout
 from sparring.policies import ConstantPolicy, TabularPolicy

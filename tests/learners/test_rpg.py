@@ -128,9 +128,7 @@ def test_action_values_are_learned_from_every_step(sampling: Any) -> None:
     """Those of the attacker, too, from the steps at which its benign policy chose."""
     agent, values = sampling.agents[1], sampling.action_values[1]
     learner = rpg(LEARNING)
-    learned = RPGState(
-        sampling.networks[1], learner.init(Spaces(Box((len(values),)), Discrete(values.shape[1])), KEY).q
-    )
+    learned = RPGState(sampling.networks[1], that_says(np.zeros_like(values)))
     rounds = [agents[agent] for agents in sampling.experiences]
     for _ in range(12):
         for e in rounds:

@@ -17,7 +17,7 @@ from sparring.games.openspiel import compile_tree
 from sparring.games.tree import SampledTree
 from sparring.learners.a2c import A2CConfig, a2c
 from sparring.learners.tables import exact_oracle, tabulate
-from sparring.mix import mix
+from sparring.mixture import mix
 from sparring.nets import NetworkConfig, actor_critic
 from sparring.policies import CallablePolicy, ConstantPolicy, RandomPolicy, TabularPolicy
 from sparring.types import Box, Discrete, Policy, Spaces, View
@@ -77,7 +77,10 @@ def test_a_table_is_what_the_network_plays() -> None:
         (CallablePolicy(lambda observation, rng: observation), "CallablePolicy: its action probabilities"),
         (actor_critic(Spaces(Box((2,)), Discrete(3)), NetworkConfig("lstm", (8,)), KEY), "ActorCritic: its action"),
         (mix(UNIFORM, UNIFORM, 0.5, "episode"), "MixedPolicy: its action"),
-        (actor_critic(Spaces(Box((4,)), Discrete(3)), NetworkConfig(), KEY), "observations of size 2, got one for 4"),
+        (
+            actor_critic(Spaces(Box((4,)), Discrete(3)), NetworkConfig(), KEY),
+            "observations of size 2 and 3 actions, got one for 4 and 3",
+        ),
         (RandomPolicy(Discrete(2)), r"probabilities of shape \[2, 3\], got \[2, 2\]"),
         (TabularPolicy(np.eye(3)[[2, 0]]), "probability on a legal action in row 0, got none"),
         (UNIFORM, r"shape \[2, 3\], got \[1, 3\]"),

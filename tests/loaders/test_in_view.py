@@ -4,10 +4,11 @@ import jax
 import numpy as np
 import pytest
 
+from sparring import games
 from sparring.errors import InputError
 from sparring.games.robosumo.sumo import RoboSumo
 from sparring.loaders import load, native
-from sparring.nets import ActorCritic, NetworkConfig, actor_critic, in_view
+from sparring.nets import ActorCritic, NetworkConfig, actor_critic, in_frame
 
 BUGS = RoboSumo(("bug", "bug"))
 
@@ -22,8 +23,9 @@ def bug(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_the_policy_is_put_into_the_view_asked_for(bug: str) -> None:
     loaded, plain = load(f"in-view:3:{bug}", BUGS, "bug1"), load(bug, BUGS, "bug1")
     assert isinstance(plain, ActorCritic) and isinstance(loaded, ActorCritic)
-    assert loaded.symmetry == "robosumo-bug"
-    assert jax.tree.all(jax.tree.map(np.array_equal, loaded, in_view(plain, "robosumo-bug", 3)))
+    frame = games.frame("robosumo-bug")
+    assert loaded.frame == frame
+    assert jax.tree.all(jax.tree.map(np.array_equal, loaded, in_frame(plain, frame, 3)))
 
 
 @pytest.mark.parametrize(

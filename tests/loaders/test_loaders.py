@@ -10,8 +10,9 @@ from sparring.errors import InputError
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
 from sparring.games.robosumo.sumo import RoboSumo
 from sparring.loaders import check_spaces, formats, load
-from sparring.policy import CallablePolicy, ConstantPolicy, RandomPolicy, act
-from sparring.types import Continuous, Discrete
+from sparring.mixture import act
+from sparring.policies import CallablePolicy, ConstantPolicy, RandomPolicy
+from sparring.types import Box, Discrete, View
 
 RPS = MatrixGame(ROCK_PAPER_SCISSORS)
 
@@ -24,7 +25,7 @@ def ants() -> RoboSumo:
 def test_plain_policies(ants: RoboSumo) -> None:
     assert load("random", RPS, "row") == load("uniform", RPS, "row") == RandomPolicy(Discrete(3))
     assert load("first", RPS, "col") == ConstantPolicy(Discrete(3))
-    assert load("zero", ants, "bug1") == ConstantPolicy(Continuous(12))
+    assert load("zero", ants, "bug1") == ConstantPolicy(Box((12,), -1.0, 1.0))
 
 
 def test_formats_are_the_files() -> None:
@@ -68,7 +69,7 @@ def test_an_unknown_agent_is_refused() -> None:
 
 
 MODULE = """
-from sparring.policy import ConstantPolicy
+from sparring.policies import ConstantPolicy
 
 def always(spaces):
     return ConstantPolicy(spaces.action)
@@ -90,9 +91,8 @@ def test_a_users_factory(module: str) -> None:
     assert load(f"{module}:always", RPS, "row") == ConstantPolicy(Discrete(3))
     policy = load(f"{module}:lottery", RPS, "row")
     assert isinstance(policy, CallablePolicy)
-    played = [
-        act(policy, np.array([seed, 0], np.uint32), np.ones((50, 1), np.float32), ()).action for seed in (1, 1, 2)
-    ]
+    view = View(np.ones((50, 1), np.float32))
+    played = [act(policy, np.array([seed, 0], np.uint32), view, ()).action for seed in (1, 1, 2)]
     np.testing.assert_array_equal(played[0], played[1])
     assert not np.array_equal(played[0], played[2])
 

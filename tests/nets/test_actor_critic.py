@@ -14,7 +14,7 @@ from scipy import stats
 from sparring.checkpoint import flatten
 from sparring.errors import InputError
 from sparring.games.robosumo.symmetry import Symmetry
-from sparring.mix import MixedPolicy, act, mix
+from sparring.mixture import MixedPolicy, act, mix
 from sparring.nets import (
     ActorCritic,
     NetworkConfig,

@@ -8,7 +8,7 @@ import pytest
 
 from sparring.errors import InputError
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
-from sparring.mix import executed, mix
+from sparring.mixture import executed, mix
 from sparring.nets import NetworkConfig, actor_critic
 from sparring.play.deciding import checked_actions, decide, prepare
 from sparring.policies import CallablePolicy, RandomPolicy, TabularPolicy
@@ -171,7 +171,7 @@ def test_an_illegal_action_is_named_where_the_agent_moves(space: Any, legal: Any
     game: Any = Line(space)
     decisions = {"x": Decision(np.array(action), ())}
     shown = np.zeros((2, 1), np.float32)
-    with pytest.raises(InputError, match="agent x, step 3: action 1 is not legal in match 1: see View.legal"):
+    with pytest.raises(InputError, match=r"agent x, step 3: action 1 is not legal in match 1: see View.legal"):
         checked_actions(game, decisions, {"x": View(shown, np.array(legal, bool))}, 3)
     waits = {"x": View(shown, np.array(legal, bool), np.array([True, False]))}
     np.testing.assert_array_equal(checked_actions(game, decisions, waits, 3)["x"], action)
@@ -210,5 +210,5 @@ def test_a_policy_that_returns_something_else_is_named(traceable: bool) -> None:
 
     policy: Any = Bare()
     policy.traceable = traceable
-    with pytest.raises(InputError, match="agent col: expected a sparring.types.Decision, got"):
+    with pytest.raises(InputError, match=r"agent col: expected a sparring.types.Decision, got"):
         decide(prepare(GAME, {"col": policy}, ()), KEY, SEEN, {"col": ()}, NONE_FIRST)

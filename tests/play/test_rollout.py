@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -13,90 +12,23 @@ from sparring.errors import InputError
 from sparring.exact.markov_game import random_game
 from sparring.games.hosted import hosted
 from sparring.games.markov import SampledMarkovGame
-from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
+from sparring.games.matrix import MATCHING_PENNIES, ROCK_PAPER_SCISSORS, MatrixGame
+from sparring.games.openspiel import compile_tree
+from sparring.games.tree import SampledTree
+from sparring.mixture import executed, mix
 from sparring.nets import NetworkConfig, actor_critic
-from sparring.policy import CallablePolicy, ConstantPolicy, Decision, Policy, RandomPolicy, TabularPolicy, mix
-from sparring.rollout import evaluate, rollout, start
-from sparring.types import NO_WINNER, AgentID, Array, Continuous, Discrete, Spaces, Step
+from sparring.play.rollout import rollout, start
+from sparring.policies import CallablePolicy, ConstantPolicy, RandomPolicy, TabularPolicy
+from sparring.types import Box, Discrete, Policy, Spaces, ThreatModel
 
 KEY = np.array([1, 2], np.uint32)
+TORQUE = Box((1,), -1.0, 1.0)
 
 
-class Clock:
-    """Match n of slot b lasts a known number of steps and ends in a known way; the observation is [slot, match, step].
-
-    `how(slot, match)` is the length and "won" (by agent 0), "lost", "drawn", "timeout" or "broken".
-    Agent x is paid its action, y is paid 1; a broken match's last reward is NaN.
-    """
-
-    id: str = "test/clock"
-    agents: tuple[AgentID, ...] = ("x", "y")
-
-    def __init__(self, num_games: int, how: Callable[[int, int], tuple[int, str]]) -> None:
-        self.num_games, self.how = num_games, how
-        self.spaces: Mapping[AgentID, Spaces] = dict.fromkeys(self.agents, Spaces(3, Continuous(1)))
-        self.match, self.time = np.zeros(num_games, int), np.zeros(num_games, int)
-
-    def _observe(self) -> dict[str, np.ndarray]:
-        seen = np.stack([np.arange(self.num_games), self.match, self.time], axis=1).astype(np.float32)
-        return {agent: seen.copy() for agent in self.agents}
-
-    def reset(self, seed: int) -> dict[str, np.ndarray]:
-        self.match[:] = self.time[:] = 0
-        return self._observe()
-
-    def step(self, actions: Mapping[AgentID, Array]) -> Step:
-        self.time += 1
-        kinds = [self.how(b, int(self.match[b])) for b in range(self.num_games)]
-        how = np.array([kind if t == length else "" for t, (length, kind) in zip(self.time, kinds, strict=True)])
-        final = self._observe()
-        over = how != ""
-        self.match, self.time = self.match + over, np.where(over, 0, self.time)
-        broken = how == "broken"
-        return Step(
-            observation=self._observe(),
-            reward={
-                "x": np.where(broken, np.nan, actions["x"][:, 0]).astype(np.float32),
-                "y": np.ones(self.num_games, np.float32),
-            },
-            terminated=np.isin(how, ["won", "lost", "drawn"]),
-            truncated=how == "timeout",
-            final_observation=final,
-            winner=np.select([how == "won", how == "lost"], [0, 1], NO_WINNER).astype(np.int8),
-            invalid=broken,
-            info={"time": {agent: self.time.astype(np.float32) for agent in self.agents}},
-        )
-
-    def get_state(self) -> dict[str, np.ndarray]:
-        return {"match": self.match.copy(), "time": self.time.copy()}
-
-    def set_state(self, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        self.match, self.time = state["match"].copy(), state["time"].copy()
-        return self._observe()
-
-    def close(self) -> None: ...
-
-
-class Tally:
-    """A host policy whose state and action are the match's steps so far; its value is 10 times the observed time."""
-
-    traceable = False
-
-    def initial_state(self, batch: int) -> np.ndarray:
-        return np.zeros(batch, np.int32)
-
-    def act(self, key: Any, observation: Array, state: Any) -> Decision:
-        value = 10 * np.asarray(observation)[:, 2]
-        return Decision(state[:, None].astype(np.float32), state + 1, np.full(len(state), -1.0, np.float32), value)
-
-
-def endings(slot: int, match: int) -> tuple[int, str]:
-    return [(2, "won"), (3, "timeout"), (1, "broken"), (2, "lost")][(slot + match) % 4]
-
-
-def test_a_recorded_rollout() -> None:
-    trajectory, state = rollout(Clock(1, endings), {"x": Tally(), "y": ConstantPolicy(Continuous(1))}, 9,
-                                np.random.default_rng(0), record=("x",))  # fmt: skip
+def test_a_recorded_rollout(clock: Any, tally: Any) -> None:
+    trajectory, state = rollout(
+        clock(1), {"x": tally, "y": ConstantPolicy(TORQUE)}, 9, np.random.default_rng(0), record=("x",)
+    )
     e = trajectory.agents["x"]
     # Matches of 2 (won), 3 (time limit), 1 (broken), 2 (lost) steps, and the first step of the next.
     np.testing.assert_array_equal(e.first[:, 0], [1, 0, 1, 0, 0, 1, 1, 0, 1])
@@ -110,9 +42,11 @@ def test_a_recorded_rollout() -> None:
     np.testing.assert_array_equal(e.last_value, [10])
     np.testing.assert_array_equal(e.reward[:, 0], [0, 1, 0, 1, 2, 0, 0, 1, 0])  # no NaN of the broken match
     np.testing.assert_array_equal(e.log_prob, -np.ones((9, 1)))
-    assert e.controlled.all()
+    assert e.controlled.all() and e.valued.all() and e.legal is None
     np.testing.assert_array_equal(e.policy_state, [0])
-    np.testing.assert_array_equal(trajectory.winner[:, 0], [-1, 0, -1, -1, -1, -1, -1, 1, -1])
+    assert trajectory.outcome is not None
+    np.testing.assert_array_equal(trajectory.outcome["x"][:, 0], [0, 1, 0, 0, 0, 0, 0, -1, 0])
+    np.testing.assert_array_equal(trajectory.outcome["y"], -trajectory.outcome["x"])
     np.testing.assert_array_equal(trajectory.invalid[:, 0], [0, 0, 0, 0, 0, 1, 0, 0, 0])
     np.testing.assert_array_equal(trajectory.truncated[:, 0], [0, 0, 0, 0, 1, 0, 0, 0, 0])
     np.testing.assert_array_equal(trajectory.info["time"]["x"][:, 0], [1, 0, 1, 2, 0, 0, 1, 0, 1])
@@ -120,26 +54,26 @@ def test_a_recorded_rollout() -> None:
     assert state.policy["x"][0] == 1 and not state.first.any()
 
 
-def test_going_on_is_not_stopping() -> None:
-    def play(pieces: list[int]) -> list[np.ndarray]:
-        game, rng, state = Clock(3, endings), np.random.default_rng(0), None
-        policies = {"x": RandomPolicy(Continuous(1)), "y": CallablePolicy(lambda o, rng: rng.normal(size=(3, 1)))}
+def test_going_on_is_not_stopping(clock: Any) -> None:
+    def play(pieces: list[int]) -> np.ndarray:
+        game, rng, state = clock(3), np.random.default_rng(0), None
+        policies = {"x": RandomPolicy(TORQUE), "y": CallablePolicy(lambda o, rng: rng.normal(size=(3, 1)))}
         rewards = []
         for steps in pieces:
             trajectory, state = rollout(game, policies, steps, rng, state)
             rewards.append(trajectory.reward["x"])
-        return [np.concatenate(rewards)]
+        return np.concatenate(rewards)
 
-    np.testing.assert_array_equal(play([12])[0], play([1] * 12)[0])
-    np.testing.assert_array_equal(play([12])[0], play([5, 7])[0])
+    np.testing.assert_array_equal(play([12]), play([1] * 12))
+    np.testing.assert_array_equal(play([12]), play([5, 7]))
 
 
 def test_going_on_is_not_stopping_within_jax() -> None:
-    made = random_game(seed=0, S=3, A=2, B=2, gamma=0.5, k=2)
+    arrays = random_game(seed=0, S=3, A=2, B=2, gamma=0.5, k=2)
 
     def play(pieces: list[int]) -> np.ndarray:
-        game, rng, state = SampledMarkovGame(made.game, 5, horizon=4), np.random.default_rng(0), None
-        policies = {"victim": TabularPolicy(made.nu), "attacker": TabularPolicy(made.alpha)}
+        game, rng, state = SampledMarkovGame(arrays.game, 5, horizon=4), np.random.default_rng(0), None
+        policies = {"victim": TabularPolicy(arrays.nu), "attacker": TabularPolicy(arrays.alpha)}
         rewards = []
         for steps in pieces:
             trajectory, state = rollout(game, policies, steps, rng, state)
@@ -149,7 +83,7 @@ def test_going_on_is_not_stopping_within_jax() -> None:
     np.testing.assert_array_equal(play([6]), play([1] * 6))
 
 
-RPS_SPACES = Spaces(1, Discrete(3))
+RPS_SPACES = Spaces(Box((1,), 0.0, 1.0), Discrete(3))
 
 
 def test_one_record_within_jax_and_on_the_host() -> None:
@@ -167,17 +101,49 @@ def test_one_record_within_jax_and_on_the_host() -> None:
         assert np.asarray(trajectory.terminated).all() and np.asarray(e.first).all()
         payoff = ROCK_PAPER_SCISSORS[0, np.asarray(e.action)]
         np.testing.assert_array_equal(trajectory.reward["row"], payoff)
-        np.testing.assert_array_equal(trajectory.winner, np.select([payoff > 0, payoff < 0], [0, 1], -1))
+        assert trajectory.outcome is not None
+        np.testing.assert_array_equal(trajectory.outcome["row"], np.sign(payoff))
+        np.testing.assert_array_equal(trajectory.outcome["col"], -np.sign(payoff))
         assert abs(np.asarray(e.controlled).mean() - 0.5) < 5 * math.sqrt(0.25 / 2000)
 
 
+def test_a_game_of_turns_is_one_record_within_jax_and_on_the_host() -> None:
+    """Masks and moves are recorded; an agent controls nothing where another one moves, whoever is asked how."""
+    game = SampledTree(compile_tree("kuhn_poker"), 40)
+    network = actor_critic(game.spaces["player1"], NetworkConfig("mlp", (4,)), KEY)
+    benign = RandomPolicy(Discrete(2))
+    function = CallablePolicy(lambda o, rng, legal: rng.integers(0, 2, len(o)))
+    for played, other in ((game, benign), (hosted(game), benign), (hosted(game), function)):
+        policies: dict[str, Policy] = {"player0": benign, "player1": mix(other, network, 1.0)}
+        trajectory, _ = rollout(played, policies, 12, np.random.default_rng(0), record=("player1",))
+        e = trajectory.agents["player1"]
+        moves = np.asarray(e.observation).any(-1)  # who moves sees its information set, others zeros
+        assert 0.2 < moves.mean() < 0.8
+        np.testing.assert_array_equal(e.controlled, moves)
+        assert e.legal is not None and e.legal.shape == (12, 40, 2) and e.legal.dtype == bool
+        assert np.asarray(e.valued).all()
+
+
+def test_a_mask_is_kept_by_what_is_played() -> None:
+    """Leduc has decisions of two and of three actions; no third one is taken where there are two."""
+    game = SampledTree(compile_tree("leduc_poker"), 64)
+    policies = {agent: RandomPolicy(Discrete(3)) for agent in game.agents}
+    trajectory, _ = rollout(game, policies, 20, np.random.default_rng(0), record=game.agents)
+    for e in trajectory.agents.values():
+        legal, action, moves = np.asarray(e.legal), np.asarray(e.action), np.asarray(e.controlled)
+        assert np.take_along_axis(legal, action[..., None], -1)[moves].all()
+        assert {2, 3} <= set(legal[moves].sum(-1).tolist())
+        assert (action[moves] == 2).any()
+
+
 @pytest.mark.parametrize("control", ["step", "blend"])
-def test_a_recurrent_attacker_learns_from_its_own_state_and_choice(control: Any) -> None:
+def test_a_recurrent_attacker_learns_from_its_own_state_and_choice(clock: Any, control: Any) -> None:
     """Under partial control too: replaying the network over the record gives the recorded log-probabilities."""
-    benign = actor_critic(Spaces(3, Continuous(1)), NetworkConfig("lstm", (4,)), KEY)
-    network = actor_critic(Spaces(3, Continuous(1)), NetworkConfig("lstm", (4,)), KEY + 1)
-    policies = {"x": mix(benign, network, 0.4, control), "y": ConstantPolicy(Continuous(1))}
-    game, rng = Clock(4, endings), np.random.default_rng(0)
+    spaces = Spaces(Box((3,)), TORQUE)
+    benign = actor_critic(spaces, NetworkConfig("lstm", (4,)), KEY)
+    network = actor_critic(spaces, NetworkConfig("lstm", (4,)), KEY + 1)
+    policies = {"x": mix(benign, network, 0.4, control), "y": ConstantPolicy(TORQUE)}
+    game, rng = clock(4), np.random.default_rng(0)
     _, state = rollout(game, policies, 5, rng)
     trajectory, _ = rollout(game, policies, 6, rng, state, record=("x",))
     e = trajectory.agents["x"]
@@ -185,98 +151,84 @@ def test_a_recurrent_attacker_learns_from_its_own_state_and_choice(control: Any)
     np.testing.assert_allclose(value, e.value, rtol=1e-4, atol=1e-6)
     log_prob = network.log_prob(head, e.action)
     np.testing.assert_allclose(log_prob[e.controlled], e.log_prob[e.controlled], rtol=1e-4, atol=1e-5)
-    assert (0 < e.controlled.mean() < 1) == (control == "step")
+    assert (0 < np.asarray(e.controlled).mean() < 1) == (control == "step")
 
 
-def test_complete_matches_are_dealt_to_the_slots() -> None:
-    """Slot 0's matches last 1 step and are won, slot 1's last 10 and are lost: taking the first 11 to end would make
-    it 10 to 1."""
-    game = Clock(2, lambda slot, match: (1, "won") if slot == 0 else (10, "lost"))
-    policies: dict[str, Policy] = dict.fromkeys("xy", ConstantPolicy(Continuous(1)))
-    done: list[int] = []
-    out = evaluate(game, policies, 11, np.random.default_rng(0), done.append)
-    np.testing.assert_array_equal(out.winner, [0] * 6 + [1] * 5)
-    np.testing.assert_array_equal(out.length, [1] * 6 + [10] * 5)
-    np.testing.assert_array_equal(out.returns["y"], out.length)
-    assert not out.invalid.any()
-    assert done[-1] == 11 and done == sorted(done)
+def test_under_control_of_matches_the_critic_learns_from_controlled_ones(clock: Any) -> None:
+    """One coin a match: controlled and valued are the same throughout it; at each step, all are valued."""
+    for control in ("episode", "step"):
+        network = actor_critic(Spaces(Box((3,)), TORQUE), NetworkConfig("mlp", (4,)), KEY)
+        policies = {"x": mix(RandomPolicy(TORQUE), network, 0.5, control), "y": ConstantPolicy(TORQUE)}
+        trajectory, _ = rollout(clock(8), policies, 12, np.random.default_rng(1), record=("x",))
+        e = trajectory.agents["x"]
+        if control == "step":
+            assert e.valued.all()
+            continue
+        np.testing.assert_array_equal(e.valued, e.controlled)
+        goes_on = ~np.asarray(e.first)[1:]
+        np.testing.assert_array_equal(e.controlled[1:][goes_on], e.controlled[:-1][goes_on])
+        assert 0 < e.controlled.mean() < 1
 
 
-def test_every_kind_of_ending_is_told() -> None:
-    kinds = ["won", "lost", "drawn", "timeout", "broken"]
-    game = Clock(1, lambda slot, match: (match + 1, kinds[match]))
-    observed: list[tuple[float, bool]] = []
-    policies: dict[str, Policy] = {"x": Tally(), "y": ConstantPolicy(Continuous(1))}
-    out = evaluate(
-        game,
-        policies,
-        5,
-        np.random.default_rng(0),
-        on_step=lambda o, m: observed.append((float(o["x"][0, 2]), bool(m[0]))),
-    )
-    np.testing.assert_array_equal(out.winner, [0, 1, -1, -1, -1])
-    np.testing.assert_array_equal(out.length, [1, 2, 3, 4, 5])
-    np.testing.assert_array_equal(out.invalid, [0, 0, 0, 0, 1])
-    # Tally's actions count from 0 in every match; the broken step pays nothing.
-    np.testing.assert_array_equal(out.returns["x"], [0, 1, 3, 6, 6])
-    assert [t for t, _ in observed] == [t for n in range(1, 6) for t in range(n)]
-    assert all(counts for _, counts in observed)
+def test_a_team_is_controlled_together_in_a_game() -> None:
+    """Three-player Kuhn: both attackers' first decisions of a match have one coin where the coin is the team's."""
+    game = SampledTree(compile_tree("kuhn_poker(players=3)"), 512)
+    table = np.tile(np.array([[1.0, 0.0]]), (16, 1))
+    benign = {agent: TabularPolicy(table) for agent in game.agents}
+    adversarial = {agent: TabularPolicy(table[:, ::-1].copy()) for agent in game.agents[1:]}
+    for coin in ("team", "agent"):
+        threat = ThreatModel("player0", game.agents[1:], benign, 0.5, control="episode", coin=coin)
+        policies: dict[str, Policy] = {"player0": benign["player0"], **executed(threat, adversarial)}
+        trajectory, _ = rollout(game, policies, 3, np.random.default_rng(0), record=game.agents[1:])
+        # Player 0 passes; player 1 decides at the second step, player 2 at the third: each shows its match's coin.
+        one, two = (trajectory.agents[agent] for agent in game.agents[1:])
+        a, b = np.asarray(one.action)[1], np.asarray(two.action)[2]
+        assert abs(a.mean() - 0.5) < 5 / math.sqrt(4 * 512)
+        same = (a == b).mean()
+        assert same == 1 if coin == "team" else abs(same - 0.5) < 5 / math.sqrt(4 * 512)
 
 
-def test_slots_that_are_done_no_longer_count() -> None:
-    game = Clock(2, lambda slot, match: (1 + 3 * slot, "won"))
-    counted: list[list[bool]] = []
-    evaluate(game, dict.fromkeys("xy", ConstantPolicy(Continuous(1))), 2, np.random.default_rng(0),
-             on_step=lambda o, mask: counted.append(mask.tolist()))  # fmt: skip
-    assert counted == [[True, True], *[[False, True]] * 3]
+def test_games_of_one_shape_share_one_compilation() -> None:
+    """A functional game is a pytree: other payoffs, other names and other budgets do not compile again."""
+    traced = []
+    step = MatrixGame.step
+
+    class Counted(MatrixGame):
+        TRACED, STATIC = MatrixGame.TRACED, MatrixGame.STATIC
+
+        def step(self, state: Any, actions: Any, key: Any) -> Any:
+            traced.append(1)
+            return step(self, state, actions, key)
+
+    paid, traces = [], []
+    for payoffs, name, budget in ((ROCK_PAPER_SCISSORS, "one", 0.25), (2 * ROCK_PAPER_SCISSORS, "two", 0.5)):
+        game = Counted(payoffs, 7, f"matrix/{name}")
+        policies = {"row": TabularPolicy(np.eye(3)[:1]), "col": mix(*[TabularPolicy(np.eye(3)[1:2])] * 2, budget)}
+        trajectory, _ = rollout(game, policies, 5, np.random.default_rng(0))
+        paid.append(float(np.asarray(trajectory.reward["row"])[0, 0]))
+        traces.append(len(traced))
+    assert traces[0] == traces[1] > 0
+    assert paid == [1, 2]  # rock wins 1 and 2 from scissors: neither game was played for the other
+    rollout(Counted(MATCHING_PENNIES, 7), dict.fromkeys(("row", "col"), RandomPolicy(Discrete(2))), 5,
+            np.random.default_rng(0))  # fmt: skip
+    assert len(traced) > traces[1]  # a game of another shape does compile
 
 
-def test_an_evaluation_is_reproducible() -> None:
-    game = Clock(3, endings)
-    policies: dict[str, Policy] = dict.fromkeys("xy", RandomPolicy(Continuous(1)))
-    first, again, other = (evaluate(game, policies, 7, np.random.default_rng(seed)) for seed in (1, 1, 2))
-    np.testing.assert_array_equal(first.returns["x"], again.returns["x"])
-    assert not np.array_equal(first.returns["x"], other.returns["x"])
-    np.testing.assert_array_equal(first.length, other.length)
-
-
-def test_a_policy_that_misbehaves_is_named_with_the_step() -> None:
-    for run in (
-        lambda p: evaluate(Clock(2, endings), p, 8, np.random.default_rng(0)),
-        lambda p: rollout(Clock(2, endings), p, 8, np.random.default_rng(0)),
-    ):
-        calls = iter(range(100))
-        bad = CallablePolicy(lambda o, rng, calls=calls: np.full((len(o), 1), np.nan if next(calls) == 3 else 0.0))
-        with pytest.raises(InputError, match=r"agent y, step 3: .*NaN or infinite"):
-            run({"x": ConstantPolicy(Continuous(1)), "y": bad})
-
-
-def test_bad_calls_are_refused() -> None:
-    game = Clock(2, endings)
-    constant = ConstantPolicy(Continuous(1))
+def test_a_rollout_does_not_begin_where_a_policy_is_missing(clock: Any) -> None:
     with pytest.raises(InputError, match="no policy for agent y of test/clock"):
-        start(game, {"x": constant}, np.random.default_rng(0))
-    with pytest.raises(InputError, match="at least one for each of the 2 slots, got 1"):
-        evaluate(game, dict.fromkeys("xy", constant), 1, np.random.default_rng(0))
+        start(clock(2), {"x": ConstantPolicy(TORQUE)}, np.random.default_rng(0))
+
+
+def test_a_policy_of_the_host_needs_a_hosted_game() -> None:
     host = CallablePolicy(lambda o, rng: np.zeros(len(o), int))
+    policies = {"row": RandomPolicy(Discrete(3)), "col": host}
     with pytest.raises(InputError, match="policy of col does not: play `hosted"):
-        rollout(
-            MatrixGame(ROCK_PAPER_SCISSORS),
-            {"row": RandomPolicy(Discrete(3)), "col": host},
-            1,
-            np.random.default_rng(0),
-        )
+        rollout(MatrixGame(ROCK_PAPER_SCISSORS), policies, 1, np.random.default_rng(0))
 
 
-def test_blending_needs_continuous_actions() -> None:
-    policy = mix(RandomPolicy(Discrete(3)), RandomPolicy(Discrete(3)), 0.5, "blend")
-    with pytest.raises(InputError, match="blend combines continuous actions"):
-        rollout(MatrixGame(ROCK_PAPER_SCISSORS), {"row": policy, "col": policy}, 1, np.random.default_rng(0))
-
-
-def test_what_was_returned_stays() -> None:
-    game, rng = Clock(2, endings), np.random.default_rng(0)
-    policies: dict[str, Policy] = dict.fromkeys("xy", RandomPolicy(Continuous(1)))
+def test_what_was_returned_stays(clock: Any) -> None:
+    game, rng = clock(2), np.random.default_rng(0)
+    policies: dict[str, Policy] = dict.fromkeys("xy", RandomPolicy(TORQUE))
     trajectory, state = rollout(game, policies, 3, rng, record=("x",))
     before = [np.array(x) for x in jax.tree.leaves(trajectory)]
     rollout(game, policies, 3, rng, state, record=("x",))

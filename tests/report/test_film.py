@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sparring.policy import Policy
 
 from sparring.errors import NoPicture
 from sparring.games import make
 from sparring.games.hosted import hosted
 from sparring.loaders import load
 from sparring.report.film import _won, film_win
-from sparring.types import AgentID, VectorGame
+from sparring.types import AgentID, Policy, VectorGame
 
 SEED = np.random.SeedSequence(0)
 
@@ -23,13 +22,13 @@ def setup(game_id: str, first: str, second: str, num_games: int = 8) -> tuple[Ve
 
 def test_the_median_win_of_a_watchable_length_is_chosen() -> None:
     ended = np.zeros((400, 6), bool)
-    winner = np.full((400, 6), -1, np.int8)
+    wins = np.zeros((400, 6), bool)
     for match, (step, who) in enumerate([(9, 1), (29, 1), (49, 0), (99, 1), (199, 1), (350, 1)]):
-        ended[step, match], winner[step, match] = True, who
+        ended[step, match], wins[step, match] = True, who == 1
     # Of matches 1, 3 and 4; 0 is too short, 5 too long, 2 was lost.
-    assert _won(winner, ended, 1) == (3, 100)
+    assert _won(wins, ended) == (3, 100)
     with pytest.raises(NoPicture, match="won none"):
-        _won(winner[:30, :1], ended[:30, :1], 0)
+        _won(wins[:30, :1] & False, ended[:30, :1])
 
 
 def test_a_film_shows_the_match_up_to_its_end() -> None:

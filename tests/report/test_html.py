@@ -139,7 +139,7 @@ def test_the_report_needs_no_network_and_no_script(tmp_path: Path) -> None:
 def test_all_text_is_escaped(tmp_path: Path) -> None:
     evil = "<script>alert(1)</script><img src=x onerror=alert(1)>"
     plain = {evil: matches(20, 60, 200)}
-    named = {key: evil for key in ("game", "victim", "benign", "command", "no_clip", "others")}
+    named: dict[str, Any] = {key: evil for key in ("game", "victim", "benign", "command", "no_clip", "others")}
     audit = learned({1.0: matches(252)}, matches(184), plain, **named, settings={evil: evil}, versions={evil: evil})
     audit = replaced(audit, budgets=(replaced(audit.budgets[0], attacker=evil),), agents=(evil, "b"))
     found = page(write_report(audit, tmp_path))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from sparring.errors import InputError
 from sparring.learners.ppo import PPOConfig, ppo
-from sparring.mix import executed, mix
+from sparring.mixture import executed, mix
 from sparring.nets import ActorCritic
 from sparring.policies import ConstantPolicy
 from sparring.training import Method, Opponents, Reward, Side, annealed, check_cast

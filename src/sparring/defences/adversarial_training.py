@@ -17,7 +17,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from sparring.errors import InputError
-from sparring.mix import executed
+from sparring.mixture import executed
 from sparring.training import Method, Opponents, Reward, Side, check_cast, pooled
 from sparring.types import AgentID, Game, Learner, Policy, ThreatModel
 

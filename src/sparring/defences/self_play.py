@@ -9,7 +9,7 @@ import numpy as np
 
 from sparring.errors import InputError
 from sparring.learners.ppo import PPOConfig, ppo
-from sparring.mix import mix
+from sparring.mixture import mix
 from sparring.nets import ActorCritic
 from sparring.policies import ConstantPolicy
 from sparring.training import Method, Opponents, Reward, Side, pooled

@@ -20,8 +20,10 @@ def make_parallel_env(game_id: str, render_mode: str | None = None) -> ParallelE
     """One match at a time of a game, under PettingZoo's parallel interface.
 
     A match with broken physics is truncated with `info["invalid"]`; `info["won"]` tells who has won,
-    `info["action_mask"]` which actions are legal (where not all are), `info["moves"]` whether the agent moves in a game
-    of turns, and the other entries are the game's named terms. A match that ended stays ended: the next one starts with `reset`.
+    `info["action_mask"]` which actions are legal (int8, where not all are), `info["moves"]` whether the agent moves in
+    a game of turns, and the other entries are the game's named terms. What an agent does where it does not move is not
+    looked at, an illegal action where it does is refused. A match that ended stays ended: the next one starts with
+    `reset`.
 
     Args:
       game_id: see `games.make`.
@@ -48,6 +50,7 @@ class _GameEnv(ParallelEnv[AgentID, np.ndarray, Any]):
         self.action_spaces = {a: to_gymnasium(s.action) for a, s in game.spaces.items()}
         self._game = game
         self._rng = np.random.default_rng()
+        self._views: Mapping[AgentID, View] = {}
 
     def observation_space(self, agent: AgentID) -> Any:
         return self.observation_spaces[agent]
@@ -59,7 +62,7 @@ class _GameEnv(ParallelEnv[AgentID, np.ndarray, Any]):
         del options
         if seed is not None:
             self._rng = np.random.default_rng(seed)
-        views = self._game.reset(int(self._rng.integers(2**63)))
+        self._views = views = self._game.reset(int(self._rng.integers(2**63)))
         self.agents = list(self.possible_agents)
         return {a: _first(views[a].observation) for a in self.agents}, {a: _mask(views[a]) for a in self.agents}
 
@@ -73,8 +76,12 @@ class _GameEnv(ParallelEnv[AgentID, np.ndarray, Any]):
             if agent not in actions:
                 raise InputError(f"{self._game.id}: no action for {agent}")
             batch[agent] = np.asarray(actions[agent])[None]
-            check_action(batch[agent], self._game.spaces[agent].action, f"{self._game.id}: {agent}")
+            legal, moves = self._views[agent].legal, self._views[agent].moves
+            if moves is not None and not moves[0]:
+                legal = None
+            check_action(batch[agent], self._game.spaces[agent].action, f"{self._game.id}: {agent}", legal)
         step = self._game.step(batch)
+        self._views = step.view
         terminated, truncated, invalid = bool(step.terminated[0]), bool(step.truncated[0]), bool(step.invalid[0])
         agents = self.agents
         if terminated or truncated or invalid:
@@ -110,6 +117,6 @@ def _first(observation: Any) -> Any:
 
 
 def _mask(view: View) -> dict[str, Any]:
-    """Which actions are legal, and whether the agent moves at all, where the game says so."""
-    mask = {} if view.legal is None else {"action_mask": np.asarray(view.legal)[0]}
+    """Which actions are legal (int8, as Gymnasium's `sample` takes it), and whether the agent moves at all."""
+    mask = {} if view.legal is None else {"action_mask": np.asarray(view.legal)[0].astype(np.int8)}
     return mask if view.moves is None else mask | {"moves": bool(np.asarray(view.moves)[0])}

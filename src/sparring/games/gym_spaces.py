@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -32,11 +33,9 @@ def from_gymnasium(space: Any, what: str) -> Space:
         case spaces.MultiBinary() if len(space.shape) == 1:
             return MultiDiscrete((2,) * space.shape[0])
         case spaces.Dict():
-            parts = sorted(space.spaces.items())
-            return Dict(tuple((str(name), from_gymnasium(part, f"{what}, {name!r}")) for name, part in parts))
+            return _parts(space.spaces.items(), what)
         case spaces.Tuple():
-            numbered = sorted((str(i), part) for i, part in enumerate(space.spaces))
-            return Dict(tuple((name, from_gymnasium(part, f"{what}, {name!r}")) for name, part in numbered))
+            return _parts(enumerate(space.spaces), what)
     shown = " ".join(str(space).split())
     raise InputError(f"{what}: expected a Box, Discrete, MultiDiscrete, MultiBinary, Dict or Tuple space, got {shown}")
 
@@ -47,7 +46,7 @@ def to_gymnasium(space: Space) -> Any:
 
     match space:
         case Box():
-            low, high = (np.asarray(bound, space.dtype) for bound in space.bounds())
+            low, high = (_representable(bound, space.dtype) for bound in space.bounds())
             return spaces.Box(low, high, space.shape, np.dtype(space.dtype).type)
         case Discrete():
             return spaces.Discrete(space.n)
@@ -57,13 +56,28 @@ def to_gymnasium(space: Space) -> Any:
             return spaces.Dict({name: to_gymnasium(part) for name, part in space.parts})
 
 
-def to_ours(space: Space, observation: Any) -> Any:
-    """An observation as Gymnasium gives it, batched or not, as our space has it: copies, tuples as dicts."""
-    if isinstance(space, Dict):
-        if isinstance(observation, tuple | list):
-            observation = {str(i): part for i, part in enumerate(observation)}
-        return {name: to_ours(part, observation[name]) for name, part in space.parts}
-    return np.array(observation, space.dtype if isinstance(space, Box) else np.int64)
+def to_ours(theirs: Any, observation: Any) -> Any:
+    """An observation of one of Gymnasium's spaces, batched or not, as `from_gymnasium`'s space has it: a copy."""
+    from gymnasium import spaces
+
+    match theirs:
+        case spaces.Dict():
+            return {str(name): to_ours(part, observation[name]) for name, part in theirs.spaces.items()}
+        case spaces.Tuple():
+            return {str(i): to_ours(part, observation[i]) for i, part in enumerate(theirs.spaces)}
+        case spaces.Box():
+            return np.array(observation, np.float32 if np.issubdtype(theirs.dtype, np.floating) else theirs.dtype)
+    return np.array(observation, np.int64) - starts(theirs)
+
+
+def starts(theirs: Any) -> np.ndarray:
+    """What the first choice of each is called in a Gymnasium's space: 0 but for `Discrete` and `MultiDiscrete`."""
+    return np.asarray(getattr(theirs, "start", 0), np.int64)
+
+
+def _parts(named: Iterable[tuple[Any, Any]], what: str) -> Dict:
+    parts = {str(name): from_gymnasium(part, f"{what}, {str(name)!r}") for name, part in named}
+    return Dict(tuple(sorted(parts.items())))
 
 
 def _bound(values: np.ndarray) -> float | tuple[float, ...]:
@@ -72,3 +86,12 @@ def _bound(values: np.ndarray) -> float | tuple[float, ...]:
     if flat.size and (flat == flat[0]).all():
         return float(flat[0])
     return tuple(float(v) for v in flat)
+
+
+def _representable(bound: np.ndarray, dtype: str) -> np.ndarray:
+    """A bound in the space's own type; integers and float32 have ends, and nothing lies beyond them."""
+    if np.dtype(dtype).kind in "iu":
+        ends = np.iinfo(dtype)
+        return np.clip(bound, ends.min, ends.max).astype(dtype)
+    with np.errstate(over="ignore"):
+        return bound.astype(dtype)

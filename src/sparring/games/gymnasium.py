@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sparring.errors import InputError
-from sparring.games.gym_spaces import from_gymnasium, to_ours
+from sparring.games.gym_spaces import from_gymnasium, starts, to_ours
 from sparring.types import AgentID, Array, Box, Discrete, MultiDiscrete, Spaces, Step, View
 
 AGENT: AgentID = "player"
@@ -41,7 +41,7 @@ class GymnasiumGame:
         except gymnasium.error.Error as error:
             raise InputError(f"{self.id}: Gymnasium cannot make this task: {' '.join(str(error).split())}") from error
         observation, action = self._tasks.single_observation_space, self._tasks.single_action_space
-        self._starts = np.asarray(getattr(action, "start", 0))
+        self._starts, self._theirs = starts(action), observation
         ours = from_gymnasium(action, f"{self.id}: actions")
         if not isinstance(ours, Box | Discrete | MultiDiscrete):
             raise InputError(f"{self.id}: actions: expected a Box, Discrete or MultiDiscrete space, got {action}")
@@ -87,7 +87,7 @@ class GymnasiumGame:
 
     def _seen(self, observation: Any) -> Any:
         """A copy in our space: floats as float32, tuples as dicts."""
-        return to_ours(self.spaces[AGENT].observation, observation)
+        return to_ours(self._theirs, observation)
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Not possible.

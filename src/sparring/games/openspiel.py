@@ -253,7 +253,7 @@ def _load(name: str, options: Mapping[str, str]) -> tuple[Any, str]:
     pyspiel = require("pyspiel", "exact")
 
     short = name.partition("(")[0]
-    _check_names({"name": short})
+    _check({"name": short})
     (kind,) = (kind for kind in pyspiel.registered_games() if kind.short_name == short)
     known = kind.parameter_specification
     try:
@@ -261,7 +261,6 @@ def _load(name: str, options: Mapping[str, str]) -> tuple[Any, str]:
     except Exception as error:
         raise InputError(f"openspiel/{name}: OpenSpiel cannot read this: {_one_line(error)}") from error
     values.pop("name", None)
-    _check_names(values)
     for key, word in options.items():
         if key not in known:
             raise unknown(f"option of openspiel/{short}", key, [*known, "max_nodes"])
@@ -272,24 +271,32 @@ def _load(name: str, options: Mapping[str, str]) -> tuple[Any, str]:
         raise InputError(
             f"openspiel/{short}: it is read from a file: give filename=FILE, got {values.get('filename')!r}"
         )
+    _check({"name": short, **values})
     try:
         return pyspiel.load_game(short, values), _id(short, values)
     except Exception as error:  # whatever C++ throws
         raise InputError(f"openspiel/{name}: OpenSpiel refuses the parameters: {_one_line(error)}") from error
 
 
-def _check_names(parameters: Mapping[str, Any]) -> None:
-    """Refuse names of games, also of games within games, that OpenSpiel does not know.
+def _check(game: Mapping[str, Any]) -> None:
+    """Refuse what OpenSpiel does not survive, in a game and in games within it.
 
-    OpenSpiel would refuse the outermost one with its whole list, and end the process at one within.
+    Raises:
+      InputError: a name that OpenSpiel does not know, which it answers with its whole list, or, further within, by
+        ending the process; a negative number where its default is positive, which breaks its memory.
     """
     import pyspiel
 
-    if (name := parameters.get("name")) is not None and name not in pyspiel.registered_names():
+    name = game["name"]
+    if name not in pyspiel.registered_names():
         raise unknown("OpenSpiel game", name, pyspiel.registered_names())
-    for value in parameters.values():
-        if isinstance(value, dict):
-            _check_names(value)
+    (kind,) = (kind for kind in pyspiel.registered_games() if kind.short_name == name)
+    for key, value in game.items():
+        default = kind.parameter_specification.get(key)
+        if isinstance(value, dict) and "name" in value:
+            _check(value)
+        elif isinstance(value, (int, float)) and isinstance(default, (int, float)) and value < 0 < default:
+            raise InputError(f"openspiel/{name}: {key}: expected a number of at least 0, got {value}")
 
 
 def _value(what: str, word: str, default: Any) -> Any:
@@ -311,7 +318,6 @@ def _value(what: str, word: str, default: Any) -> Any:
             inner = pyspiel.game_parameters_from_string(word)
         except Exception as error:
             raise InputError(f"{what}: OpenSpiel cannot read this game: {_one_line(error)}") from error
-        _check_names(inner)
         return inner
     return word
 

@@ -228,6 +228,7 @@ def normalized(advantage: Array, target: Array, mask: Array) -> Array:
     rounding are 0, not noise of size 1 (DECISIONS 34).
     """
     mean = masked_mean(advantage, mask)
+    mean = mean + masked_mean(advantage - mean, mask)  # a sum of many numbers misses by more than the last digit
     spread = jnp.sqrt(masked_mean((advantage - mean) ** 2, mask))
     size = jnp.sqrt(masked_mean(advantage**2, mask) + masked_mean(target**2, mask))
     return (advantage - mean) / jnp.maximum(spread + 1e-5 * size, jnp.finfo(jnp.float32).tiny)

@@ -14,7 +14,7 @@ from sparring.errors import InputError
 from sparring.exact.problem import Problem
 from sparring.exact.tree_game import Infosets
 from sparring.learners.replicas import Replicas
-from sparring.mix import MixedPolicy
+from sparring.mixture import MixedPolicy
 from sparring.nets import ActorCritic, heads
 from sparring.policies import ConstantPolicy, RandomPolicy, TabularPolicy
 from sparring.types import Array, Discrete, Policy

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,19 +79,38 @@ def read(path: Path | str) -> tuple[ActorCritic, dict[str, Any]]:
 
 
 def load(argument: str, game: Game, agent: AgentID) -> ActorCritic:
-    network, _ = read(argument)
-    ours, theirs = (_kind(space) for space in (network.action, game.spaces[agent].action))
+    network, meta = read(argument)
+    spaces = game.spaces[agent]
+    ours, theirs = (_kind(space) for space in (network.action, spaces.action))
     if ours != theirs:
         raise InputError(
             f"native:{argument}: it was made for {ours} actions, but those of {agent} in {game.id} are {theirs}: "
             f"give {agent} a policy that was trained in its place, or choose the game of this one"
         )
     check_spaces(network.normalizer.mean.size, network.action.size, game, agent, f"native:{argument}")
-    return fitted(network, game.spaces[agent], f"native:{argument}")
+    # The first format did not say more of observations than how many numbers they have.
+    first = meta["format"] == FIRST_FORMAT
+    for what, its, wanted in (
+        ("observations", spaces.observation if first else network.observation, spaces.observation),
+        ("actions", network.action, spaces.action),
+    ):
+        if _unbounded(its) != _unbounded(wanted):
+            raise InputError(
+                f"native:{argument}: it was made for {what} {its}, but those of {agent} in {game.id} are {wanted}: "
+                f"give {agent} a policy that was trained in its place, or choose the game of this one"
+            )
+    return fitted(network, spaces, f"native:{argument}")
 
 
 def _kind(space: Space) -> str:
     return "continuous" if isinstance(space, Box) else "discrete"
+
+
+def _unbounded(space: Space) -> Space:
+    """What the numbers of a space are, whatever bounds a game has for them."""
+    if isinstance(space, Dict):
+        return Dict(tuple((name, _unbounded(part)) for name, part in space.parts))
+    return replace(space, low=-math.inf, high=math.inf) if isinstance(space, Box) else space
 
 
 def _described(space: Space) -> dict[str, Any]:
@@ -116,21 +136,30 @@ def _bounds_as_json(bound: float | tuple[float, ...]) -> Any:
 def _space(described: Any, depth: int = 0) -> Space:
     """The space that `_described` wrote; the first format wrote the size of flat observations."""
     if isinstance(described, int):
-        return Box((described,))
+        return Box(_numbers([described], 1))
     kind = described["kind"]
     if kind == "continuous":  # of the first format
-        return Box((int(described["size"]),), float(described["low"]), float(described["high"]))
+        return Box(_numbers([described["size"]], 1), float(described["low"]), float(described["high"]))
     if kind == "discrete":
-        return Discrete(int(described["n"]))
+        return Discrete(*_numbers([described["n"]], 1))
     if kind == "multidiscrete":
-        return MultiDiscrete(tuple(int(n) for n in described["nvec"]))
+        return MultiDiscrete(_numbers(described["nvec"], 1))
     if kind == "dict" and depth < 8:
         return Dict(tuple(sorted((str(k), _space(part, depth + 1)) for k, part in described["parts"].items())))
     if kind != "box":
         raise ValueError(f"a space of kind {kind!r}")
-    shape = tuple(int(n) for n in described["shape"])
+    shape, dtype = _numbers(described["shape"], 0), described["dtype"]
+    if not isinstance(dtype, str) or np.dtype(dtype).kind not in "fiub":
+        raise ValueError(f"numbers of type {dtype!r}")
     low, high = _bounds(described["low"], -math.inf), _bounds(described["high"], math.inf)
-    return Box(shape, low, high, np.dtype(described["dtype"]).name)
+    return Box(shape, low, high, np.dtype(dtype).name)
+
+
+def _numbers(values: Any, least: int) -> tuple[int, ...]:
+    """Whole numbers of at least `least`."""
+    if bad := [n for n in values if isinstance(n, bool) or not isinstance(n, int) or n < least]:
+        raise ValueError(f"expected whole numbers of at least {least}, got {bad[0]!r}")
+    return tuple(values)
 
 
 def _bounds(value: Any, unbounded: float) -> float | tuple[float, ...]:

@@ -6,7 +6,7 @@ game; a game's symmetry is a `Frame` that its family supplies.
 
 from __future__ import annotations
 
-from sparring.mix import register_policies
+from sparring.mixture import register_policies
 from sparring.nets.actor_critic import (
     ActorCritic,
     Architecture,

@@ -189,7 +189,7 @@ class LearnedOracle:
 
     def seated(self, adversarial: Mapping[AgentID, Policy], budget: float, num_games: int) -> tuple[Game, dict]:
         """The game with so many matches, and what everybody plays in it under an attack."""
-        from sparring.mix import executed
+        from sparring.mixture import executed
 
         threat = replace(self.question.threat, budget=budget)
         policies = {**(threat.others or {}), **self.question.victims, **executed(threat, adversarial)}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,28 +26,59 @@ from sparring.types import (
 )
 
 
+def begun(game: Any, seed: int) -> Mapping[AgentID, View]:
+    """`game.reset`, checked: see `stepped`."""
+    with foreign(f"game {game.id}, reset", source=game):
+        views = game.reset(seed)
+    check_views(game, views, "after reset")
+    return views
+
+
 def stepped(game: Any, actions: Mapping[AgentID, Array], step: int) -> Step:
     """`game.step`, checked.
 
     Raises:
       InputError: the game's code fails, returns something else, NaN, or what its spaces do not allow.
     """
-    with foreign(f"game {game.id}, step {step}"):
+    when = f"step {step}"
+    with foreign(f"game {game.id}, {when}", source=game):
         result = game.step(actions)
-    if not isinstance(result, Step):
-        raise InputError(f"{game.id}, step {step}: expected a sparring.types.Step, got {type(result).__name__}")
-    check_views(game, result.view, f"step {step}")
+    result = check_kind(game, result, when)
+    for name in ("terminated", "truncated", "invalid"):
+        _check_array(game, f"{name}, {when}", getattr(result, name), "b")
+    check_views(game, result.view, when)
+    if np.any(result.truncated):  # the critic is asked about the last view
+        check_views(game, result.final_view, f"{when} (final view)")
     for agent in game.agents:
-        reward = np.asarray(result.reward[agent])
-        bad = ~np.isfinite(reward) & ~np.asarray(result.invalid)
+        if agent not in result.reward:
+            raise InputError(f"{game.id}: no reward of {agent}, {when}")
+        reward = _check_array(game, f"reward of {agent}, {when}", result.reward[agent], "f")
+        bad = ~np.isfinite(reward) & ~result.invalid
         if bad.any():
             match = int(bad.argmax())
-            raise InputError(
-                f"{game.id}: reward of {agent}, step {step}, match {match}: {reward[match]}, expected a number"
-            )
+            raise InputError(f"{game.id}: reward of {agent}, {when}, match {match}: {reward[match]}, expected a number")
     if result.outcome is not None:
-        check_outcomes(game, result, f"step {step}")
+        check_outcomes(game, result, when)
     return result
+
+
+def check_kind(game: Game, result: Any, when: str) -> Step:
+    """What a game's step has returned, if it is a `Step`.
+
+    Raises:
+      InputError: it is something else.
+    """
+    if not isinstance(result, Step):
+        raise InputError(f"{game.id}, {when}: expected a sparring.types.Step, got {type(result).__name__}")
+    return result
+
+
+def _check_array(game: Game, what: str, array: Any, kind: str) -> np.ndarray:
+    array = np.asarray(array)
+    if array.shape != (game.num_games,) or array.dtype.kind != kind:
+        expected = f"{'bool' if kind == 'b' else 'float'} [{game.num_games}]"
+        raise InputError(f"{game.id}: {what}: expected {expected}, got {array.dtype} {list(array.shape)}")
+    return array
 
 
 def check_views(game: Game, views: Any, when: str) -> None:
@@ -130,58 +162,126 @@ def check_observation(space: Space, observation: Any, batch: int, who: str) -> N
             )
 
 
-def check_outcomes(game: Game, step: Step, when: str) -> None:
-    """Refuse outcomes that contradict each other or the step.
+def check_outcomes(game: Game, step: Step | Trajectory, before: int | str) -> None:
+    """Refuse outcomes that contradict each other or the step; [B] of one step, or [T, B] of several after `before`.
+
+    Args:
+      game: the one that is played.
+      step: what it returned.
+      before: of one step, its name; of several, how many were played before them.
 
     Raises:
       InputError: an agent without one, a value that is not 1, 0 or -1, a result of a match that goes on or was cut off
         for broken physics, or a match that one agent has won or lost and another has drawn.
     """
     assert step.outcome is not None
+    when = before if isinstance(before, str) else "outcomes"
     if missing := [agent for agent in game.agents if agent not in step.outcome]:
         raise InputError(f"{game.id}, {when}: no outcome of {missing[0]}")
+    over = np.asarray(step.terminated) | np.asarray(step.truncated)
+    for agent in game.agents:
+        if np.shape(step.outcome[agent]) != over.shape:
+            got = list(np.shape(step.outcome[agent]))
+            raise InputError(f"{game.id}, {when}: outcome of {agent}: expected shape {list(over.shape)}, got {got}")
     values = np.stack([np.asarray(step.outcome[agent]) for agent in game.agents])
     if not values.any() and values.dtype.kind in "ib":
         return
     if not np.isin(values, (-1, 0, 1)).all():
         raise InputError(f"{game.id}, {when}: outcome: expected 1, 0 or -1, got {np.unique(values).tolist()}")
-    over = np.asarray(step.terminated) | np.asarray(step.truncated)
     decided = (values != 0).any(axis=0)
-    if (decided & ~over).any():
-        match = int((decided & ~over).argmax())
-        raise InputError(f"{game.id}, {when}: match {match} has an outcome but did not end (terminated or truncated)")
-    mixed = decided & (values == 0).any(axis=0)
-    if mixed.any():
-        match = int(mixed.argmax())
-        got = dict(zip(game.agents, values[:, match].tolist(), strict=True))
+    if (early := decided & ~over).any():
+        raise InputError(f"{game.id}, {_place(early, before)} has an outcome but did not end (terminated or truncated)")
+    if (mixed := decided & (values == 0).any(axis=0)).any():
+        got = dict(zip(game.agents, values[(slice(None), *np.argwhere(mixed)[0])].tolist(), strict=True))
         raise InputError(
-            f"{game.id}, {when}: match {match}: outcomes contradict each other: {got}; a draw is everybody's"
+            f"{game.id}, {_place(mixed, before)}: outcomes contradict each other: {got}; a draw is everybody's"
         )
 
 
-def check_finite(game: Game, trajectory: Trajectory) -> None:
-    """Refuse NaN and infinity in what a functional game has shown or paid; `trajectory.seen` has what was shown.
+def _place(bad: np.ndarray, before: int | str) -> str:
+    """Step and match of the first entry that is bad: of [T, B] after so many steps, or of [B] at the step so called."""
+    *step, match = np.argwhere(bad)[0].tolist()
+    return f"{before if isinstance(before, str) else f'step {before + step[0]}'}, match {match}"
+
+
+class Fault(NamedTuple):
+    """What is wrong with what one agent is shown and does at one step, within JAX."""
+
+    number: Any  # int32 [B] leaves, as the observation: the first number that is not in the space; -1: none
+    value: Any  # [B] leaves, that number
+    none_legal: Array  # bool [B], it moves and a choice has no legal action
+    no_action: Array  # bool [B], it moves, and its action is illegal, out of range or NaN
+
+
+def fault(spaces: Spaces, view: View, action: Array) -> Fault:
+    """`check_view` within JAX: what `check_faults` looks at when the steps have been played."""
+    import jax.numpy as jnp
+
+    def look(space: Space, observation: Any) -> tuple[Any, Any]:
+        if isinstance(space, Dict):
+            found = {name: look(part, observation[name]) for name, part in space.parts}
+            return {n: x for n, (x, _) in found.items()}, {n: x for n, (_, x) in found.items()}
+        limits = _limits(space)
+        bad = ~jnp.isfinite(observation)
+        if limits is not None:
+            low, high = (jnp.asarray(limit, jnp.float32) for limit in limits)
+            bad |= (observation < low) | (observation > high)
+        bad, values = (x.reshape(len(x), -1) for x in (bad, observation))
+        first = bad.argmax(1)
+        value = jnp.take_along_axis(values, first[:, None], 1)[:, 0]
+        return jnp.where(bad.any(1), first, -1), value
+
+    never = jnp.zeros(action.shape[:1], bool)
+    moves = ~never if view.moves is None else view.moves
+    number, value = look(spaces.observation, view.observation)
+    action = action.reshape(len(action), -1)
+    if isinstance(spaces.action, Box):
+        return Fault(number, value, never, moves & ~jnp.isfinite(action).all(1))
+    sizes = np.array([spaces.action.n] if isinstance(spaces.action, Discrete) else spaces.action.nvec)
+    outside = moves & ((action < 0) | (action >= sizes)).any(1)
+    if view.legal is None:
+        return Fault(number, value, never, outside)
+    edges = np.cumsum([0, *sizes])
+    some = [view.legal[:, low:high].any(1) for low, high in itertools.pairwise(edges.tolist())]
+    chosen = jnp.take_along_axis(view.legal, action + edges[:-1], 1, mode="clip").all(1)
+    return Fault(number, value, moves & ~jnp.stack(some).all(0), outside | (moves & ~chosen))
+
+
+def check_faults(game: Game, trajectory: Trajectory, faults: Mapping[AgentID, Fault], before: int = 0) -> None:
+    """Refuse what a functional game has shown and paid, [T, B] of several steps, after `before` other ones.
 
     Raises:
-      InputError: agent, step and match are named.
+      InputError: NaN or infinity, a number outside the space, no legal action, an illegal one, or outcomes that
+        contradict each other; agent, step and match are named.
     """
     for agent, reward in trajectory.reward.items():
-        _finite(reward, f"{game.id}: reward of {agent}")
-    for agent, observation in trajectory.seen.items():
-        _finite(observation, f"{game.id}: observation of {agent}")
+        array = np.asarray(reward)
+        if not np.isfinite(array.sum()) and (bad := ~np.isfinite(array)).any():
+            got = array[tuple(np.argwhere(bad)[0])]
+            raise InputError(f"{game.id}: reward of {agent}, {_place(bad, before)}: {got}, expected a number")
+    for agent, found in faults.items():
+        who = f"{game.id}: {agent}"
+        _check_numbers(who, game.spaces[agent].observation, found.number, found.value, before)
+        if (bad := np.asarray(found.none_legal)).any():
+            raise InputError(f"{who}, {_place(bad, before)} has no legal action, expected at least one")
+        if (bad := np.asarray(found.no_action)).any():
+            raise InputError(
+                f"agent {agent}, {_place(bad, before)}: its action is NaN, out of range or not legal: see View.legal"
+            )
+    if trajectory.outcome is not None:
+        check_outcomes(game, trajectory, before)
 
 
-def _finite(tree: Any, who: str) -> None:
-    if isinstance(tree, Mapping):
-        for name, part in tree.items():
-            _finite(part, f"{who}, {name!r}")
+def _check_numbers(who: str, space: Space, number: Any, value: Any, before: int) -> None:
+    if isinstance(space, Dict):
+        for name, part in space.parts:
+            _check_numbers(f"{who}, {name!r}", part, number[name], value[name], before)
         return
-    array = np.asarray(tree)
-    if array.dtype.kind != "f" or np.isfinite(array.sum()):
-        return
-    if (bad := ~np.isfinite(array)).any():
-        step, match = np.argwhere(bad)[0][:2].tolist()
-        raise InputError(f"{who}: step {step}, match {match}: {array[bad][0]}, expected a number")
+    number = np.asarray(number)
+    if (bad := number >= 0).any():
+        at = tuple(np.argwhere(bad)[0])
+        place, got = _place(bad, before), np.asarray(value)[at]
+        raise InputError(f"{who}, {place}: observation: number {number[at]} is {got}, expected {space}")
 
 
 @cache

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sparring.errors import InputError, foreign
-from sparring.mix import MixedPolicy
+from sparring.mixture import MixedPolicy
 from sparring.nets import reset_state
 from sparring.policies import batch_of, check_action
 from sparring.types import AgentID, Array, Decision, Game, Key, Policy, View

@@ -48,17 +48,17 @@ def evaluate(
     tally = _Tally(game, episodes)
     samples = {agent: _Sample(states, rng.spawn(1)[0]) for agent in watch if states}
     chunk = HOST_CHUNK if isinstance(game, VectorGame) else SCAN_CHUNK
-    state = start(game, policies, rng)
+    state, steps = start(game, policies, rng), 0
     while not tally.done:
-        trajectory, state = rollout(game, policies, chunk, rng, state, watch=tuple(samples))
+        trajectory, state = rollout(game, policies, chunk, rng, state, watch=tuple(samples), before=steps)
+        steps += chunk
         finished = tally.played.sum()
         rows = tally.add(trajectory)
         for agent, sample in samples.items():
-            sample.add(game.spaces[agent].observation, trajectory.seen[agent], *rows)
+            sample.add(game.spaces[agent].observation, trajectory.seen[agent], *rows, tally.out)
         if on_progress is not None and tally.played.sum() > finished:
             on_progress(int(tally.played.sum()))
-    invalid = tally.out.invalid
-    return tally.out._replace(states={agent: sample.result(invalid) for agent, sample in samples.items()})
+    return tally.out._replace(states={agent: sample.result() for agent, sample in samples.items()})
 
 
 class _Tally:
@@ -119,38 +119,39 @@ class _Tally:
 
 
 class _Sample:
-    """A uniform sample of steps: every step gets a random number, and those with the smallest ones are kept.
+    """A uniform sample of the steps of valid matches: every step gets a random number, those with the smallest count.
 
-    What belongs to an invalid match is left out in the end, so that the sample is drawn twice as large.
+    The steps of matches that still go on wait until it is known whether the match is valid; of the others no more than
+    the sample's size are kept.
     """
 
     def __init__(self, size: int, rng: np.random.Generator) -> None:
         self.size, self.rng = size, rng
+        self.limit = np.inf  # a step with a larger number cannot be in the sample any more
         self.rank = np.zeros(0)
         self.match, self.step = np.zeros(0, np.int64), np.zeros(0, np.int64)
         self.rows: np.ndarray | None = None
 
-    def add(self, space: Any, observation: Any, match: np.ndarray, step: np.ndarray) -> None:
+    def add(self, space: Any, observation: Any, match: np.ndarray, step: np.ndarray, out: Outcomes) -> None:
+        """T steps [T, B] of the matches that `match` numbers (-1: of none), of which `out` tells those that ended."""
         rank = self.rng.random(match.shape)
-        limit = np.inf if len(self.rank) < 2 * self.size else self.rank.max()
-        t, b = np.nonzero((match >= 0) & (rank < limit))
-        if not len(t):
-            return
+        t, b = np.nonzero((match >= 0) & (rank < self.limit))
         rows = flat(space, _picked(observation, t, b))
-        joined = rows if self.rows is None else np.concatenate([self.rows, rows])
-        ranks = np.concatenate([self.rank, rank[t, b]])
-        kept = np.sort(np.argsort(ranks, kind="stable")[: 2 * self.size])
-        self.rank, self.rows = ranks[kept], joined[kept]
-        self.match = np.concatenate([self.match, match[t, b]])[kept]
-        self.step = np.concatenate([self.step, step[t, b]])[kept]
+        rows = rows if self.rows is None else np.concatenate([self.rows, rows])
+        rank = np.concatenate([self.rank, rank[t, b]])
+        match, step = np.concatenate([self.match, match[t, b]]), np.concatenate([self.step, step[t, b]])
+        ended = out.length[match] > 0
+        valid = ended & ~out.invalid[match]
+        if valid.sum() >= self.size:
+            self.limit = np.partition(rank[valid], self.size - 1)[self.size - 1]
+        kept = (valid | ~ended) & (rank <= self.limit)
+        self.rank, self.match, self.step, self.rows = rank[kept], match[kept], step[kept], rows[kept]
 
-    def result(self, invalid: np.ndarray) -> States:
-        if self.rows is None:
-            return States(np.zeros((0, 0), np.float32), self.match, self.step)
-        valid = np.flatnonzero(~invalid[self.match])
-        chosen = valid[np.argsort(self.rank[valid], kind="stable")[: self.size]]
-        chosen = chosen[np.lexsort((self.step[chosen], self.match[chosen]))]
-        return States(self.rows[chosen], self.match[chosen], self.step[chosen])
+    def result(self) -> States:
+        """The sample, when all matches have ended, in the order of matches and steps."""
+        assert self.rows is not None
+        order = np.lexsort((self.step, self.match))
+        return States(self.rows[order], self.match[order], self.step[order])
 
 
 def _picked(tree: Any, t: np.ndarray, b: np.ndarray) -> Any:

@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sparring.errors import InputError
-from sparring.mix import MixedState
-from sparring.play.checks import check_finite, check_views, stepped
+from sparring.errors import InputError, foreign
+from sparring.mixture import MixedState
+from sparring.play.checks import Fault, begun, check_faults, check_kind, check_views, fault, stepped
 from sparring.play.deciding import Policies, act_all, checked_actions, decide, prepare
 from sparring.policies import PoolState
 from sparring.pytrees import traceable
@@ -28,6 +28,7 @@ from sparring.types import (
     FunctionalGame,
     Game,
     Key,
+    Spaces,
     Step,
     Trajectory,
     VectorGame,
@@ -53,10 +54,10 @@ def start(game: Game, policies: Policies, rng: np.random.Generator) -> RolloutSt
     if missing := [agent for agent in game.agents if agent not in policies]:
         raise InputError(f"no policy for agent {missing[0]} of {game.id}")
     if isinstance(game, VectorGame):
-        game_state, views = (), game.reset(int(rng.integers(2**31)))
-        check_views(game, views, "after reset")
+        game_state, views = (), begun(game, int(rng.integers(2**31)))
     else:
-        game_state, views = _init(traceable(game), _key(rng))
+        with foreign(f"game {game.id}, init", "a state and a View for each agent", game):
+            game_state, views = _init(traceable(game), _key(rng))
         check_views(game, jax.tree.map(np.asarray, views), "after init")
     state = {agent: policies[agent].initial_state(game.num_games) for agent in game.agents}
     return RolloutState(game_state, views, state, np.ones(game.num_games, bool))
@@ -70,6 +71,7 @@ def rollout(
     state: RolloutState | None = None,
     record: Sequence[AgentID] = (),
     watch: Sequence[AgentID] = (),
+    before: int = 0,
 ) -> tuple[Trajectory, RolloutState]:
     """Play `num_steps` steps of all matches.
 
@@ -81,6 +83,7 @@ def rollout(
       state: where an earlier rollout stopped; None starts new matches.
       record: the agents whose `Experience` is wanted.
       watch: the agents whose observations are wanted.
+      before: how many steps were played before these, for the messages.
 
     Returns:
       The trajectory, [T, B, ...], and the state to go on from. Without `record`, one call of T steps plays what T calls
@@ -93,17 +96,24 @@ def rollout(
     if state is None:
         state = start(game, policies, rng)
     if isinstance(game, VectorGame):
-        return _rollout_host(game, policies, num_steps, rng, state, tuple(record), tuple(watch))
+        return _rollout_host(game, policies, num_steps, rng, state, tuple(record), tuple(watch), before)
     if host := [agent for agent in game.agents if not policies[agent].traceable]:
         raise InputError(f"{game.id} runs within JAX, the policy of {host[0]} does not: play `hosted(game)`")
     # A float is static under jit, an array is not: a budget that is annealed must not recompile.
     policies = jax.tree.map(lambda x: np.float32(x) if isinstance(x, float) else x, dict(policies))
     keys = rng.integers(0, 2**32, (num_steps + bool(record), 2), np.uint32)
-    trajectory, after = _rollout_scan(
-        traceable(game), policies, num_steps, keys, state, tuple(record), tuple(dict.fromkeys((*watch, *record)))
+    trajectory, after, faults = _rollout_scan(
+        traceable(game),
+        tuple(game.spaces[a] for a in game.agents),
+        policies,
+        num_steps,
+        keys,
+        state,
+        tuple(record),
+        tuple(watch),
     )
-    check_finite(game, trajectory)
-    return trajectory._replace(seen={agent: trajectory.seen[agent] for agent in watch}), after
+    check_faults(game, trajectory, faults, before)
+    return trajectory, after
 
 
 @eqx.filter_jit
@@ -119,14 +129,15 @@ def _rollout_host(
     state: RolloutState,
     record: tuple[AgentID, ...],
     watch: tuple[AgentID, ...],
+    before: int,
 ) -> tuple[Trajectory, RolloutState]:
     everybody = prepare(game, policies, record)
     recorded = prepare(game, {agent: policies[agent] for agent in record}, record)
-    begun = state
+    initial = state
     rows: dict[AgentID, list[Experience]] = {agent: [] for agent in record}
     seen: dict[AgentID, list[Any]] = {agent: [] for agent in watch}
     steps: list[Step] = []
-    for t in range(num_steps):
+    for t in range(before, before + num_steps):
         decisions = decide(everybody, _key(rng), state.views, state.policy, state.first)
         step = stepped(game, checked_actions(game, decisions, state.views, t), t)
         cut = step.truncated | step.invalid
@@ -139,13 +150,15 @@ def _rollout_host(
         for agent in watch:
             seen[agent].append(state.views[agent].observation)
         steps.append(step)
+        if (step.outcome is None, *step.info) != (steps[0].outcome is None, *steps[0].info):
+            raise InputError(f"{game.id}, step {t}: expected an outcome and the parts of info at every step or at none")
         state = RolloutState((), step.view, _states(decisions), step.terminated | cut)
     last = decide(recorded, _key(rng), state.views, state.policy, state.first) if record else {}
 
     def stack(rows: Sequence[Any]) -> Any:
         return jax.tree.map(lambda *x: np.stack(x), *rows)
 
-    agents = {agent: _closed(stack(rows[agent]), last[agent], begun.policy[agent], np) for agent in record}
+    agents = {agent: _closed(stack(rows[agent]), last[agent], initial.policy[agent], np) for agent in record}
     reward = {a: np.stack([_earned(s, a, np) for s in steps]) for a in game.agents}
     terminated, truncated, invalid = (
         np.stack([getattr(s, name) for s in steps]) for name in ("terminated", "truncated", "invalid")
@@ -159,14 +172,15 @@ def _rollout_host(
 @eqx.filter_jit
 def _rollout_scan(
     game: FunctionalGame,
+    spaces: tuple[Spaces, ...],  # of the agents; static, which a traced game's own need not be
     policies: Policies,
     num_steps: int,
     keys: Array,
     state: RolloutState,
     record: tuple[AgentID, ...],
     watch: tuple[AgentID, ...],
-) -> tuple[Trajectory, RolloutState]:
-    begun = state
+) -> tuple[Trajectory, RolloutState, dict[AgentID, Fault]]:
+    initial = state
 
     def act(key: Key, s: RolloutState) -> dict[AgentID, Decision]:
         return act_all(policies, game.agents, record, key, s.views, s.policy, s.first)
@@ -174,7 +188,9 @@ def _rollout_scan(
     def body(s: RolloutState, key: Array) -> tuple[RolloutState, Any]:
         act_key, game_key, final_key = jax.random.split(key, 3)
         decisions = act(act_key, s)
-        game_state, step = game.step(s.game, {a: d.action for a, d in decisions.items()}, game_key)
+        with foreign("the game's step", "the next state and a Step", game):
+            game_state, step = game.step(s.game, {a: d.action for a, d in decisions.items()}, game_key)
+        check_kind(game, step, "step")
         policy_state = _states(decisions)
         ended = step.terminated | step.truncated | step.invalid
         after = RolloutState(game_state, step.final_view, policy_state, jnp.zeros_like(ended))
@@ -182,15 +198,17 @@ def _rollout_scan(
         rows = {a: _row(s, decisions[a], step, a, final[a].value, jnp) for a in record}
         seen = {a: s.views[a].observation for a in watch}
         reward = {a: _earned(step, a, jnp) for a in game.agents}
-        out = (rows, seen, reward, step.outcome, step.terminated, step.truncated, step.invalid, step.info)
+        looked_at = zip(game.agents, spaces, strict=True)
+        faults = {a: fault(own, s.views[a], decisions[a].action) for a, own in looked_at}
+        out = (faults, rows, seen, reward, step.outcome, step.terminated, step.truncated, step.invalid, step.info)
         return RolloutState(game_state, step.view, policy_state, ended), out
 
     # The carry must keep its types: policies' initial states may be NumPy arrays.
     state = jax.tree.map(jnp.asarray, state)
-    state, (rows, *rest) = jax.lax.scan(body, state, jnp.asarray(keys[:num_steps]))
+    state, (faults, rows, *rest) = jax.lax.scan(body, state, jnp.asarray(keys[:num_steps]))
     last = act(jnp.asarray(keys[-1]), state) if record else {}
-    agents = {agent: _closed(rows[agent], last[agent], begun.policy[agent], jnp) for agent in record}
-    return Trajectory(agents, *rest), state
+    agents = {agent: _closed(rows[agent], last[agent], initial.policy[agent], jnp) for agent in record}
+    return Trajectory(agents, *rest), state, faults
 
 
 def _row(

@@ -78,7 +78,7 @@ class Pursuit:
         outcome = np.where(over[:, None], outcome, 0).astype(np.int8)
         reward = np.concatenate([caught.sum(axis=1, keepdims=True), -caught.astype(int)], axis=1).astype(np.float32)
         final = self._views()
-        for slot in np.flatnonzero(over):
+        for slot in np.flatnonzero(over).tolist():
             self._match[slot] += 1
             self._begin(slot)
         never = np.zeros(self.num_games, bool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import mujoco
@@ -13,7 +14,7 @@ from mujoco.batch import SimulationError
 from sparring.errors import InputError
 from sparring.games.robosumo.model import SumoSettings
 from sparring.games.robosumo.sumo import RoboSumo
-from sparring.types import NO_WINNER
+from sparring.types import Step, View
 
 EULER = SumoSettings(integrator="euler")
 ANTS = ("ant", "ant")
@@ -39,9 +40,23 @@ def _put(game: RoboSumo, match: int, qpos: dict[int, float] | None = None, steps
     game.set_state(state)
 
 
+def _shown(views: Mapping[str, View]) -> dict[str, np.ndarray]:
+    """The observations; nothing is hidden or illegal in this game, and both robots always move."""
+    assert all(view.legal is view.moves is None for view in views.values())
+    return {agent: view.observation for agent, view in views.items()}
+
+
+def _result(step: Step, agent: str) -> list[int]:
+    """1 won, -1 lost, 0 neither, of each match; what one wins the other loses."""
+    assert step.outcome is not None
+    ours, theirs = (step.outcome[name] for name in (agent, *(name for name in step.outcome if name != agent)))
+    assert ours.dtype == np.int8 and (ours == -theirs).all()
+    return ours.tolist()
+
+
 def test_reset_follows_the_start_distribution() -> None:
     game = RoboSumo(ANTS, num_games=400, settings=EULER)
-    seen = game.reset(3)
+    seen = _shown(game.reset(3))
     assert (game._steps == 0).all()
     physics = game.get_state()["physics"]
     qpos, qvel = physics[:, TIME : TIME + 30], physics[:, TIME + 30 : TIME + 58]
@@ -73,7 +88,7 @@ def test_every_episode_starts_differently_and_no_noise_adds_up() -> None:
     for _ in range(5):
         _put(game, 0, {0: 3.0})
         step = game.step(_zero(game))
-        starts.append(step.observation["ant0"][0])
+        starts.append(step.view["ant0"].observation[0])
     starts = np.array(starts)
     assert len(np.unique(starts[:, 0])) == 5
     assert np.abs(starts[:, 7:15]).max() <= 0.1
@@ -87,7 +102,7 @@ def test_a_step_is_five_physics_steps_with_forces_of_the_last_ones_start() -> No
         game.step(_zero(game))
     before = game.get_state()
     actions = _random(game, 99, scale=1.0)
-    seen = game.step(actions).final_observation
+    seen = _shown(game.step(actions).final_view)
     model, data = game.model, mujoco.MjData(game.model)
     for b in range(2):
         mujoco.mj_setState(model, data, before["physics"][b], mujoco.mjtState.mjSTATE_INTEGRATION)
@@ -111,9 +126,9 @@ def test_a_step_is_five_physics_steps_with_forces_of_the_last_ones_start() -> No
 
 def test_forces_off_are_zeros_and_change_nothing_else() -> None:
     on, off = (RoboSumo(ANTS, 2, settings=SumoSettings(contact_forces=c)) for c in (True, False))
-    seen, blind = on.reset(5), off.reset(5)
+    seen, blind = _shown(on.reset(5)), _shown(off.reset(5))
     for t in range(15):
-        seen, blind = on.step(_random(on, t)).observation, off.step(_random(off, t)).observation
+        seen, blind = _shown(on.step(_random(on, t)).view), _shown(off.step(_random(off, t)).view)
         # A wrench of zeros in all 13 bodies, and the opponent's torso.
         assert not blind["ant0"][:, 29:107].any()
         assert not blind["ant0"][:, 114:].any()
@@ -124,15 +139,15 @@ def test_forces_off_are_zeros_and_change_nothing_else() -> None:
 
 def test_rewards_by_hand_from_what_the_robots_saw() -> None:
     game = RoboSumo(ANTS, num_games=4)
-    last = game.reset(2)
+    last = _shown(game.reset(2))
     for t in range(20):
         actions = _random(game, t, scale=0.8)
         step = game.step(actions)
         for me, other in (("ant0", "ant1"), ("ant1", "ant0")):
             for b in range(4):
                 x, y = (float(v) for v in last[me][b, :2])
-                nx, ny = (float(v) for v in step.final_observation[me][b, :2])
-                ox, oy = (float(v) for v in step.final_observation[other][b, :2])
+                nx, ny = (float(v) for v in step.final_view[me].observation[b, :2])
+                ox, oy = (float(v) for v in step.final_view[other].observation[b, :2])
                 distance = math.hypot(ox - x, oy - y)
                 approach = ((nx - x) * (ox - x) + (ny - y) * (oy - y)) / distance
                 ctrl = -0.1 * sum(float(a) ** 2 for a in actions[me][b])
@@ -142,26 +157,26 @@ def test_rewards_by_hand_from_what_the_robots_saw() -> None:
                 assert step.info["ctrl"][me][b] == pytest.approx(ctrl, rel=1e-5)
                 main = sum(float(step.info[name][me][b]) for name in ("win", "lose", "draw"))
                 assert step.reward[me][b] == pytest.approx(main + ctrl + push + move, abs=1e-3)
-        last = step.observation
+        last = _shown(step.view)
 
 
 def test_leaving_the_ring_loses_and_the_next_match_starts() -> None:
     game = RoboSumo(ANTS, num_games=3, settings=EULER)
-    before = game.reset(0)
+    before = _shown(game.reset(0))
     _put(game, 1, {15: 2.2, 16: 0.0})  # the second robot's x and y
     step = game.step(_zero(game))
     assert step.terminated.tolist() == [False, True, False]
-    assert step.winner.tolist() == [NO_WINNER, 0, NO_WINNER]
+    assert _result(step, "ant0") == [0, 1, 0]
     assert not step.truncated.any()
     assert not step.invalid.any()
     assert step.info["win"]["ant0"].tolist() == [0, 2000, 0]
     assert step.info["lose"]["ant1"].tolist() == [0, -2000, 0]
     assert step.info["lose"]["ant0"].tolist() == [0, 0, 0]
-    assert step.final_observation["ant1"][1, 0] == pytest.approx(2.2, abs=0.05)
-    assert abs(step.observation["ant1"][1, 0]) < 1.3
-    assert step.observation["ant1"][1, 0] != before["ant1"][1, 0]
+    assert step.final_view["ant1"].observation[1, 0] == pytest.approx(2.2, abs=0.05)
+    assert abs(step.view["ant1"].observation[1, 0]) < 1.3
+    assert step.view["ant1"].observation[1, 0] != before["ant1"][1, 0]
     for b in (0, 2):
-        assert step.observation["ant0"][b].tolist() == step.final_observation["ant0"][b].tolist()
+        assert step.view["ant0"].observation[b].tolist() == step.final_view["ant0"].observation[b].tolist()
 
 
 def test_a_sunken_torso_loses() -> None:
@@ -171,11 +186,11 @@ def test_a_sunken_torso_loses() -> None:
     ends = []
     for t in range(130):
         step = game.step(_zero(game))
-        heights = step.final_observation["spider0"][:, 2]
+        heights = step.final_view["spider0"].observation[:, 2]
         assert ((heights < 0.29) == step.terminated).all()
-        ends += [(t, int(w)) for w in step.winner[step.terminated]]
+        ends += [(t, won) for won, over in zip(_result(step, "ant1"), step.terminated, strict=True) if over]
     assert ends
-    assert all(winner == 1 for _, winner in ends)
+    assert all(won == 1 for _, won in ends)
     assert 40 < np.mean([t for t, _ in ends]) < 130
 
 
@@ -185,7 +200,7 @@ def test_both_can_lose_at_once_and_nobody_wins() -> None:
     _put(game, 0, {0: 2.5, 15: -2.5})
     step = game.step(_zero(game))
     assert step.terminated.all()
-    assert step.winner.tolist() == [NO_WINNER]
+    assert _result(step, "ant0") == [0]
     for agent in game.agents:
         assert step.info["win"][agent] + step.info["lose"][agent] == 0
         assert step.info["win"][agent] == 2000
@@ -200,7 +215,7 @@ def test_the_501st_step_is_a_draw_for_those_who_stand() -> None:
     step = game.step(_zero(game))
     assert step.truncated.tolist() == [False, True, False]
     assert step.terminated.tolist() == [False, False, True]
-    assert step.winner.tolist() == [NO_WINNER, NO_WINNER, 1]
+    assert _result(step, "ant1") == [0, 0, 1]
     assert step.info["draw"]["ant0"].tolist() == [0, -1000, -1000]
     main = step.info["win"]["ant1"] + step.info["lose"]["ant1"] + step.info["draw"]["ant1"]
     assert main.tolist() == [0, -1000, 1000]
@@ -216,7 +231,7 @@ def test_robots_without_torque_stand_until_the_draw(body: str, height: float) ->
     for t in range(501):
         step = game.step(_zero(game))
         assert step.truncated.tolist() == [t == 500] * 4
-    assert step.final_observation[game.agents[0]][:, 2].mean() == pytest.approx(height, abs=0.06)
+    assert step.final_view[game.agents[0]].observation[:, 2].mean() == pytest.approx(height, abs=0.06)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +244,7 @@ def test_broken_physics_is_cut_off_and_counted_apart(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     game, sound = RoboSumo(ANTS, 4, threads=2), RoboSumo(ANTS, 4, threads=2)
-    first = game.reset(0)
+    first = _shown(game.reset(0))
     sound.reset(0)
     state = game.get_state()
     state["physics"][2, index] = value
@@ -238,14 +253,14 @@ def test_broken_physics_is_cut_off_and_counted_apart(
     assert step.invalid.tolist() == [False, False, True, False]
     assert not step.terminated.any()
     assert not step.truncated.any()
-    assert (step.winner == NO_WINNER).all()
+    assert _result(step, "ant0") == [0] * 4
     for agent in game.agents:
         assert step.reward[agent][2] == 0
-        assert step.final_observation[agent][2].tolist() == first[agent][2].tolist()
-        assert np.isfinite(step.observation[agent]).all()
-        assert np.abs(step.observation[agent][2, :2]).max() < 1.3
+        assert step.final_view[agent].observation[2].tolist() == first[agent][2].tolist()
+        assert np.isfinite(step.view[agent].observation).all()
+        assert np.abs(step.view[agent].observation[2, :2]).max() < 1.3
         for b in (0, 1, 3):
-            assert step.observation[agent][b].tolist() == expected.observation[agent][b].tolist()
+            assert step.view[agent].observation[b].tolist() == expected.view[agent].observation[b].tolist()
     assert not game.step(_zero(game)).invalid.any()
     assert list(tmp_path.iterdir()) == []
     assert capfd.readouterr() == ("", "")
@@ -262,7 +277,7 @@ def test_broken_controls_are_invalid_and_absurd_ones_are_clamped(
     actions["ant0"][1], limits["ant0"][1] = 1e12, 1
     step, expected = game.step(actions), clamped.step(limits)
     assert not step.invalid.any()
-    assert step.observation["ant0"].tolist() == expected.observation["ant0"].tolist()
+    assert step.view["ant0"].observation.tolist() == expected.view["ant0"].observation.tolist()
     actions["ant0"][1] = np.nan
     assert game.step(actions).invalid.tolist() == [False, True, False]
     assert list(tmp_path.iterdir()) == []
@@ -271,17 +286,18 @@ def test_broken_controls_are_invalid_and_absurd_ones_are_clamped(
 
 def test_the_number_of_threads_changes_nothing() -> None:
     one, two = RoboSumo(ANTS, 6, threads=1, settings=EULER), RoboSumo(ANTS, 6, threads=2, settings=EULER)
-    assert one.reset(4)["ant0"].tolist() == two.reset(4)["ant0"].tolist()
+    assert one.reset(4)["ant0"].observation.tolist() == two.reset(4)["ant0"].observation.tolist()
     for t in range(60):
         a, b = one.step(_random(one, t)), two.step(_random(two, t))
-        assert a.observation["ant1"].tolist() == b.observation["ant1"].tolist()
+        assert a.view["ant1"].observation.tolist() == b.view["ant1"].observation.tolist()
         assert a.reward["ant0"].tolist() == b.reward["ant0"].tolist()
 
 
 def test_seeds_differ() -> None:
     game = RoboSumo(ANTS)
-    assert (game.reset(0)["ant0"] != game.reset(1)["ant0"])[:, :29].all()
-    assert game.reset(2**64 - 1)["ant0"].tolist() == game.set_state(game.get_state())["ant0"].tolist()
+    one, two, last = (_shown(game.reset(seed))["ant0"] for seed in (0, 1, 2**64 - 1))
+    assert (one != two)[:, :29].all()
+    assert last.tolist() == _shown(game.set_state(game.get_state()))["ant0"].tolist()
 
 
 def test_bad_calls_are_refused() -> None:

@@ -9,8 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from sparring import games
+from sparring.errors import InputError
+from sparring.games.robosumo import FRAMES as FRAMES_BY_NAME
 from sparring.games.robosumo.sumo import RoboSumo
-from sparring.games.robosumo.symmetry import Symmetry, View
+from sparring.games.robosumo.symmetry import Symmetry, Turn
+from sparring.nets import Frame
 
 B = 128
 # (quarter turns of the own frame, mirrored) that each body allows: `RoboSumo` (Al-Shedivat et al. 2017) draws an ant
@@ -49,7 +53,7 @@ def fights(request: pytest.FixtureRequest) -> Fights:
 
 
 def random_actions(game: RoboSumo, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    return {a: rng.uniform(-1, 1, (B, game.spaces[a].action.size)).astype(np.float32) for a in game.agents}  # pyright: ignore[reportAttributeAccessIssue]  # its spaces are continuous
+    return {a: rng.uniform(-1, 1, (B, game.spaces[a].action.size)).astype(np.float32) for a in game.agents}
 
 
 def seen(fights: Fights) -> list[jax.Array]:
@@ -60,12 +64,12 @@ def test_one_step_of_the_turned_matches_is_the_turned_step(fights: Fights) -> No
     game, symmetry = fights
     nq, nv = symmetry.body.nq, symmetry.body.nv
     observations = seen(fights)
-    mine = symmetry.view(observations[0])
-    theirs = View(mine.world, mine.other, mine.own, mine.mirrored)
+    mine = symmetry.turn(observations[0])
+    theirs = Turn(mine.world, mine.other, mine.own, mine.mirrored)
     found = set(zip(np.asarray(mine.own).tolist(), np.asarray(mine.mirrored).tolist(), strict=True))
-    assert found == FRAMES[symmetry.name] and set(np.asarray(mine.world).tolist()) == set(range(4))
+    assert found == FRAMES[symmetry.robot] and set(np.asarray(mine.world).tolist()) == set(range(4))
 
-    other = RoboSumo((symmetry.name, symmetry.name), B, 1)
+    other = RoboSumo((symmetry.robot, symmetry.robot), B, 1)
     other.reset(0)
     for robot, observation, how in zip(other._slices, observations, (mine, theirs), strict=True):
         state = np.asarray(symmetry.turned(how, observation), np.float64)
@@ -74,28 +78,29 @@ def test_one_step_of_the_turned_matches_is_the_turned_step(fights: Fights) -> No
     other.batch.forward(np.arange(B, dtype=np.int32))
 
     actions = random_actions(game, np.random.default_rng(1))
-    views = dict(zip(game.agents, (mine, theirs), strict=True))
+    turns = dict(zip(game.agents, (mine, theirs), strict=True))
     saved = game.get_state()
     step = game.step(actions)
     game.set_state(saved)
-    after = other.step({a: np.asarray(symmetry.turned_joints(views[a], actions[a])) for a in game.agents})
-    np.testing.assert_array_equal(after.winner, step.winner)
-    for agent, how in views.items():
-        expected = np.asarray(symmetry.turned(how, jnp.asarray(step.final_observation[agent])))
-        error = np.abs(after.final_observation[agent] - expected)[~step.terminated].max(axis=1)
+    after = other.step({a: np.asarray(symmetry.turned_action(turns[a], actions[a])) for a in game.agents})
+    assert after.outcome is not None and step.outcome is not None
+    for agent, how in turns.items():
+        np.testing.assert_array_equal(after.outcome[agent], step.outcome[agent])
+        expected = np.asarray(symmetry.turned(how, jnp.asarray(step.final_view[agent].observation)))
+        error = np.abs(after.final_view[agent].observation - expected)[~step.terminated].max(axis=1)
         # Friction is a pyramid whose sides a mirror exchanges, and the solver stops at a tolerance, which contacts
         # amplify: most matches agree to rounding.
         assert np.median(error) < 1e-3, np.quantile(error, [0.25, 0.5, 0.75])
 
 
-def test_the_view_is_canonical(fights: Fights) -> None:
+def test_the_description_is_canonical(fights: Fights) -> None:
     symmetry, observation = fights.symmetry, seen(fights)[0]
-    o = np.asarray(symmetry.turned(symmetry.view(observation), observation))
+    o = np.asarray(symmetry.turned(symmetry.turn(observation), observation))
     opponent = symmetry.observation - 13
     bearing = np.degrees(np.arctan2(o[:, opponent + 1] - o[:, 1], o[:, opponent] - o[:, 0]))
-    least, most = BEARING[symmetry.name]
+    least, most = BEARING[symmetry.robot]
     assert bearing.min() > least - 1e-3 and bearing.max() < most + 1e-3
-    for start, widest in zip((3, opponent + 3), FACING[symmetry.name], strict=True):
+    for start, widest in zip((3, opponent + 3), FACING[symmetry.robot], strict=True):
         twist = np.degrees(2 * np.arctan2(o[:, start + 3], o[:, start]))
         assert np.abs(twist).max() < widest + 1e-3 and o[:, start].min() >= 0
 
@@ -103,8 +108,8 @@ def test_the_view_is_canonical(fights: Fights) -> None:
 def test_turning_back_is_exact(fights: Fights) -> None:
     symmetry = fights.symmetry
     actions = jnp.asarray(np.random.default_rng(2).normal(size=(B, symmetry.body.nu)), jnp.float32)
-    for view in (*map(symmetry.choice, range(symmetry.choices)), symmetry.view(seen(fights)[1])):
-        np.testing.assert_array_equal(symmetry.turned_back(view, symmetry.turned_joints(view, actions)), actions)
+    for turn in (*map(symmetry.choice, range(symmetry.choices)), symmetry.turn(seen(fights)[1])):
+        np.testing.assert_array_equal(symmetry.turned_back(turn, symmetry.turned_action(turn, actions)), actions)
 
 
 @pytest.mark.parametrize(("name", "choices"), [("ant", 8), ("bug", 4), ("spider", 2)])
@@ -113,10 +118,22 @@ def test_choices_are_signed_permutations_and_the_first_is_none(name: str, choice
     assert symmetry.choices == choices
     size, found = symmetry.observation, []
     for number in range(choices):
-        view = symmetry.choice(number)
-        matrix = np.asarray(jax.jacobian(lambda o, v=view: symmetry.turned(v, o))(jnp.ones(size)))
+        turn = symmetry.choice(number)
+        matrix = np.asarray(jax.jacobian(lambda o, turn=turn: symmetry.turned(turn, o))(jnp.ones(size)))
         np.testing.assert_allclose(matrix @ matrix.T, np.eye(size), atol=1e-6)
         assert (np.abs(matrix).round(5) == 1).sum() == size
         found.append(matrix.round(5).tobytes())
     assert len(set(found)) == choices
     np.testing.assert_array_equal(np.frombuffer(found[0], np.float32).reshape(size, size), np.eye(size))
+
+
+def test_a_frame_is_named_by_its_family() -> None:
+    """What a policy's file names is what makes it again; it is hashable, as what is static under jit must be."""
+    for name in FRAMES_BY_NAME:
+        frame = games.frame(name)
+        assert isinstance(frame, Frame)
+        assert frame.name == name and frame == Symmetry(name.removeprefix("robosumo-"))
+        assert hash(frame) == hash(games.frame(name))
+    for name in ("robosumo-flea", "matrix-ant", "ant", ""):
+        with pytest.raises(InputError, match="unknown symmetry"):
+            games.frame(name)

@@ -22,6 +22,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from sparring.errors import InputError, unknown
 from sparring.types import AgentID, Array, Box, Key, Spaces, Step, View
@@ -133,7 +134,7 @@ class Duel(eqx.Module):
         plain, parts = DuelSettings(), ["discs/duel"]
         for f in fields(DuelSettings):
             value = getattr(self, f.name)
-            if isinstance(value, jax.core.Tracer):
+            if isinstance(value, Tracer):
                 return "discs/duel"
             number = np.asarray(value)[()]
             if number != number.dtype.type(getattr(plain, f.name)):

@@ -217,7 +217,7 @@ def _arrays(traceable: bool) -> Any:
 
 
 def _below(digits: Array, limit: Array, base: int = 65536) -> Array:
-    """Whether the numbers below 1 that `digits` [places, B] write are below `limit`, cut to as many digits: bool [B]."""
+    """Whether the numbers that `digits` [places, B] write are below `limit`, cut to as many digits: bool [B]."""
     import jax.numpy as jnp
 
     rest, below, equal = limit, jnp.zeros(digits.shape[1:], bool), jnp.ones(digits.shape[1:], bool)

@@ -3,50 +3,46 @@
 from __future__ import annotations
 
 import csv
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from experiments.robosumo import measure as program
+from experiments.robosumo.measure import both_ways, cross, fingerprint, measure, recorded, ship, write_tables
+from experiments.robosumo.train import train, trained
+from experiments.robosumo.variants import chosen
 from sparring.errors import InputError
 from sparring.files import read_json, write_json
 from sparring.games.robosumo.bodies import BODIES
 from sparring.loaders import builtin, native
-from sparring.studies import robosumo_measures as measures
-from sparring.studies.robosumo_learning import chosen, train, trained
-from sparring.studies.robosumo_measures import both_ways, cross, fingerprint, measure, recorded, ship, write_tables
 
-COMMITTED = Path(__file__).parents[2] / measures.RESULTS
+COMMITTED = program.RESULTS
 
 
-@pytest.fixture(autouse=True)
-def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Results that stay in the test's folder."""
-    monkeypatch.setattr(measures, "RESULTS", tmp_path / "results")
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
     (tmp_path / "results").mkdir()
     return tmp_path / "results"
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
-def test_an_attack_is_measured_tabled_and_shipped(
-    tmp_path: Path, results: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_attack_is_measured_tabled_and_shipped(tmp_path: Path, results: Path) -> None:
     run = tmp_path / "run"
     train("tiny-attack", chosen("tiny-attack", 64, budget=0.5), 5, run, 1)
     with pytest.raises(InputError, match="measure it with --integrator rk4 first"):
-        ship(run, "ant-attack-0.5")
+        ship(run, "ant-attack-0.5", results, tmp_path)
     _, row = trained(run)
     earlier = {**row, "measured": {}}
     write_json(results / "runs.json", {"runs": [{**earlier, "command": "another run"}, earlier]})
-    measure(run, None, "euler", 4, 1)
+    measure(run, results, None, "euler", 4, 1)
     elsewhere = {**row, "command": "another budget", "settings": row["settings"] | {"budget": 0.25}}
     known = {"win": 0.6, "win_ci": [0.2, 0.9], "draw": 0.2, "loss": 0.2, "episodes": 5, "mean_length": 9.0}
     elsewhere["measured"] = {"rk4": {"benign": known, "zero": known}}
     again = {**row, "command": "another seed", "measured": {"rk4": {"random": known}}}
     write_json(results / "runs.json", {"runs": [*recorded(results), elsewhere, again]})
-    measure(run, None, "rk4", 5, 1)
+    measure(run, results, None, "rk4", 5, 1)
     other, another, seed, found = recorded(results)
     played = found["measured"]["rk4"]
     # The benign opponent is the same at all budgets, other baselines at the same one: they are not played again.
@@ -69,11 +65,9 @@ def test_an_attack_is_measured_tabled_and_shipped(
     ]
     assert {(r["variant"], r["seed"], r["steps"], r["budget"]) for r in rows} == {("tiny-attack", "5", "64", "0.5")}
 
-    shutil.copy(builtin.path("ant"), tmp_path)
-    monkeypatch.setattr(builtin, "FOLDER", tmp_path)
     with pytest.raises(InputError, match=r"expected the name ant-attack-0\.5, got ant"):
-        ship(run, "ant")
-    ship(run, "ant-attack-0.5")
+        ship(run, "ant", results, tmp_path)
+    ship(run, "ant-attack-0.5", results, tmp_path)
     made = native.read(tmp_path / "ant-attack-0.5.safetensors")[1]["provenance"]
     attacker = found["measured"]["rk4"]["attacker"]
     assert made["command"] == row["command"]
@@ -86,7 +80,7 @@ def test_an_attack_is_measured_tabled_and_shipped(
 @pytest.mark.usefixtures("tiny")
 def test_a_robot_of_self_play_is_measured_against_others(tmp_path: Path, results: Path) -> None:
     train("tiny-self-play", chosen("tiny-self-play", 32, start="builtin:ant"), 5, tmp_path / "run", 1)
-    measure(tmp_path / "run", None, "euler", 4, 1)
+    measure(tmp_path / "run", results, None, "euler", 4, 1)
     (run,) = recorded(results)
     assert list(run["measured"]["euler"]) == ["random", "zero", "builtin:ant"]
 
@@ -94,11 +88,11 @@ def test_a_robot_of_self_play_is_measured_against_others(tmp_path: Path, results
 @pytest.mark.slow
 def test_robots_of_all_kinds_play_each_other_once(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     robots = {"our ant": ("ant", "builtin:ant"), "a bug": ("bug", "zero")}
-    monkeypatch.setattr(measures, "_robots", lambda zoo: robots.items())
+    monkeypatch.setattr(program, "_robots", lambda zoo: robots.items())
     done = {"row": "a bug", "column": "a bug", "win": 0.25, "win_ci": [0.2, 0.3], "draw": 0, "loss": 0.75}
     before = {"integrator": "euler", "weights": {"a bug": "zero"}, "cells": [{**done, "episodes": 4}]}
     write_json(results / "cross.json", before)
-    cross(None, "euler", 4, 1)
+    cross(results, None, "euler", 4, 1)
     cells = read_json(results / "cross.json")["cells"]
     assert [(c["row"], c["column"]) for c in cells] == [
         ("our ant", "our ant"),
@@ -108,13 +102,13 @@ def test_robots_of_all_kinds_play_each_other_once(results: Path, monkeypatch: py
     assert cells[2]["win"] == 0.25  # what was played is not played again
     found = read_json(results / "cross.json")
     write_json(results / "cross.json", found | {"weights": found["weights"] | {"a bug": "other weights"}})
-    cross(None, "euler", 4, 1)
+    cross(results, None, "euler", 4, 1)
     again = read_json(results / "cross.json")
     assert again["weights"] == found["weights"] == {"our ant": fingerprint("builtin:ant"), "a bug": "zero"}
     assert again["cells"][:2] == cells[:2]  # the same matches
     assert again["cells"][2] != cells[2]  # a bug that stands still draws
     with pytest.raises(InputError, match="was played with euler; expected rk4"):
-        cross(None, "rk4", 4, 1)
+        cross(results, None, "rk4", 4, 1)
     write_tables(results)
     assert "our ant,a bug," in (results / "cross.csv").read_text()
     assert "Who beats whom" in (results / "cross.svg").read_text()
@@ -122,11 +116,11 @@ def test_robots_of_all_kinds_play_each_other_once(results: Path, monkeypatch: py
 
 def test_cross_refuses_what_it_cannot_use_before_it_plays(results: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"--zoo: .*nowhere.ant-mlp-v1\.npy: no such file; expected a folder with"):
-        cross(tmp_path / "nowhere", "rk4", 4, 1)
+        cross(results, tmp_path / "nowhere", "rk4", 4, 1)
     assert not list(results.iterdir())
     write_json(results / "cross.json", {"integrator": "rk4"})
     with pytest.raises(InputError, match=r"cross\.json lacks cells, weights: move it away"):
-        cross(None, "rk4", 4, 1)
+        cross(results, None, "rk4", 4, 1)
 
 
 def test_what_one_loses_the_other_wins() -> None:

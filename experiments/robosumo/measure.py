@@ -1,10 +1,15 @@
-"""What the runs of `sparring.studies.robosumo_learning` are worth: matches, tables, and what comes with the package.
+"""Measures the runs of `experiments.robosumo.train`: matches, tables and figures; and exports their networks.
 
-1. `python -m sparring.studies.robosumo_measures measure --run runs/attack-0.7` plays complete matches, by default with
-   RK4, and adds the run to `results/robosumo-learning/runs.json`, or takes the place of its earlier row.
-2. `... cross --zoo FOLDER` plays the package's own robots and the published ones against each other.
+From the folder of the repository,
+
+1. `python -m experiments.robosumo.measure measure --run runs/attack-0.7` plays complete matches, by default with RK4,
+   and records them in `runs.json` in the folder of the results; an earlier record of the run is replaced.
+2. `... cross --zoo FOLDER` plays the package's own robots and the published ones against each other: `cross.json`.
 3. `... table` writes the tables and the figures of all that was measured.
-4. `... ship --run runs/attack-0.7 --name ant-attack-0.7` writes a measured run's network into the package.
+4. `... ship --run runs/attack-0.7 --name ant-attack-0.7 --ship-to FOLDER` writes the network of a measured run, with
+   the record of the run, to a file as they come with the package (in `src/sparring/data`).
+
+`--results FOLDER` is the folder of the results; by default the repository's `results/robosumo-learning`.
 """
 
 from __future__ import annotations
@@ -22,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.robosumo.train import trained
 from sparring.console import DONE, exit_code
 from sparring.errors import InputError, unknown
 from sparring.files import plain, read_json, write_atomic, write_json
@@ -30,25 +36,25 @@ from sparring.games.hosted import hosted
 from sparring.games.robosumo.bodies import BODIES
 from sparring.loaders import builtin, load, native
 from sparring.metrics.outcome import summary
-from sparring.policy import Policy, mix
-from sparring.rollout import evaluate
-from sparring.studies.robosumo_learning import trained
-from sparring.types import VectorGame
+from sparring.mixture import mix
+from sparring.play.evaluate import evaluate
+from sparring.types import Policy, VectorGame
 
-RESULTS = Path("results/robosumo-learning")
+PROGRAM = "experiments.robosumo.measure"
+RESULTS = Path(__file__).parents[2] / "results/robosumo-learning"
 HEADER = (
     "variant,body,victim,benign,start,seed,steps,minutes,budget,integrator,pairing,win,low,high,draw,loss,matches\n"
 )
 PUBLISHED = ("mlp", "lstm")  # kinds of the agents that OpenAI published, version 1
 
 
-def measure(folder: Path, zoo: Path | None, integrator: str, episodes: int, threads: int) -> None:
-    """Complete matches of a run's network, added to `runs.json`.
+def measure(run: Path, results: Path, zoo: Path | None, integrator: str, episodes: int, threads: int) -> None:
+    """Play complete matches of a run's network, and record them in `runs.json`.
 
-    An attacker plays its victim at its budget, and so do the benign opponent, zero and random; self-play's robot plays
-    random, zero, the one that it started from and, if their files are at hand, the published ones.
+    An attacker plays its victim at its budget, and so do the benign opponent, zero and random. A robot of self-play
+    plays random, zero, the robot that it started from and, if `zoo` has their files, the published robots.
     """
-    network, row = trained(folder)
+    network, row = trained(run)
     settings = row["settings"]
     body, attacked = settings["body"], settings["victim"]
     game = _game(body, body, integrator, episodes, threads)
@@ -59,7 +65,7 @@ def measure(folder: Path, zoo: Path | None, integrator: str, episodes: int, thre
         others = {"benign": benign, **{name: load(name, game, second) for name in ("zero", "random")}}
         for name, policy in {"attacker": network, **others}.items():
             executed = mix(benign, policy, settings["budget"])
-            known = None if name == "attacker" else _known(name, settings, integrator, episodes)
+            known = None if name == "attacker" else _known(results, name, settings, integrator, episodes)
             found[name] = known or rates(game, 1, {first: victim, second: executed}, episodes)
             _say(name, found[name])
     else:
@@ -68,31 +74,30 @@ def measure(folder: Path, zoo: Path | None, integrator: str, episodes: int, thre
         for name, spec in names.items():
             found[name] = rates(game, 0, {first: network, second: load(spec, game, second)}, episodes)
             _say(name, found[name])
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    runs = recorded(RESULTS)
+    results.mkdir(parents=True, exist_ok=True)
+    runs = recorded(results)
     row["measured"] = {**_measured(runs, row), integrator: found}
-    others = [run for run in runs if run["command"] != row["command"]]
-    record(RESULTS, [*others, row])
+    record(results, [*(other for other in runs if other["command"] != row["command"]), row])
 
 
 def rates(game: VectorGame, seat: int, policies: Mapping[str, Policy], episodes: int) -> dict[str, Any]:
     """How often the agent of one seat wins, with its 95% interval."""
-    rng = np.random.default_rng(0)
-    result = summary(evaluate(game, policies, episodes, rng), seat, 1 - seat, game.agents, rng)
+    outcomes = evaluate(game, policies, episodes, np.random.default_rng(0))
+    result = summary(outcomes, game.agents[seat : seat + 1], game.agents[1 - seat : 2 - seat])
     return {key: result[key] for key in ("win", "win_ci", "draw", "loss", "episodes", "mean_length")}
 
 
-def cross(zoo: Path | None, integrator: str, episodes: int, threads: int) -> None:
-    """Every robot against every other and itself: `cross.json`, which grows, so that it can be interrupted.
+def cross(results: Path, zoo: Path | None, integrator: str, episodes: int, threads: int) -> None:
+    """Play every robot against every other and itself, and record each pair in `cross.json` when it is played.
 
-    What a robot played with other weights than it has now is played again. A pair is played in one order only: the
-    seats are alike, so the other order is the same match seen from the other side.
+    A pair is played again where one of the robots has other weights now. It is played in one order only: the seats are
+    alike, so the other order is the same match seen from the other side.
 
     Raises:
       InputError: the pairs in `cross.json` were played with the other integrator, or it is no file of this kind.
     """
     robots = dict(_robots(zoo))
-    path = RESULTS / "cross.json"
+    path = results / "cross.json"
     empty = {"integrator": integrator, "weights": {}, "cells": []}
     before = read_json(path) if path.exists() else empty
     if missing := empty.keys() - before.keys():
@@ -123,13 +128,13 @@ def fingerprint(spec: str) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else spec
 
 
-def ship(folder: Path, name: str) -> None:
-    """Write a run's network into the package, with how it was made and what was measured of it with RK4.
+def ship(run: Path, name: str, results: Path, to: Path) -> None:
+    """Write a run's network to `to`, with the record of the run and of what was measured with RK4.
 
     Raises:
       InputError: the run has not been measured with RK4, or the name is not one of its kind.
     """
-    network, row = trained(folder)
+    network, row = trained(run)
     settings = row["settings"]
     expected = settings["body"]
     if settings["victim"]:
@@ -137,16 +142,16 @@ def ship(folder: Path, name: str) -> None:
     if name != expected:
         raise InputError(f"ship: expected the name {expected}, got {name}")
     measured = [
-        r["measured"] for r in recorded(RESULTS) if (r["command"], r["steps"]) == (row["command"], row["steps"])
+        r["measured"] for r in recorded(results) if (r["command"], r["steps"]) == (row["command"], row["steps"])
     ]
     if not measured or "rk4" not in measured[0]:
-        raise InputError(f"{folder}: measure it with --integrator rk4 first")
+        raise InputError(f"{run}: measure it with --integrator rk4 first")
     found = measured[0]["rk4"]
     if settings["victim"]:
         found = {f"{settings['victim']} at budget {settings['budget']:g}": found["attacker"]}
     keys = ("win", "win_ci", "draw", "loss", "episodes")
     made = {**row, "measured": {what: {key: result[key] for key in keys} for what, result in found.items()}}
-    native.save(network, builtin.path(name), plain(made))
+    native.save(network, to / f"{name}.safetensors", plain(made))
 
 
 def write_tables(folder: Path) -> None:
@@ -214,10 +219,12 @@ def _say(name: str, result: Mapping[str, Any]) -> None:
     print(f"{name}: wins {result['win']:.3f}, loses {result['loss']:.3f} of {result['episodes']}", file=sys.stderr)
 
 
-def _known(name: str, settings: Mapping[str, Any], integrator: str, episodes: int) -> dict[str, Any] | None:
-    """What a baseline was measured to do in the same place: the benign opponent does it at all budgets."""
+def _known(
+    results: Path, name: str, settings: Mapping[str, Any], integrator: str, episodes: int
+) -> dict[str, Any] | None:
+    """The rates of a baseline that another run has recorded; those of the benign opponent hold at all budgets."""
     same = ("body", "victim", "benign") if name == "benign" else ("body", "victim", "benign", "budget")
-    for run in recorded(RESULTS):
+    for run in recorded(results):
         found = run["measured"].get(integrator, {}).get(name)
         if found and found["episodes"] == episodes and all(run["settings"][key] == settings[key] for key in same):
             return found
@@ -267,19 +274,20 @@ def _game(first: str, second: str, integrator: str, episodes: int, threads: int)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; returns the exit code."""
-    return exit_code("robosumo_measures", lambda: _main(arguments))
+    return exit_code(PROGRAM, lambda: _main(arguments))
 
 
 def _main(arguments: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m sparring.studies.robosumo_measures",
+        prog=f"python -m {PROGRAM}",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results")
     stages = parser.add_subparsers(dest="stage", required=True)
     measuring = stages.add_parser("measure", help="play what a run has learned, and record it")
     crossing = stages.add_parser("cross", help="play all robots against each other")
-    shipping = stages.add_parser("ship", help="write a measured run's network into the package")
+    shipping = stages.add_parser("ship", help="write the network of a measured run as it comes with the package")
     for stage in (measuring, shipping):
         stage.add_argument("--run", type=Path, required=True)
     for stage in (measuring, crossing):
@@ -288,16 +296,17 @@ def _main(arguments: Sequence[str] | None) -> int:
         stage.add_argument("--episodes", type=int, default=400)
         stage.add_argument("--threads", type=int, default=0)
     shipping.add_argument("--name", required=True, help="BODY, or BODY-attack-BUDGET")
+    shipping.add_argument("--ship-to", type=Path, required=True, help="folder of the file NAME.safetensors")
     stages.add_parser("table", help="write the tables and the figures")
     asked = parser.parse_args(arguments)
     if asked.stage == "measure":
-        measure(asked.run, asked.zoo, asked.integrator, asked.episodes, asked.threads)
+        measure(asked.run, asked.results, asked.zoo, asked.integrator, asked.episodes, asked.threads)
     elif asked.stage == "cross":
-        cross(asked.zoo, asked.integrator, asked.episodes, asked.threads)
+        cross(asked.results, asked.zoo, asked.integrator, asked.episodes, asked.threads)
     elif asked.stage == "ship":
-        ship(asked.run, asked.name)
+        ship(asked.run, asked.name, asked.results, asked.ship_to)
     else:
-        write_tables(RESULTS)
+        write_tables(asked.results)
     return DONE
 
 

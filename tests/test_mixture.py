@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparring.errors import InputError
-from sparring.mix import MixedPolicy, _below, _coin, _mixes, act, executed, mix
+from sparring.mixture import MixedPolicy, _below, _coin, _mixes, act, executed, mix
 from sparring.nets import ActorCritic, NetworkConfig, actor_critic
 from sparring.policies import CallablePolicy, ConstantPolicy, RandomPolicy, TabularPolicy
 from sparring.types import Box, Control, Decision, Discrete, Policy, Spaces, ThreatModel, View, check_budget
@@ -319,9 +319,7 @@ def gaussian(mean: list[float], std: list[float]) -> ActorCritic:
     made = actor_critic(Spaces(Box((1,)), Box((2,), -1.0, 1.0)), NetworkConfig("mlp", (4,)), key(1))
     last = made.actor.mlp.layers[-1]  # pyright: ignore[reportAttributeAccessIssue]
     values = (0 * last.weight, jnp.array(mean), jnp.log(jnp.array(std)))
-    return eqx.tree_at(
-        lambda n: (n.actor.mlp.layers[-1].weight, n.actor.mlp.layers[-1].bias, n.log_std), made, values
-    )
+    return eqx.tree_at(lambda n: (n.actor.mlp.layers[-1].weight, n.actor.mlp.layers[-1].bias, n.log_std), made, values)
 
 
 def test_the_score_of_a_blended_policy_is_its_gradient() -> None:
@@ -369,7 +367,7 @@ def test_those_who_share_the_coins_key_are_controlled_together(kind: str) -> Non
     )
     np.testing.assert_array_equal(one.controlled, two.controlled)
     assert not np.array_equal(one.action, two.action)
-    assert abs(np.corrcoef(one.controlled, other.controlled)[0, 1]) < 5 / math.sqrt(BATCH)
+    assert abs(np.corrcoef(np.asarray(one.controlled), np.asarray(other.controlled))[0, 1]) < 5 / math.sqrt(BATCH)
 
 
 @pytest.mark.parametrize("budget", [math.nan, math.inf, -0.1, 1.3, "x", None, [0.5]])
@@ -450,7 +448,9 @@ def test_traceable_if_both_are() -> None:
 
 def test_policies_of_other_shapes_are_refused() -> None:
     policy = mix(RandomPolicy(Box((3,), 0.0, 1.0)), RandomPolicy(Box((2,), 0.0, 1.0)), 0.5)
-    with pytest.raises(InputError, match=r"the benign policy's actions have shape \[4000, 3\], the adversarial pol.*2\]"):
+    with pytest.raises(
+        InputError, match=r"the benign policy's actions have shape \[4000, 3\], the adversarial pol.*2\]"
+    ):
         policy.act(key(1), VIEW, policy.initial_state(BATCH))
 
 

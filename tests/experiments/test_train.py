@@ -1,4 +1,4 @@
-"""The harness that trains RoboSumo's variants, on a few rounds of tiny ones."""
+"""The program that trains RoboSumo's variants, on a few rounds of tiny ones."""
 
 from __future__ import annotations
 
@@ -9,30 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from experiments.robosumo import train as program
+from experiments.robosumo.train import curve, train, trained
+from experiments.robosumo.variants import VARIANTS, chosen
 from sparring.attacks.adversarial_policy import AttackConfig
 from sparring.console import BAD_INPUT
 from sparring.defences.self_play import SelfPlayConfig
 from sparring.errors import InputError
-from sparring.games.robosumo.learning import ATTACK
+from sparring.games import frame
 from sparring.loaders import native
 from sparring.runs import read_status
-from sparring.studies import robosumo_learning as study
-from sparring.studies.robosumo_learning import VARIANTS, chosen, curve, train, trained
 
 EARLY = "results/robosumo-learning/early-ant.safetensors"  # an ant without the symmetry
-
-
-def test_variants_differ_in_what_they_say() -> None:
-    base, quiet, attack, average = (VARIANTS[name].config for name in ("base", "quiet", "attack", "average"))
-    assert isinstance(base, AttackConfig) and base.start == "benign"
-    assert quiet == replace(base, ppo=replace(base.ppo, gamma=0.99, minibatch=1024))
-    assert attack == replace(quiet, ppo=replace(quiet.ppo, start_std=0.3, min_std=0.3, end_std=0.1))
-    assert average == replace(attack, ppo=replace(attack.ppo, average=0.99))
-    assert isinstance(average, AttackConfig)
-    assert (average.num_games, average.ppo.gamma) == (ATTACK["num_games"], ATTACK["ppo"]["gamma"])
-    assert average.ppo.average == ATTACK["ppo"]["average"]
-    assert isinstance(VARIANTS["self-play"].config, SelfPlayConfig)
-    assert len({repr(v.config) for v in VARIANTS.values()}) == len(VARIANTS)
 
 
 def test_what_is_asked_for_besides() -> None:
@@ -48,7 +36,7 @@ def test_what_is_asked_for_besides() -> None:
     assert isinstance(stronger, AttackConfig) and stronger.start == "native:strong.safetensors"
     bug = chosen("self-play-scratch", 100_000, body="bug")
     assert (bug.victim, bug.start, bug.game) == ("", "", "robosumo/bug-vs-bug,integrator=euler")
-    assert bug.config.ppo.network.symmetry == "robosumo-bug" and bug.config.reward.shaping_steps == 20_000
+    assert bug.config.ppo.network.frame == frame("robosumo-bug") and bug.config.reward.shaping_steps == 20_000
     on = chosen("self-play-low", 100_000, body="spider", start="builtin:ant").config
     assert on.reward.shaping_steps == 60_000  # it goes on from weights that fight already
     new = chosen("attack-scratch", 100_000, body="bug", victim="native:ant.safetensors").config
@@ -95,8 +83,8 @@ def test_sparring_is_self_play_that_meets_somebody_else_too() -> None:
 def test_bad_input_is_one_line_and_leaves_nothing(
     words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert study.main([*words, "--out", str(tmp_path / "run")]) == BAD_INPUT
-    assert capsys.readouterr().err == f"robosumo_learning: {message}\n"
+    assert program.main([*words, "--out", str(tmp_path / "run")]) == BAD_INPUT
+    assert capsys.readouterr().err == f"experiments.robosumo.train: {message}\n"
     assert not (tmp_path / "run").exists()
 
 
@@ -109,7 +97,7 @@ def test_an_attack_says_how_it_was_made(tmp_path: Path) -> None:
     assert read_status(out)["state"] == "done"
     network, row = trained(out)
     saved, meta = native.read(out / "policy.safetensors")
-    assert saved.symmetry == network.symmetry == "robosumo-ant"
+    assert saved.frame == network.frame == frame("robosumo-ant")
     np.testing.assert_array_equal(saved.log_std, network.log_std)
     assert meta["provenance"]["command"] == row["command"] and str(tmp_path) not in row["command"]
     assert row["command"].endswith(f"--victim builtin:ant --budget 0.5 --start {start}")
@@ -132,14 +120,14 @@ def test_self_play_goes_on_from_where_it_was(name: str, partner: str, tmp_path: 
 @pytest.mark.usefixtures("tiny")
 def test_a_run_of_another_version_of_a_variant_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train("tiny-attack", chosen("tiny-attack", 32), 5, tmp_path / "run", 1)
-    variant = study.VARIANTS["tiny-attack"]
-    monkeypatch.setitem(study.VARIANTS, "tiny-attack", replace(variant, config=replace(variant.config, num_games=8)))
+    variant = VARIANTS["tiny-attack"]
+    monkeypatch.setitem(VARIANTS, "tiny-attack", replace(variant, config=replace(variant.config, num_games=8)))
     with pytest.raises(InputError, match="other settings when it was trained"):
         trained(tmp_path / "run")
 
 
 def test_a_curve_counts_every_match_once() -> None:
-    events = [{"steps": 10 * i, "win": i % 3, "draw": 1, "loss": 2} for i in range(1, 8)]
+    events = [{"steps": 10 * i, "sides": {"self": {"win": i % 3, "draw": 1, "loss": 2}}} for i in range(1, 8)]
     points = curve(events, 3)
     assert [p[0] for p in points] == [30, 50, 70]
     assert points[0][1] == pytest.approx(3 / 12) and points[0][2] < points[0][1] < points[0][3]

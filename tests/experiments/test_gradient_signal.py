@@ -7,13 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sparring.console import BAD_INPUT
-from sparring.files import read_json
-from sparring.games.robosumo.learning import ATTACK
-from sparring.learners.gae import gae
-from sparring.nets import NetworkConfig, actor_critic
-from sparring.studies import robosumo_signal as study
-from sparring.studies.robosumo_signal import (
+from experiments.robosumo import gradient_signal as program
+from experiments.robosumo.gradient_signal import (
     GAMMA,
     Matches,
     explained,
@@ -23,7 +18,12 @@ from sparring.studies.robosumo_signal import (
     record,
     signal_share,
 )
-from sparring.types import Continuous, Spaces
+from sparring.console import BAD_INPUT
+from sparring.files import read_json
+from sparring.games.robosumo.learning import ATTACK
+from sparring.learners.gae import gae
+from sparring.nets import NetworkConfig, actor_critic
+from sparring.types import Box, Spaces
 
 
 def test_outcomes_belong_to_their_own_match() -> None:
@@ -39,7 +39,9 @@ def test_outcomes_belong_to_their_own_match() -> None:
 def test_gradients_are_those_of_the_log_probability_times_the_advantage() -> None:
     """By central differences in the biases of the means, in which a Gaussian's log-probability is quadratic."""
     rng = np.random.default_rng(3)
-    network = actor_critic(Spaces(3, Continuous(2)), NetworkConfig(hidden=(4,)), np.array([1, 2], np.uint32))
+    network = actor_critic(
+        Spaces(Box((3,)), Box((2,), -1.0, 1.0)), NetworkConfig(hidden=(4,)), np.array([1, 2], np.uint32)
+    )
 
     def draw(*shape: int) -> np.ndarray:
         return rng.standard_normal(shape).astype(np.float32)
@@ -99,15 +101,14 @@ def test_a_critic_explains_what_can_be_seen_in_matches_that_it_does_not_know() -
     ],
 )
 def test_bad_input_is_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert study.main(words) == BAD_INPUT
-    assert capsys.readouterr().err == f"robosumo_signal: {message}\n"
+    assert program.main(words) == BAD_INPUT
+    assert capsys.readouterr().err == f"experiments.robosumo.gradient_signal: {message}\n"
 
 
-def test_the_same_attack_is_recorded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(study, "RESULTS", tmp_path / "results")
+def test_the_same_attack_is_recorded_once(tmp_path: Path) -> None:
     one = {"body": "ant", "victim": "a", "start": "b", "rounds": 8}
     for found in (one, {**one, "start": "c"}, {**one, "rounds": 9}):
-        record(found)
+        record(found, tmp_path / "results")
     rows = read_json(tmp_path / "results" / "signal.json")["attacks"]
     assert [(row["start"], row["rounds"]) for row in rows] == [("c", 8), ("b", 9)]
 
@@ -116,9 +117,8 @@ def test_the_same_attack_is_recorded_once(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_few_real_matches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(study, "RESULTS", tmp_path)
     monkeypatch.setitem(ATTACK, "num_games", 8)
-    assert study.main(["--rounds", "8", "--threads", "1"]) == 0
+    assert program.main(["--rounds", "8", "--threads", "1", "--results", str(tmp_path)]) == 0
     (found,) = read_json(tmp_path / "signal.json")["attacks"]
     assert found["matches"] > 8 and 0 <= found["win"] <= 1
     assert list(found["critic"]) == [

@@ -1,14 +1,16 @@
-"""Why an attack does not rise: how much of what it would learn from is signal, and whether its critic sees enough.
+"""Measures why an attack does not learn: how much of its gradient is signal, and how much its critic can explain.
 
-    python -m sparring.studies.robosumo_signal --victim builtin:ant --start builtin:ant
+From the folder of the repository,
 
-plays matches in the Euler variant, in which nothing is learned, and adds two tables to
-`results/robosumo-learning/signal.json`:
+    python -m experiments.robosumo.gradient_signal --victim builtin:ant --start builtin:ant
 
-- **signal**: the part of a policy gradient's power that comes back in the gradients of other rounds, for several lambda
-  of the advantage. What does not is chance, and moves the weights to and fro.
-- **critic**: the variance of a match's discounted outcome that a critic explains in matches that it was not fitted to,
-  from what the attacker sees, and from that and what the victim sees of itself.
+plays matches with the Euler integrator, in which nothing is learned, and records two tables in `signal.json` in the
+folder of the results (`--results`; by default the repository's `results/robosumo-learning`):
+
+- **signal**: the part of a policy gradient's power that is the same in the gradients of different rounds, for several
+  lambda of the advantage. The rest is chance: it moves the weights to and fro.
+- **critic**: the part of the variance of a match's discounted outcome that a critic explains in matches to which it was
+  not fitted: from what the attacker sees, and from that together with what the victim sees of itself.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -24,6 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from experiments.robosumo.measure import RESULTS
 from sparring.console import DONE, exit_code, progress
 from sparring.errors import InputError
 from sparring.files import read_json, write_json
@@ -35,12 +39,12 @@ from sparring.learners.gae import gae
 from sparring.loaders import load
 from sparring.metrics.outcome import wilson
 from sparring.nets import ActorCritic, set_std
-from sparring.rollout import rollout
-from sparring.studies.robosumo_measures import RESULTS
+from sparring.play.rollout import rollout
 
 GAMMA = ATTACK["ppo"]["gamma"]
 LAMBDAS = (0.95, 0.9, 0.8, 0.6)
-FOLDS = 4  # critics judge every fourth slot of matches when they were fitted to the others
+FOLDS = 4  # a critic judges one slot of matches in four, and was fitted to the other three
+PROGRAM = "experiments.robosumo.gradient_signal"
 
 
 class Matches(NamedTuple):
@@ -55,7 +59,7 @@ class Matches(NamedTuple):
 
 
 def play(body: str, victim: str, start: str, rounds: int, seed: int, threads: int) -> tuple[ActorCritic, Matches]:
-    """Matches of an attacker with full control that is about to learn; and its network, with the noise of learning.
+    """An attacker's network with the noise of its training, and matches in which it has full control.
 
     Raises:
       InputError: `start` has no weights to learn with.
@@ -72,17 +76,18 @@ def play(body: str, victim: str, start: str, rounds: int, seed: int, threads: in
 
     @jax.jit
     def seen(own: Any, other: Any, action: Any) -> Any:
-        if not network.symmetry:
+        if network.frame is None:
             return own, other, action
-        view = symmetry.view(own)
-        return symmetry.turned(view, own), symmetry.turned(view, other), symmetry.turned_joints(view, action)
+        turn = symmetry.turn(own)
+        return symmetry.turned(turn, own), symmetry.turned(turn, other), symmetry.turned_action(turn, action)
 
     with progress(rounds, "playing rounds") as advance:
         for done in range(rounds):
-            trajectory, state = rollout(game, policies, ATTACK["steps_per_round"], rng, state, (first, second))
-            mine, its = trajectory.agents[second], trajectory.agents[first]
-            own, other, action = seen(mine.observation, its.observation, mine.action)
-            reward = np.select([trajectory.winner == 1, trajectory.winner == 0], [1.0, -1.0], 0.0).astype(np.float32)
+            trajectory, state = rollout(game, policies, ATTACK["steps_per_round"], rng, state, (second,), (first,))
+            assert trajectory.outcome is not None
+            mine = trajectory.agents[second]
+            own, other, action = seen(mine.observation, trajectory.seen[first], mine.action)
+            reward = np.asarray(trajectory.outcome[second], np.float32)
             found.append(Matches(own, other, action, reward, mine.terminated, mine.truncated))
             advance(done + 1)
     return network, Matches(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
@@ -100,7 +105,7 @@ def outcomes(matches: Matches, gamma: float) -> np.ndarray:
 
 
 def judged(seen: np.ndarray, target: np.ndarray, hidden: int, epochs: int, seed: int) -> np.ndarray:
-    """What critics say of every step, [T, B], each of the matches that it was not fitted to.
+    """The values of every step, [T, B], each by a critic that was fitted to other matches.
 
     Args:
       seen: [T, B, D].
@@ -151,7 +156,7 @@ def _fitted(network: eqx.nn.MLP, x: jax.Array, y: jax.Array, rows: jax.Array) ->
 
 
 def explained(said: np.ndarray, target: np.ndarray) -> float:
-    """The part of the variance of `target` that `said` explains, both [T, B]; NaN is left out."""
+    """The part of the variance of `target` that `said` explains, both [T, B]; steps with NaN are left out."""
     known = ~np.isnan(target)
     return float(1 - np.mean((target - said)[known] ** 2) / target[known].var())
 
@@ -227,13 +232,13 @@ def measured(body: str, victim: str, start: str, rounds: int, seed: int, threads
     }
 
 
-def record(found: Mapping[str, Any]) -> None:
-    """Add it to `signal.json`, or let it take the place of the same attack's earlier measurement."""
-    path = RESULTS / "signal.json"
+def record(found: Mapping[str, Any], results: Path) -> None:
+    """Record it in `signal.json`; an earlier measurement of the same attack is replaced."""
+    path = results / "signal.json"
     attack = ("body", "victim", "start")
     earlier = read_json(path)["attacks"] if path.exists() else []
     others = [row for row in earlier if any(row[key] != found[key] for key in attack)]
-    RESULTS.mkdir(parents=True, exist_ok=True)
+    results.mkdir(parents=True, exist_ok=True)
     write_json(path, {"attacks": [*others, found]})
 
 
@@ -250,12 +255,12 @@ def text(found: Mapping[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; returns the exit code."""
-    return exit_code("robosumo_signal", lambda: _main(arguments))
+    return exit_code(PROGRAM, lambda: _main(arguments))
 
 
 def _main(arguments: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m sparring.studies.robosumo_signal",
+        prog=f"python -m {PROGRAM}",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -265,9 +270,10 @@ def _main(arguments: Sequence[str] | None) -> int:
     parser.add_argument("--rounds", type=int, default=80, help="rounds of 8,192 steps that are played")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results")
     asked = parser.parse_args(arguments)
     found = measured(asked.body, asked.victim, asked.start, asked.rounds, asked.seed, asked.threads)
-    record(found)
+    record(found, asked.results)
     print(text(found))
     return DONE
 

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import pytest
+
+from sparring.errors import InputError
+from sparring.exact.cost import certify_cost, mismatch_work
+from sparring.exact.finite import problem
+from sparring.exact.markov_game import random_game
+from sparring.games.openspiel import compile_tree
+
+
+def test_larger_games_take_more() -> None:
+    small, large = (problem(random_game(0, n, 3, 3, 0.9, 2).game, 0, [1], {}, 0.5) for n in (5, 50))
+    for mismatch in (False, True):
+        assert certify_cost(small, mismatch).seconds < certify_cost(large, mismatch).seconds
+        assert certify_cost(small, mismatch).memory < certify_cost(large, mismatch).memory
+    assert certify_cost(large, True).seconds > certify_cost(large).seconds
+    kuhn, leduc = (problem(compile_tree(name), 0, [1], {}, 0.5) for name in ("kuhn_poker", "leduc_poker"))
+    assert certify_cost(kuhn).seconds < certify_cost(leduc).seconds < 60
+
+
+def test_without_a_discount_c_costs_nothing() -> None:
+    made = problem(random_game(0, 3, 2, 2, 0.0, 2).game, 0, [1], {}, 0.5)
+    assert mismatch_work(made) == 0  # pyright: ignore[reportArgumentType]  # a Markov game's problem
+
+
+def test_another_kind_of_problem_is_refused() -> None:
+    with pytest.raises(InputError, match="expected a problem on a Markov game or a tree, got int"):
+        certify_cost(3)  # pyright: ignore[reportArgumentType]  # wrong on purpose
