@@ -2,7 +2,7 @@
 
     python experiments/discs/train.py --out runs/discs
 
-1. Self-play in `discs/duel`, with a snapshot each after .3, 1 and 3 million steps.
+1. Self-play in `discs/duel`, with a snapshot each after .3, 1 and 3 million steps, and on to 8 million.
 2. All snapshots against each other.
 3. Attacks on the snapshots at the budgets .3, .7 and 1, and what they win beside the benign opponent, the snapshot
    itself.
@@ -25,7 +25,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,7 @@ from sparring.types import Game, Policy, ThreatModel
 
 GAME = "discs/duel"
 MARKS = (300_000, 1_000_000, 3_000_000)  # steps of self-play
+LAST = 8_000_000  # where it ends
 EARLY = 1_000_000
 BUDGETS = (0.3, 0.7, 1.0)
 VICTIM, ATTACKER = "disc0", "disc1"
@@ -85,6 +86,24 @@ def snapshots(folder: Path, seed: int, marks: Sequence[int]) -> dict[int, ActorC
                     network = _final(method, SELF, state)
                     _save(network, path, "self-play", seed, state.steps, seconds, config, "")
     return {mark: native.read(path)[0] for mark, path in paths.items()}
+
+
+def last(folder: Path, seed: int, mark: int, begun: ActorCritic, begun_mark: int) -> ActorCritic:
+    """Self-play gone on with from a snapshot: half of the matches against the past, a learning rate that falls."""
+    path = folder / f"disc-{mark}-seed{seed}.safetensors"
+    if not path.exists():
+        steps = mark - begun_mark
+        config = self_play_config(steps)
+        rounds = -(-steps // (config.num_games * config.steps_per_round))
+        ppo = replace(config.ppo, start_std=0.25, min_std=0.15, decay_updates=rounds)
+        config = replace(config, past=0.5, ppo=ppo)
+        game = make(GAME, config.num_games)
+        method = self_play(game, config, begun)
+        for state, seconds in _timed(game, method, seed, steps):
+            if state.steps >= steps:
+                total, start = begun_mark + state.steps, f"the disc of {begun_mark:,} steps"
+                _save(_final(method, SELF, state), path, "self-play", seed, total, seconds, config, "", start)
+    return native.read(path)[0]
 
 
 def attacker(folder: Path, victim: ActorCritic, mark: int, budget: float, seed: int, steps: int) -> ActorCritic:
@@ -125,9 +144,17 @@ def _final(method: Method, side: str, state: TrainState) -> ActorCritic:
 
 
 def _save(
-    network: ActorCritic, path: Path, kind: str, seed: int, steps: int, seconds: float, config: Any, victim: str
+    network: ActorCritic,
+    path: Path,
+    kind: str,
+    seed: int,
+    steps: int,
+    seconds: float,
+    config: Any,
+    victim: str,
+    start: str = "",
 ) -> None:
-    settings = files.plain({"kind": kind, "victim": victim, "start": "", "config": _without_defaults(config)})
+    settings = files.plain({"kind": kind, "victim": victim, "start": start, "config": _without_defaults(config)})
     made = {"game": GAME, "seed": seed, "steps": steps, "minutes": round(seconds / 60, 1), "settings": settings}
     native.save(network, path, made)
 
@@ -176,7 +203,7 @@ def measured_attack(victim: Policy, adversarial: Policy, budget: float, seed: in
 
 def ship(folder: Path, crossed: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], seed: int, command: str) -> None:
     """Copy the discs, and the attackers of the early one, into the package, with what was measured of them."""
-    for mark, name in ((max(MARKS), "disc"), (EARLY, "disc-early")):
+    for mark, name in ((LAST, "disc"), (EARLY, "disc-early")):
         _ship(folder / f"disc-{mark}-seed{seed}.safetensors", name, command, crossed[f"{mark:,} steps"])
     for row in rows:
         # The other seeds only say how much attacks differ: choosing the best of them would flatter it.
@@ -241,9 +268,11 @@ def _main(arguments: Sequence[str] | None) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     marks = [round(mark * asked.part) for mark in MARKS]
     discs = snapshots(folder, asked.seed, marks)
+    end = round(LAST * asked.part)
+    discs[end] = last(folder, asked.seed, end, discs[max(marks)], max(marks))
     crossed = _written(folder / f"cross-seed{asked.seed}.json", lambda: cross(discs, 1000))
     rows = []
-    for mark in sorted(discs, key=lambda mark: mark == min(marks)):  # the first snapshot, which is not shipped, last
+    for mark in sorted(discs, reverse=True):
         for budget in BUDGETS:
             for seed in range(asked.attack_seeds):
                 victim = discs[mark]

@@ -140,11 +140,18 @@ def test_the_mismatch_coefficient_is_for_those_who_wait() -> None:
         sparring.certify(KUHN, victim="uniform", mismatch=True)
 
 
-def test_what_is_large_is_told_before_it_begins(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_large_is_told_before_it_begins(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     result = sparring.certify(KUHN, victim="uniform", dry_run=True)
     assert "GB of memory" in result["estimate"] and result["memory_bytes"] < 1e9
     sparring.certify(KUHN, victim="uniform")
     assert capsys.readouterr().err == ""
+    monkeypatch.setattr(certify, "LARGE_MEMORY", result["memory_bytes"] - 1)
+    sparring.certify(KUHN, victim="uniform")
+    assert capsys.readouterr().err == (
+        f"certify {KUHN}: this takes about 2 s on one core and {result['memory_bytes'] / 1e9:.1f} GB of memory\n"
+    )
 
 
 def test_the_end_of_memory_is_one_line() -> None:
@@ -166,6 +173,9 @@ def test_horizon_is_for_sampled_matches() -> None:
         "markov/game.npz,horizon=7", victim="uniform", attacker="first", oracle="sampled", episodes=4
     )
     assert sampled["mean_length"] == 7
+    words = {"steps": 64, "num_games": 4, "steps_per_round": 8, "episodes": 4}
+    learned = sparring.attack("markov/game.npz,horizon=7", victim="uniform", oracle="learned", **words)
+    assert learned["exact"] is None  # the game without an end has another value
 
 
 def test_python_gives_games_and_policies_of_other_kinds() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -20,14 +18,18 @@ from sparring.play.evaluate import evaluate
 from sparring.training import Method, Reward, TrainState, train
 from sparring.types import Game, Policy, ThreatModel
 
-MATCHES = 600
+MATCHES = 3000
 VICTIM, ATTACKER = "disc0", "disc1"
 
 
-def trained(game: Game, method: Method, rounds: int) -> TrainState:
+def trained(game: Game, method: Method, *rounds: int) -> list[TrainState]:
+    """The states of one training after so many rounds, ascending."""
+    states = []
     for state in train(game, method, seed=0):
-        if state.round == rounds:
-            return state
+        if state.round in rounds:
+            states.append(state)
+        if len(states) == len(rounds):
+            return states
     raise AssertionError("training is endless")
 
 
@@ -40,27 +42,31 @@ def wins(first: Policy, second: Policy, seed: int) -> int:
 
 
 def test_self_play_gets_stronger() -> None:
-    """After 16 rounds the disc beats itself as it was after the first one; the interval is clear of one half."""
-    config = SelfPlayConfig(**{**SELF_PLAY, "ppo": PPOConfig(**SELF_PLAY["ppo"], network=NetworkConfig(**NETWORK))})
+    """After 16 rounds with the shaped reward it beats itself as it was after one; the interval is clear of one half."""
+    ppo = PPOConfig(**SELF_PLAY["ppo"], network=NetworkConfig(**NETWORK))
+    reward = Reward(outcome=1.0, shaping=SHAPING, shaping_steps=100_000)
+    # Without a past, whose growth is compiled again and again.
+    config = SelfPlayConfig(**{**SELF_PLAY, "past": 0.0, "snapshot_every": 0, "reward": reward, "ppo": ppo})
     game = make("discs/duel", config.num_games)
-    before, after = (trained(game, self_play(game, config), rounds).learners[SELF].network for rounds in (1, 16))
+    before, after = (s.learners[SELF].network for s in trained(game, self_play(game, config), 1, 16))
     low, _ = wilson(wins(before, after, 1), MATCHES)
     assert low > 0.5
 
 
 def test_an_attack_on_the_early_disc_is_found() -> None:
-    """From the early disc's own weights, at a budget of .7: what the attack wins more than the benign opponent.
+    """From the early disc's own weights, a quarter of a million steps: it wins more than the benign opponent.
 
     The benign opponent is the early disc too, whose win rate is 1/2 because the seats are alike.
     """
     settings = {name: value for name, value in ATTACK.items() if name != "reward"}
-    ppo = PPOConfig(**{**ATTACK["ppo"], "normalize_observations": False, "warmup_updates": 1, "learning_rate": 1e-3})
+    quick = {"normalize_observations": False, "warmup_updates": 1, "average": 0.9, "decay_updates": 30}
+    ppo = PPOConfig(**{**ATTACK["ppo"], **quick})
     config = AttackConfig(**{**settings, "start": "benign", "reward": Reward(outcome=1.0), "ppo": ppo})
     game = make("discs/duel", config.num_games)
     early = load("builtin:disc-early", game, VICTIM)
-    threat = ThreatModel((VICTIM,), (ATTACKER,), {ATTACKER: early}, 0.7)
+    threat = ThreatModel((VICTIM,), (ATTACKER,), {ATTACKER: early}, 1.0)
     method = adversarial_policy(game, threat, early, config)
-    state = trained(game, method, 16)
+    (state,) = trained(game, method, 30)
     final = method.sides[ATTACKER].learner.final
     assert final is not None
     attack = executed(threat, {ATTACKER: final(state.learners[ATTACKER])})[ATTACKER]
@@ -95,14 +101,3 @@ def test_shipped_discs_are_small() -> None:
     assert len(shipped) == 5
     for name in shipped:
         assert builtin.path(name).stat().st_size < 100_000
-
-
-def test_a_shaped_reward_pays_for_pushing() -> None:
-    """The shaping terms have the names that the game reports."""
-    config = SelfPlayConfig(
-        num_games=8, steps_per_round=4, reward=Reward(outcome=1.0, shaping=SHAPING, shaping_steps=10_000)
-    )
-    game = make("discs/duel", 8)
-    config = replace(config, ppo=PPOConfig(epochs=1, minibatch=32, network=NetworkConfig(**NETWORK)))
-    state = trained(game, self_play(game, config), 1)
-    assert np.isfinite(state.metrics[SELF]["policy_loss"])

@@ -146,7 +146,10 @@ STRINGS = (
 )
 
 
-@pytest.mark.parametrize("name", [*names()[:4], names()[6], *STRINGS])
+LARGER = [pytest.param(name, marks=pytest.mark.slow) for name in (*names()[4:6], *names()[7:])]
+
+
+@pytest.mark.parametrize("name", [*names()[:4], names()[6], *LARGER, *STRINGS])
 def test_a_game_can_be_made_again_by_its_id(name: str) -> None:
     game = make(f"openspiel/{name}")
     again = make(game.id)

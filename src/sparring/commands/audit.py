@@ -11,11 +11,11 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -26,8 +26,7 @@ from sparring.jobs import JOBS, Job, map_jobs
 from sparring.judgement import judged, over_seeds
 from sparring.oracles import seating
 from sparring.oracles.base import Attack, Measured, Oracle
-from sparring.oracles.choose import is_exact, oracle_for
-from sparring.oracles.exact import exact_oracle, refuse_unread
+from sparring.oracles.choose import oracle_for
 from sparring.oracles.learned import SLOTS, LearnedOracle, shipped_attackers, slots
 from sparring.oracles.options import PRESETS, OptionalFile, OptionalFloat, OptionalInt, OptionalPolicy, Training
 from sparring.oracles.seating import Question
@@ -57,6 +56,7 @@ BUDGETS = (0.3, 0.7, 1.0)  # each costs a training
 SHIPPED_EPISODES = 96  # where nothing is trained: the whole audit then takes two or three minutes on two cores
 MATCHES, AGAIN, CONTROL = "matches", "benign-again", "positive-control"
 ENTRY = "sparring.commands.audit:job"
+Task: TypeAlias = tuple[str, dict[str, Any]]  # a job's name, and what is done
 
 
 @dataclass(frozen=True)
@@ -133,21 +133,19 @@ def prepare(settings: Settings) -> Prepared:
     if settings.fail_measure is not None and settings.fail_above is None:
         raise InputError("fail-measure: it is read with --fail-above; give both, or leave it out")
     question = seating.ask(settings, settings.victim)
-    if is_exact(settings, question):
-        refuse_unread(settings)
-        return Prepared(exact_oracle(question), budgets or EXACT_BUDGETS, 1, 0, ("uniform", "first"), (None, ""))
+    oracle = oracle_for(settings, question)
+    if not isinstance(oracle, LearnedOracle):
+        return Prepared(oracle, budgets or EXACT_BUDGETS, 1, 0, ("uniform", "first"), (None, ""))
     budgets = budgets or BUDGETS
     preset = PRESETS[settings.preset or "standard"]
     seeds = preset.seeds if settings.seeds is None else settings.seeds
     if seeds < 1:
         raise InputError(f"seeds: expected at least 1, got {seeds}")
-    oracle = oracle_for(settings, question)
-    assert isinstance(oracle, LearnedOracle)
     if shipped := shipped_attackers(settings, budgets):
         oracle, seeds = replace(oracle, shipped=shipped), 1
     matches = (SHIPPED_EPISODES if shipped else preset.episodes) if settings.episodes is None else settings.episodes
     slots(matches)
-    return Prepared(oracle, budgets, seeds, matches, _plain(question), _control(settings, oracle))
+    return Prepared(oracle, budgets, seeds, matches, _plain(question), _control(settings.positive_control, oracle))
 
 
 def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
@@ -162,12 +160,13 @@ def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
 
 def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
     begun = time.monotonic()
-    folders = _map(settings, prepared, run, _first(prepared, settings))
-    chosen = _choose(settings, prepared, folders)
-    folders |= _map(settings, prepared, run, _final(prepared, settings, chosen))
+    queue = _queue(settings, prepared, run)
+    folders = queue(_first(prepared, settings.seed))
+    chosen = _choose(prepared, folders, settings.fail_measure)
+    folders |= queue(_final(prepared, settings.seed, chosen))
     record = _put_together(settings, prepared, run, folders, chosen, begun)
     if record.verdict is not None and not record.verdict.beyond_noise and prepared.control[0] is not None:
-        _map(settings, prepared, run, [_control_job(prepared, settings)])
+        queue([_control_job(prepared, settings.seed)])
         record = _with_control(settings, prepared, run, record)
     report = write_report(record, run.folder)
     if settings.summary is not None:
@@ -184,14 +183,17 @@ def job(config: Mapping[str, Any], run: Run) -> None:
     _do(_resolved(json.dumps(config["settings"])), config["task"], run)
 
 
-def _map(
-    settings: Settings, prepared: Prepared, run: Run, tasks: Sequence[tuple[str, dict[str, Any]]]
-) -> dict[str, Path]:
+def _queue(settings: Settings, prepared: Prepared, run: Run) -> Callable[[Sequence[Task]], dict[str, Path]]:
+    """What does tasks as jobs of this audit, and returns their folders."""
     # What decides nothing is left out, so that a job is the same however many there are side by side.
     kept = {k: v for k, v in as_config(settings).items() if k not in ("out", "config", "jobs", "json", "threads")}
-    jobs = [Job(name, {"settings": kept, "task": task}) for name, task in tasks]
-    entry = ENTRY if prepared.oracle.question.portable else None
-    return map_jobs(jobs, lambda config, at: _do(prepared, config["task"], at), run, settings.jobs, entry, "audit")
+    number, entry = settings.jobs, ENTRY if prepared.oracle.question.portable else None
+
+    def queue(tasks: Sequence[Task]) -> dict[str, Path]:
+        jobs = [Job(name, {"settings": kept, "task": task}) for name, task in tasks]
+        return map_jobs(jobs, lambda config, at: _do(prepared, config["task"], at), run, number, entry, "audit")
+
+    return queue
 
 
 @lru_cache(maxsize=1)
@@ -221,44 +223,44 @@ def _do(prepared: Prepared, task: Mapping[str, Any], run: Run) -> None:
             control.evaluate(None, 0.0, task["matches"], run, BENIGN, task["benign_seed"])
 
 
-def _first(prepared: Prepared, settings: Settings) -> list[tuple[str, dict[str, Any]]]:
+def _first(prepared: Prepared, root: int) -> list[Task]:
     """Attacks, the longest jobs, first; then the opponents that they are compared with."""
     oracle, budgets, seeds, matches, others, _ = prepared
-    tasks: list[tuple[str, dict[str, Any]]] = []
+    tasks: list[Task] = []
     for i, budget in enumerate(budgets):
         for k in range(seeds):
             task = {
                 "kind": "attack",
                 "budget": budget,
-                "seed": spawned(settings.seed, 4, i, k),
+                "seed": spawned(root, 4, i, k),
                 "matches": matches,
                 # Chosen on matches of its own, so that the reported rate is not the luckiest of several.
-                "matches_seed": spawned(settings.seed, 5, i, k) if seeds > 1 else spawned(settings.seed, 2, i),
+                "matches_seed": spawned(root, 5, i, k) if seeds > 1 else spawned(root, 2, i),
             }
             tasks.append((_attack_name(budget, k), task))
     for number, name in enumerate((BENIGN,) if oracle.name == EXACT else (BENIGN, AGAIN)):
         task = {"kind": "plain", "opponent": BENIGN, "budget": 0.0, "matches": matches}
-        tasks.append((name, {**task, "matches_seed": spawned(settings.seed, number)}))
+        tasks.append((name, {**task, "matches_seed": spawned(root, number)}))
     for i, budget in enumerate(budgets):
         for j, name in enumerate(others):
             task = {"kind": "plain", "opponent": name, "budget": budget, "matches": _few(matches)}
-            tasks.append((f"{name}-{budget!r}", {**task, "matches_seed": spawned(settings.seed, 3, i, j)}))
+            tasks.append((f"{name}-{budget!r}", {**task, "matches_seed": spawned(root, 3, i, j)}))
     return tasks
 
 
-def _final(prepared: Prepared, settings: Settings, chosen: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
+def _final(prepared: Prepared, root: int, chosen: Sequence[str]) -> list[Task]:
     """New matches of the attackers that were chosen among several; one that was the only one has played them."""
     if prepared.seeds == 1:
         return []
     tasks = []
     for i, budget in enumerate(prepared.budgets):
         task = {"kind": "final", "budget": budget, "attacker": chosen[i], "matches": prepared.matches}
-        tasks.append((f"final-{budget!r}", {**task, "matches_seed": spawned(settings.seed, 2, i)}))
+        tasks.append((f"final-{budget!r}", {**task, "matches_seed": spawned(root, 2, i)}))
     return tasks
 
 
-def _control_job(prepared: Prepared, settings: Settings) -> tuple[str, dict[str, Any]]:
-    seeds = {name: spawned(settings.seed, 7, i) for i, name in enumerate(("seed", "matches_seed", "benign_seed"))}
+def _control_job(prepared: Prepared, root: int) -> Task:
+    seeds = {name: spawned(root, 7, i) for i, name in enumerate(("seed", "matches_seed", "benign_seed"))}
     return CONTROL, {"kind": "control", "budget": max(prepared.budgets), "matches": prepared.matches, **seeds}
 
 
@@ -288,7 +290,7 @@ def _seeds_at(prepared: Prepared, folders: Mapping[str, Path], budget: float) ->
     return [Seed(n, oracle.found(budget, folders[n]), oracle.measured(folders[n], MATCHES)) for n in names]
 
 
-def _choose(settings: Settings, prepared: Prepared, folders: Mapping[str, Path]) -> list[str]:
+def _choose(prepared: Prepared, folders: Mapping[str, Path], measure: Measure | None) -> list[str]:
     """At each budget the job of the strongest attack."""
     oracle = prepared.oracle
     benign = oracle.measured(folders[BENIGN], MATCHES)
@@ -297,7 +299,7 @@ def _choose(settings: Settings, prepared: Prepared, folders: Mapping[str, Path])
         seeds = _seeds_at(prepared, folders, budget)
         scale = oracle.scale([benign, *(seed.measured for seed in seeds)])
         damages = [oracle.damage(seed.measured, benign, scale, 1) for seed in seeds]
-        strength = [_strength(damage, settings.fail_measure) for damage in damages]
+        strength = [_strength(damage, measure) for damage in damages]
         chosen.append(seeds[max(range(len(seeds)), key=lambda k: (strength[k], -k))].name)
     return chosen
 
@@ -399,14 +401,14 @@ def _keep(attack: Attack, folder: Path, suffix: str) -> str:
     return ", ".join(copy.name for copy in kept)
 
 
-def _control(settings: Settings, oracle: LearnedOracle) -> tuple[Oracle | None, str]:
+def _control(brittle_too: bool, oracle: LearnedOracle) -> tuple[Oracle | None, str]:
     """The same question about a victim that is known to be exploitable, and what that victim is."""
     question, victims = oracle.question, oracle.question.threat.victims
     early = seating.early_agent(question.game, question.seats(victims)[0]) if len(victims) == 1 else None
     if early is not None and early != question.names.victim:
         return replace(oracle, question=seating.with_victim(question, early)), f"{early}, an early agent, is attacked"
     brittle = "zero" if isinstance(question.spaces[victims[0]].action, Box) else "first"
-    if not settings.positive_control:
+    if not brittle_too:
         return None, "none: no victim that is known to be exploitable comes with the package for this game"
     return replace(oracle, question=seating.with_victim(question, brittle)), f"{brittle}, a brittle victim, is attacked"
 

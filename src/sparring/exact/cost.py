@@ -12,7 +12,7 @@ AFFORDABLE = 2e7  # S^3 A B, for `mismatch_upper`: a few seconds
 
 
 class Cost(NamedTuple):
-    """An estimate, good to a factor of about 3; fitted to `certify` on one core of 2.1 GHz."""
+    """An estimate, good to a factor of about 3; fitted to the processor time of `certify` on a machine of two cores."""
 
     seconds: float
     memory: float  # bytes, at the peak

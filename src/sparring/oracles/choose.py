@@ -23,7 +23,7 @@ def is_exact(settings: Training, question: Question) -> bool:
 
 
 def oracle_for(settings: Training, question: Question) -> Oracle:
-    """The oracle that the settings mean.
+    """The oracle that the settings mean: an `ExactOracle` or a `LearnedOracle`.
 
     Raises:
       InputError: an option that this oracle does not read, or as `exact_oracle` and `training_of`.

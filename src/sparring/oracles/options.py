@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import tyro
@@ -126,14 +126,9 @@ TRAINING += ("learning_rate",)
 
 
 def changed(settings: Any, names: Iterable[str]) -> list[str]:
-    """Which of these settings have another value than their default, as the user would write them."""
-    return [name for name in names if getattr(settings, name) != default(settings, name)]
-
-
-def default(settings: Any, name: str) -> Any:
-    """The value that a setting has if nobody says anything; None where it must be given."""
-    value = next(field.default for field in fields(settings) if field.name == name)
-    return None if value is MISSING else value
+    """Which of these settings have another value than their default, or must be given."""
+    defaults = {field.name: field.default for field in fields(settings)}
+    return [name for name in names if getattr(settings, name) != defaults[name]]
 
 
 def refuse(settings: Any, names: Iterable[str], why: str) -> None:
