@@ -117,13 +117,13 @@ def test_the_sampled_policy_gradient_is_lemma_d1s(budget: float) -> None:
         assert worst_deviation(masked / budget, exact) > 20  # and so it is without the factor epsilon
 
 
-RANDOM, FIRST = RandomPolicy(Discrete(3)), ConstantPolicy(Discrete(3))
+UNIFORM, FIRST = RandomPolicy(Discrete(3)), ConstantPolicy(Discrete(3))
 
 
 def setup(control: Any = "step", others: Any = None, **changes: Any) -> Any:
     game = MatrixGame(ROCK_PAPER_SCISSORS, num_games=2)
-    threat = ThreatModel("row", ("col",), {"col": RANDOM}, 0.3, others, control)
-    return threat, adversarial_policy(game, threat, RANDOM, replace(AttackConfig(), **changes))
+    threat = ThreatModel("row", ("col",), {"col": UNIFORM}, 0.3, others, control)
+    return threat, adversarial_policy(game, threat, UNIFORM, replace(AttackConfig(), **changes))
 
 
 def opponents(current: Mapping[str, Any], steps: int = 0) -> Opponents:
@@ -137,7 +137,7 @@ def test_who_plays_and_for_what() -> None:
     # Eq. 3.1: minus the victim's reward.
     assert (side.seats, side.reward, side.every) == (("col",), Reward({"row": -1.0}), 1)
     assert method.play(opponents({"col": FIRST})) == {
-        "row": RANDOM,
+        "row": UNIFORM,
         "col": MixedPolicy(threat.benign["col"], FIRST, 0.3, "episode"),
     }
 
@@ -168,16 +168,16 @@ def test_the_curriculum_wakes_the_victim_up() -> None:
 
 def test_bad_input_is_refused() -> None:
     game = MatrixGame(ROCK_PAPER_SCISSORS, num_games=2)
-    threat = ThreatModel("row", ("col",), {"col": RANDOM}, 0.3)
+    threat = ThreatModel("row", ("col",), {"col": UNIFORM}, 0.3)
     with pytest.raises(InputError, match="start=benign needs a policy with weights"):
-        adversarial_policy(game, threat, RANDOM, AttackConfig(start="benign"))
+        adversarial_policy(game, threat, UNIFORM, AttackConfig(start="benign"))
     with pytest.raises(InputError, match=r"^[^\n]*no policy for victim row[^\n]*$"):
         adversarial_policy(game, threat, {}, AttackConfig())
     with pytest.raises(InputError, match=r"^[^\n]*unknown agent of matrix/custom 'third'[^\n]*$"):
         setup(others={"third": FIRST})
-    stranger = ThreatModel("row", ("cool",), {"cool": RANDOM}, 0.3)
+    stranger = ThreatModel("row", ("cool",), {"cool": UNIFORM}, 0.3)
     with pytest.raises(InputError, match="unknown agent of matrix/custom 'cool': did you mean col"):
-        adversarial_policy(game, stranger, RANDOM, AttackConfig())
+        adversarial_policy(game, stranger, UNIFORM, AttackConfig())
 
 
 def test_start_from_the_benign_weights() -> None:

@@ -156,7 +156,7 @@ class Bandit:
 @pytest.mark.parametrize("benign", ["in JAX", "on the host"])
 def test_where_there_is_nothing_to_see_there_is_something_to_learn(benign: str) -> None:
     """Zeros are an observation like any other; taken for "not its move", nothing was learned (.498 instead of 1)."""
-    game = Bandit(32)
+    game: Any = Bandit(32)
     policies: dict[str, Policy] = {
         "in JAX": RandomPolicy(Discrete(2)),
         "on the host": CallablePolicy(lambda observation, rng: rng.integers(2, size=len(observation))),

@@ -120,7 +120,8 @@ def test_each_attacker_has_a_learner_and_they_want_the_same() -> None:
     *_, state = islice(train(game, method, 0), 2)
     assert set(state.metrics) == {"a", "b"}
     weights = [np.asarray(state.learners[name].network.actor.mlp.layers[0].weight) for name in ("a", "b")]
-    assert not np.array_equal(*weights)
+    first, second = weights
+    assert not np.array_equal(first, second)
     assert all((actions["bystander"] == 2).all() and not actions["victim"].any() for actions in game.played)
 
 

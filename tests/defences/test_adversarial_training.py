@@ -174,7 +174,8 @@ def test_both_sides_learn_and_training_resumes_bit_for_bit() -> None:
     for before, after in pairwise(states):
         for name, agent in LEARNED.items():
             tables = [tabulate(state.learners[name], infosets(rps(), agent)) for state in (before, after)]
-            assert not np.array_equal(*tables)
+            first, second = tables
+            assert not np.array_equal(first, second)
     saved = states[2]
     arrays = flatten(saved_part(saved, rps()))
     kept = {name: len(pool.policies) for name, pool in saved.past.items()}

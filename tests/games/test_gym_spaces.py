@@ -51,6 +51,7 @@ def test_bounds_are_those_of_each_dimension() -> None:
     low, high = np.array([-1, -2.0], np.float64), np.array([1.0, np.inf], np.float64)
     space = from_gymnasium(spaces.Box(low, high, dtype=np.float64), "x")
     assert space == Box((2,), (-1.0, -2.0), (1.0, math.inf))  # floats become float32
+    assert isinstance(space, Box)
     np.testing.assert_array_equal(space.bounds(), [low, high])
 
 
@@ -94,7 +95,7 @@ def test_integers_without_bounds_have_the_ends_of_their_type() -> None:
     [
         spaces.Text(5),
         spaces.Sequence(spaces.Discrete(2)),
-        spaces.MultiDiscrete([[2, 2], [2, 2]]),
+        spaces.MultiDiscrete(np.full((2, 2), 2)),
         spaces.MultiBinary([2, 2]),
         spaces.Dict({"good": spaces.Discrete(2), "bad": spaces.Text(5)}),
         spaces.Tuple([spaces.Text(5)]),

@@ -203,7 +203,10 @@ def test_games_of_one_shape_share_one_compilation() -> None:
     paid, traces = [], []
     for payoffs, name, budget in ((ROCK_PAPER_SCISSORS, "one", 0.25), (2 * ROCK_PAPER_SCISSORS, "two", 0.5)):
         game = Counted(payoffs, 7, f"matrix/{name}")
-        policies = {"row": TabularPolicy(np.eye(3)[:1]), "col": mix(*[TabularPolicy(np.eye(3)[1:2])] * 2, budget)}
+        policies = {
+            "row": TabularPolicy(np.eye(3)[:1]),
+            "col": mix(TabularPolicy(np.eye(3)[1:2]), TabularPolicy(np.eye(3)[1:2]), budget),
+        }
         trajectory, _ = rollout(game, policies, 5, np.random.default_rng(0))
         paid.append(float(np.asarray(trajectory.reward["row"])[0, 0]))
         traces.append(len(traced))
