@@ -15,7 +15,8 @@ from sparring.errors import InputError
 from sparring.games import make
 from sparring.nets import NetworkConfig, actor_critic
 from sparring.oracles.hardening import longest_match
-from sparring.oracles.learned import curve_of, discount, rounds_of, shipped_attackers, training_of
+from sparring.oracles.learned import curve_of
+from sparring.oracles.preparation import discount, rounds_of, shipped_attackers, training_of
 from sparring.oracles.seating import ask, family_learning
 
 KUHN = "openspiel/kuhn_poker"

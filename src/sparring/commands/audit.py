@@ -27,8 +27,9 @@ from sparring.judgement import judged, over_seeds
 from sparring.oracles import seating
 from sparring.oracles.base import Attack, Measured, Oracle
 from sparring.oracles.choose import oracle_for
-from sparring.oracles.learned import SLOTS, LearnedOracle, shipped_attackers, slots
+from sparring.oracles.learned import SLOTS, LearnedOracle, slots
 from sparring.oracles.options import PRESETS, OptionalFile, OptionalFloat, OptionalInt, OptionalPolicy, Training
+from sparring.oracles.preparation import shipped_attackers
 from sparring.oracles.seating import Question
 from sparring.report.html import write_report
 from sparring.report.summary import check_suffix, write_summary

@@ -6,8 +6,9 @@ from __future__ import annotations
 from sparring.errors import InputError
 from sparring.oracles.base import Oracle
 from sparring.oracles.exact import exact_oracle, refuse_unread
-from sparring.oracles.learned import LearnedOracle, training_of
+from sparring.oracles.learned import LearnedOracle
 from sparring.oracles.options import Training
+from sparring.oracles.preparation import training_of
 from sparring.oracles.seating import Question
 
 

@@ -209,7 +209,7 @@ def learned_method(
     from sparring.learners.a2c import A2CConfig, a2c
     from sparring.learners.rpg import RPGConfig, rpg
     from sparring.learners.tables import exact_oracle
-    from sparring.oracles.learned import discount, rounds_of
+    from sparring.oracles.preparation import discount, rounds_of
     from sparring.policies import TabularPolicy
 
     question = oracle.question
