@@ -204,7 +204,13 @@ def measured_attack(victim: Policy, adversarial: Policy, budget: float, seed: in
 def ship(folder: Path, crossed: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], seed: int, command: str) -> None:
     """Copy the discs, and the attackers of the early one, into the package, with what was measured of them."""
     for mark, name in ((LAST, "disc"), (EARLY, "disc-early")):
-        _ship(folder / f"disc-{mark}-seed{seed}.safetensors", name, command, crossed[f"{mark:,} steps"])
+        own, early = f"{mark:,} steps", f"{EARLY:,} steps"
+        measured = {
+            "builtin:disc-early" if other == early else f"the disc of {other}" if other[0].isdigit() else other: found
+            for other, found in crossed[own].items()
+            if other != own
+        }
+        _ship(folder / f"disc-{mark}-seed{seed}.safetensors", name, command, measured)
     early = native.read(folder / f"disc-{EARLY}-seed{seed}.safetensors")[0]
     for budget in BUDGETS:
         best = max((r for r in rows if (r["victim"], r["budget"]) == (EARLY, budget)), key=lambda r: r["attack"]["win"])
