@@ -59,7 +59,13 @@ def test_an_attack_on_the_early_disc_is_found() -> None:
     The benign opponent is the early disc too, whose win rate is 1/2 because the seats are alike.
     """
     settings = {name: value for name, value in ATTACK.items() if name != "reward"}
-    quick = {"normalize_observations": False, "warmup_updates": 1, "average": 0.9, "decay_updates": 30}
+    quick = {
+        "normalize_observations": False,
+        "warmup_updates": 1,
+        "average": 0.9,
+        "decay_updates": 30,
+        "start_std": 0.2,
+    }
     ppo = PPOConfig(**{**ATTACK["ppo"], **quick})
     config = AttackConfig(**{**settings, "start": "benign", "reward": Reward(outcome=1.0), "ppo": ppo})
     game = make("discs/duel", config.num_games)
