@@ -10,8 +10,9 @@ PARALLEL := --numprocesses auto --dist loadfile
 
 .PHONY: audit test test-all bench clean
 
-audit: .venv/installed ## attack a trained ant and write a report
-	$(BIN)/sparring audit robosumo/ant-vs-ant
+audit: .venv/installed ## attack a victim that gives way and one that stands, and write their reports
+	$(BIN)/sparring audit discs/duel --victim builtin:disc-early --episodes 1000
+	$(BIN)/sparring audit discs/duel --victim builtin:disc --steps 300000 --episodes 1000
 
 test: .venv/installed-dev ## what a change must pass
 	$(BIN)/ruff check

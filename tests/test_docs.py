@@ -46,9 +46,10 @@ def test_make_target_exists(command: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_make_audit_is_the_readmes_audit() -> None:
+def test_make_audit_shows_a_victim_that_gives_way_and_one_that_stands() -> None:
     done = subprocess.run(["make", "-n", "audit"], cwd=ROOT, capture_output=True, text=True)
-    assert "sparring audit robosumo/ant-vs-ant" in done.stdout
+    assert "audit discs/duel --victim builtin:disc-early" in done.stdout
+    assert "audit discs/duel --victim builtin:disc " in done.stdout
 
 
 @pytest.mark.parametrize("code", blocks("python"))

@@ -136,7 +136,7 @@ def test_the_committed_matches_are_those_of_the_weights_that_are_shipped(body: s
     assert read_json(COMMITTED / "cross.json")["weights"][f"our {body}"] == fingerprint(f"builtin:{body}")
 
 
-@pytest.mark.parametrize("name", builtin.names())
+@pytest.mark.parametrize("name", [n for n in builtin.names() if n.split("-")[0] in BODIES and "early" not in n])
 def test_the_committed_record_agrees_with_what_is_shipped(name: str) -> None:
     made = native.read(builtin.path(name))[1]["provenance"]
     (run,) = (r for r in recorded(COMMITTED) if r["command"] == made["command"])

@@ -11,6 +11,8 @@ import pytest
 
 from sparring import checkpoint, games
 from sparring.errors import InputError
+from sparring.games import make
+from sparring.games.hosted import hosted
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
 from sparring.games.robosumo.sumo import RoboSumo
 from sparring.loaders import builtin, load, native
@@ -177,8 +179,8 @@ def test_an_option_that_means_nothing_is_refused(tmp_path: Path, options: str, m
 
 @pytest.mark.parametrize("name", builtin.names())
 def test_every_agent_that_comes_with_the_package_plays(name: str) -> None:
-    body = name.partition("-attack-")[0]
-    game = RoboSumo((body, body))
+    body = name.split("-")[0]
+    game = hosted(make("discs/duel", 1)) if body == "disc" else RoboSumo((body, body))
     policy = load(f"builtin:{name}", game, f"{body}0")
     view = game.reset(0)[f"{body}0"]
     assert np.isfinite(act(policy, KEY, view, policy.initial_state(1)).action).all()

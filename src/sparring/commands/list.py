@@ -31,7 +31,9 @@ def answer(settings: Settings) -> dict[str, Any]:
     for name in builtin.names():
         made = checkpoint.load(builtin.path(name))[1]["provenance"]
         shipped[f"builtin:{name}"] = {key: made[key] for key in ("game", "steps", "measured")}
-        shipped[f"builtin:{name}"]["start"] = made["settings"]["start"] or None  # whose weights the steps went on from
+        shipped[f"builtin:{name}"]["start"] = (
+            made["settings"].get("start") or None
+        )  # whose weights the steps went on from
     return {
         "games": list(games()),
         "exact": [name for name in games() if name.startswith(EXACT)],

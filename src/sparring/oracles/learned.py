@@ -109,8 +109,8 @@ class LearnedOracle:
             source = self.shipped[budget]
             path = builtin.path(source.removeprefix("builtin:"))
             made = native.read(path)[1]["provenance"]
-            points = tuple(tuple(point) for point in made["curve"])
-            curve = Curve(budget=budget, seed=made["seed"], points=points)
+            points = tuple(tuple(point) for point in made.get("curve", ()))
+            curve = Curve(budget=budget, seed=made["seed"], points=points) if points else None
             return Attack(self.adversarial(source), (path,), source, made["steps"], curve)
         files = self._files(folder)
         read = {agent: native.read(path) for agent, path in files.items()}

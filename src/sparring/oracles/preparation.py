@@ -103,13 +103,14 @@ def discount(question: Question) -> float | None:
 
 
 def shipped_attackers(asked: Any, budgets: Sequence[float]) -> dict[float, str]:
-    """The attackers that come with the package for its own victim, by budget; none if anything else is asked for."""
+    """The attackers that come with the package for one of its victims, by budget; none if anything else is asked for."""
     from sparring.loaders.builtin import names
 
-    given = (*TRAINING, "victim", "benign", "attackers", "others", "control", "coin", "seeds", "positive_control")
-    if changed(asked, given):
+    given = (*TRAINING, "benign", "attackers", "others", "control", "coin", "seeds", "positive_control")
+    victim = seating.default_victim(asked) if asked.victim is None else asked.victim
+    if changed(asked, given) or not (isinstance(victim, str) and victim.startswith("builtin:")):
         return {}
-    prefix = f"{seating.default_victim(asked).removeprefix('builtin:')}-attack-"
+    prefix = f"{victim.removeprefix('builtin:')}-attack-"
     found = {float(n.removeprefix(prefix)): f"builtin:{n}" for n in names() if n.startswith(prefix)}
     return found if all(budget in found for budget in budgets) else {}
 
