@@ -103,7 +103,7 @@ def discount(question: Question) -> float | None:
 
 
 def shipped_attackers(asked: Any, budgets: Sequence[float]) -> dict[float, str]:
-    """The attackers that come with the package for one of its victims, by budget; none if anything else is asked for."""
+    """The attackers that come with the package for its victim, by budget; none if anything else is asked for."""
     from sparring.loaders.builtin import names
 
     given = (*TRAINING, "benign", "attackers", "others", "control", "coin", "seeds", "positive_control")
