@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
+import equinox as eqx
 import numpy as np
 import pytest
 from envs.ambush import PAID, ROADS, ambush
@@ -138,19 +139,29 @@ def test_three_players_of_poker_are_no_stronger_than_the_exact_team() -> None:
 
 @pytest.mark.parametrize("name", ["openspiel/leduc_poker", "openspiel/tic_tac_toe"])
 def test_networks_choose_legal_actions(name: str) -> None:
-    """A fresh network, and one that is told to prefer an action wherever it is illegal, never choose an illegal one."""
+    """A fresh network, and one with a strong will to choose an action that is mostly illegal, choose legal ones."""
     game = make(name, 64)
-    nets = {agent: network(game, agent) for agent in game.agents}
-    trajectory, _ = rollout(game, nets, 40, np.random.default_rng(0), record=game.agents)
-    for agent in game.agents:
-        seen = trajectory.agents[agent]
-        legal, action, moved = (np.asarray(x) for x in (seen.legal, seen.action, seen.controlled))
-        assert not legal.all()
-        chosen = np.take_along_axis(legal, action[..., None], -1)[..., 0]
-        assert chosen[moved].all()
-        # Fresh networks are nearly uniform over the legal actions, whose number differs: log-probabilities say so.
-        count = legal.sum(axis=-1)
-        np.testing.assert_allclose(np.asarray(seen.log_prob)[moved], -np.log(count)[moved], atol=0.1)
+    for bias in (0.0, 30.0):
+        nets = {agent: prefers_last(network(game, agent), bias) for agent in game.agents}
+        trajectory, _ = rollout(game, nets, 40, np.random.default_rng(0), record=game.agents)
+        for agent in game.agents:
+            seen = trajectory.agents[agent]
+            legal, action, moved = (np.asarray(x) for x in (seen.legal, seen.action, seen.controlled))
+            assert not legal[moved][:, -1].all()
+            assert np.take_along_axis(legal, action[..., None], -1)[..., 0][moved].all()
+            if not bias:
+                # Fresh networks are nearly uniform over the legal actions, and their log-probabilities say so.
+                count = legal.sum(axis=-1)
+                np.testing.assert_allclose(np.asarray(seen.log_prob)[moved], -np.log(count)[moved], atol=0.1)
+
+
+def prefers_last(policy: ActorCritic, bias: float) -> ActorCritic:
+    """The network with so much added to the logit of the last action, which is illegal in most places."""
+
+    def of(net: Any) -> Any:
+        return net.actor.mlp.layers[-1].bias
+
+    return eqx.tree_at(of, policy, of(policy).at[-1].add(bias))
 
 
 def test_a_prey_that_is_out_controls_nothing() -> None:
