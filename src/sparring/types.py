@@ -349,6 +349,7 @@ class Experience(NamedTuple):
     first: Array  # bool [T, B], `observation` is the first one of a match
     last_value: Array  # float32 [B], the critic at the observation after the last step
     policy_state: Any  # state of the (recurrent) policy before the first step, [B, ...] leaves
+    moves: Array | None = None  # bool [T, B], it was the agent's move; None: always
 
 
 class Trajectory(NamedTuple):

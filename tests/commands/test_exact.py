@@ -97,7 +97,7 @@ def test_a_discounted_value_and_a_mean_return_have_different_names(capsys: pytes
         ({"attackers": 0}, "other than the victim's"),
         (
             {"victim_seat": "player2"},
-            "victim-seat: expected 0 to 1, got player2; or give a name: player0, player1",
+            "victim-seat: expected 0 to 1, got player2; or give one of the names player0, player1",
         ),
         ({"fail_measure": "win"}, "it is read with --fail-above"),
         ({"summary": "audit.txt"}, "expected a file name that ends with"),

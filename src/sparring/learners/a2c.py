@@ -57,6 +57,7 @@ class Matches(NamedTuple):
     advantage: Array  # [N], returns minus the critic
     weight: Array  # [N], 0 outside of the matches that count
     controlled: Array  # [N], `weight` gamma^t where the learning policy chose, else 0 (DECISIONS 15 and 32)
+    moved: Array | None = None  # [N], `weight` where it was the agent's move, else 0; None: it always was
 
 
 def a2c(config: A2CConfig) -> Learner:
@@ -108,8 +109,9 @@ def whole_matches(network: ActorCritic, experience: Experience, gamma: float) ->
     weight = counts / jnp.maximum((e.first & counts).sum(), 1)
     discount = gamma ** (jnp.cumsum(counts, axis=0) - 1.0)
     controlled = jnp.where(e.controlled & counts, weight * discount, 0.0)
+    moved = None if e.moves is None else jnp.where(e.moves, weight, 0.0)
     observation = encode(network.observation, e.observation)
-    rows = (observation, e.legal, e.action, advantage + e.value, advantage, weight, controlled)
+    rows = (observation, e.legal, e.action, advantage + e.value, advantage, weight, controlled, moved)
     return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), Matches(*rows))
 
 

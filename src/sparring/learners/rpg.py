@@ -70,7 +70,9 @@ def rpg_loss(state: RPGState, matches: Matches, entropy_coef: float) -> tuple[Ar
     entropy = (matches.controlled * state.network.entropy(logits)).sum()
     value_loss = 0.5 * (matches.weight * (value - matches.returns) ** 2).sum()
     played = jnp.take_along_axis(q, matches.action[:, None], axis=1)[:, 0]
-    q_loss = 0.5 * (matches.weight * (played - matches.returns) ** 2).sum()
+    # Where it was not its move, the action that it gave means nothing.
+    weight = matches.weight if matches.moved is None else matches.moved
+    q_loss = 0.5 * (weight * (played - matches.returns) ** 2).sum()
     metrics = {"policy_loss": policy_loss, "value_loss": value_loss, "q_loss": q_loss, "entropy": entropy}
     return policy_loss - entropy_coef * entropy + value_loss + q_loss, metrics
 

@@ -236,6 +236,7 @@ def _row(
         first=state.first,
         last_value=(),
         policy_state=(),
+        moves=view.moves,
     )
 
 
