@@ -363,3 +363,29 @@ def test_python_m_sparring_is_the_same_program() -> None:
         [sys.executable, "-m", "sparring", "--version"], capture_output=True, text=True, env=os.environ
     )
     assert done.returncode == 0 and done.stdout.strip().count(".") == 2
+
+
+@pytest.mark.parametrize("threshold", ["nan", "inf"])
+def test_a_threshold_is_looked_at_before_anything_is_done(
+    in_tmp: Path, capsys: pytest.CaptureFixture[str], threshold: str
+) -> None:
+    words = ["audit", KUHN, "--victim", "uniform", "--fail-above", threshold, "--out", "run"]
+    assert "fail-above: expected a number" in refused(capsys, *words)
+    assert not (in_tmp / "run").exists()
+    words = ["audit", "discs/duel", "--victim", "zero", "--fail-above", "0", "--fail-measure", "value", "--out", "run"]
+    assert "values are those of exact answers" in refused(capsys, *words)
+    assert not (in_tmp / "run").exists()
+
+
+def test_a_report_ends_with_the_code_of_the_verdict_that_it_prints(
+    in_tmp: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["audit", KUHN, "--victim", "uniform", "--budgets", "1", "--fail-above", "0.1", "--out", "run"]
+    assert cli.main(words) == 1
+    assert cli.main(["report", "run"]) == 1
+    assert cli.main(["report", "run", "--fail-above", "10"]) == 0
+    config = json.loads((in_tmp / "run/config.json").read_text())
+    del config["verb"]
+    (in_tmp / "run/config.json").write_text(json.dumps(config))
+    capsys.readouterr()
+    assert "config.json is damaged" in refused(capsys, "resume", "run")

@@ -29,8 +29,9 @@ def exit_code(program: str, work: Callable[[], int]) -> int:
     try:
         with _handled(_interrupt, signal.SIGTERM):
             code = work()
-            with _unread(sys.stdout):
-                sys.stdout.flush()
+            if sys.stdout is not None:  # None where it was closed from the start
+                with _unread(sys.stdout):
+                    sys.stdout.flush()
     except InputError as error:
         say(f"{program}: {' '.join(str(error).split())}", sys.stderr)
         code = BAD_INPUT

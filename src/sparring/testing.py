@@ -55,6 +55,11 @@ def check_game(factory: Callable[..., Game], max_steps: int = 2000) -> None:
       InputError: the first promise that is broken.
     """
 
+    if not callable(factory):
+        raise InputError(
+            f"check_game: expected a function that makes a game, called with num_games, got {type(factory).__name__}"
+        )
+
     def new(num_games: int) -> VectorGame:
         return hosted(_check_names(factory(num_games=num_games), num_games))
 

@@ -297,6 +297,8 @@ class ThreatModel:
     def __post_init__(self) -> None:
         for name in ("victims", "attackers"):
             given = getattr(self, name)
+            if not isinstance(given, (str, tuple, list)) or not all(isinstance(agent, str) for agent in given):
+                raise InputError(f"{name}: expected an agent's name or several, got {given!r}")
             object.__setattr__(self, name, (given,) if isinstance(given, str) else tuple(given))
             if not getattr(self, name):
                 raise InputError(f"{name}: expected at least one agent, got none")

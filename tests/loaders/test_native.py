@@ -364,3 +364,10 @@ def test_damaged_layers_are_refused(tmp_path: Path, network: ActorCritic, hidden
     with pytest.raises(InputError) as error:
         native.read(path)
     assert "\n" not in str(error.value)
+
+
+def test_a_runs_matches_are_no_policies(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "matches.matches.safetensors", {"length": np.ones(2)}, {})
+    network = actor_critic(RPS.spaces["row"], NetworkConfig(hidden=(4, 4)), KEY)
+    native.save(network, tmp_path / "attacker.safetensors")
+    assert isinstance(load(f"run:{tmp_path}", RPS, "row"), ActorCritic)

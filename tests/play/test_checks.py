@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from sparring.errors import InputError
-from sparring.play.checks import check_observation
+from sparring.games.hosted import hosted
+from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
+from sparring.play.checks import check_observation, stepped
 from sparring.play.evaluate import evaluate
 from sparring.play.rollout import rollout
 from sparring.policies import CallablePolicy, ConstantPolicy, RandomPolicy
@@ -279,3 +281,16 @@ def test_bounds_are_held_to_with_room_for_rounding() -> None:
     assert fits(Box((2,), (0.0, -np.inf), (1.0, 5.0)), [0.5, -1e30]) and not fits(Box((1,), -np.inf, 5.0), [5.1])
     assert fits(Box((1,), 0, 255, "uint8"), [255]) and not fits(Box((1,), 0, 9, "int16"), [10])
     assert fits(MultiDiscrete((2, 3)), [1, 2]) and not fits(MultiDiscrete((2, 3)), [1, 3])
+
+
+def test_a_match_that_ends_in_two_ways_stops_play() -> None:
+    class Both(MatrixGame):
+        def step(self, state: Any, actions: Any, key: Any) -> Any:
+            after, step = super().step(state, actions, key)
+            return after, step._replace(truncated=step.terminated)
+
+    game = hosted(Both(ROCK_PAPER_SCISSORS, 2, "matrix/both"))
+    game.reset(0)
+    actions = {agent: np.zeros(2, int) for agent in game.agents}
+    with pytest.raises(InputError, match="step 3: match 0 ended in two ways"):
+        stepped(game, actions, 3)

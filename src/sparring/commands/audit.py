@@ -133,8 +133,12 @@ def prepare(settings: Settings) -> Prepared:
         check_suffix(Path(settings.summary))
     if settings.fail_measure is not None and settings.fail_above is None:
         raise InputError("fail-measure: it is read with --fail-above; give both, or leave it out")
+    if settings.fail_above is not None and not math.isfinite(settings.fail_above):
+        raise InputError(f"fail-above: expected a number, got {settings.fail_above}")
     question = seating.ask(settings, settings.victim)
     oracle = oracle_for(settings, question)
+    if settings.fail_measure == "value" and isinstance(oracle, LearnedOracle):
+        raise InputError("fail-measure value: values are those of exact answers; use win, fail or return")
     if not isinstance(oracle, LearnedOracle):
         return Prepared(oracle, budgets or EXACT_BUDGETS, 1, 0, ("uniform", "first"), (None, ""))
     budgets = budgets or BUDGETS

@@ -107,6 +107,8 @@ def from_config(source: str | Path) -> tuple[str, Any]:
     """
     path = Path(source)
     config = read_config(path.parent if path.name == "config.json" else path)
+    if not (isinstance(config.get("verb"), str) and isinstance(config.get("settings"), dict)):
+        raise InputError(f"{source}: config.json is damaged: expected a verb and its settings; start a new run")
     verb, values = config["verb"], config["settings"]
     for name, value in values.items():
         if isinstance(value, str) and value.startswith("<") and value.endswith(">"):

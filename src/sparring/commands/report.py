@@ -16,8 +16,8 @@ from sparring.results import Measure
 class Settings(FolderSettings):
     """Write the report of a finished audit again; nothing is played or trained.
 
-    With --fail-above the audit is judged anew: the exit code is 1, 4 or 0 as that of an audit with this threshold. The
-    run's own audit.json stays as it is.
+    The exit code is that of the audit. With --fail-above the audit is judged anew: the exit code is 1, 4 or 0 as that
+    of an audit with this threshold, and the run's own audit.json stays as it is.
 
     Example: sparring report runs/DIR --fail-above 0.1 --summary audit.xml
     """
@@ -56,5 +56,6 @@ def text(result: dict[str, Any]) -> str:
 
 
 def exit_code(settings: Settings, result: dict[str, Any]) -> int:
-    """Without a threshold nothing is judged: the report was written."""
-    return int(result["exit_code"]) if settings.fail_above is not None else 0
+    """That of the verdict which is printed: by the threshold that is given, else by the audit's own."""
+    del settings
+    return int(result["exit_code"])

@@ -152,7 +152,8 @@ def _measure(budgets: Sequence[BudgetResult], asked: Measure | None) -> Measure:
         if asked not in has:
             raise InputError(f"fail-measure: expected win or return, got {asked!r}")
         if not has[asked]:
-            raise InputError(f"fail-measure {asked}: this game has no winners; use --fail-measure return")
+            why = "values are those of exact answers" if asked == "value" else "this game has no winners"
+            raise InputError(f"fail-measure {asked}: {why}; use --fail-measure return")
         return asked
     if has["value"]:
         return "value"

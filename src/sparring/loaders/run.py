@@ -41,6 +41,8 @@ def load(argument: str, options: Mapping[str, str], game: Game, agent: AgentID) 
 
 def _policies(folder: Path) -> dict[str, Path]:
     """The files of policies by their names."""
-    networks = {path.stem: path for path in sorted(folder.glob("*.safetensors")) if path.stem != "checkpoint"}
+    arrays = sorted(folder.glob("*.safetensors"))
+    # Beside policies a run keeps its checkpoint and the matches that it played.
+    networks = {path.stem: path for path in arrays if path.stem != "checkpoint" and not path.stem.endswith(".matches")}
     tables = {path.stem: path for path in sorted(folder.glob("*.json")) if any(name in path.stem for name in RESULTS)}
     return networks | tables

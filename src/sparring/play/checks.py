@@ -46,6 +46,12 @@ def stepped(game: Any, actions: Mapping[AgentID, Array], step: int) -> Step:
     result = check_kind(game, result, when)
     for name in ("terminated", "truncated", "invalid"):
         _check_array(game, f"{name}, {when}", getattr(result, name), "b")
+    ends = np.sum([result.terminated, result.truncated, result.invalid], axis=0)
+    if (ends > 1).any():
+        match = int((ends > 1).argmax())
+        raise InputError(
+            f"{game.id}, {when}: match {match} ended in two ways: terminated, truncated and invalid exclude"
+        )
     check_views(game, result.view, when)
     if np.any(result.truncated):  # the critic is asked about the last view
         check_views(game, result.final_view, f"{when} (final view)")
