@@ -95,22 +95,22 @@ def map_jobs(
     folders = {job.name: where.folder / JOBS / job.name for job in jobs}
     if len(folders) < len(jobs):
         raise ValueError(f"two jobs have one name: {sorted(job.name for job in jobs)}")
-    todo = [job for job in jobs if not _is_done(folders[job.name], job)]
-    if num > 1 and entry is None and len(todo) > 1:
+    pending = [job for job in jobs if not _is_done(folders[job.name], job)]
+    if num > 1 and entry is None and len(pending) > 1:
         print("sparring: what was given as a Python object stays in this process: one job at a time", file=sys.stderr)
     with progress(len(jobs), label) as advance:
 
         def finished(count: int, name: str) -> None:
-            done = len(jobs) - len(todo) + count
+            done = len(jobs) - len(pending) + count
             where.progress(done, len(jobs))
             advance(done, note=name)
 
-        if entry is None or num == 1 or len(todo) < 2:
-            for count, job in enumerate(todo, 1):
+        if entry is None or num == 1 or len(pending) < 2:
+            for count, job in enumerate(pending, 1):
                 do(job, folders[job.name], work)
                 finished(count, job.name)
         else:
-            _side_by_side(todo, folders, entry, min(num, len(todo)), finished)
+            _side_by_side(pending, folders, entry, min(num, len(pending)), finished)
     return folders
 
 
@@ -136,13 +136,13 @@ def _is_done(folder: Path, job: Job) -> bool:
 
 
 def _side_by_side(
-    todo: Sequence[Job],
+    pending: Sequence[Job],
     folders: Mapping[str, Path],
     entry: str,
     num: int,
     finished: Callable[[int, str], None],
 ) -> None:
-    waiting, busy, count = list(todo), {}, 0
+    waiting, busy, count = list(pending), {}, 0
     workers = [_start() for _ in range(num)]
     try:
         with interruptible() as stop, selectors.DefaultSelector() as selector:

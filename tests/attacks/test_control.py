@@ -30,7 +30,10 @@ def gaussian(mean: list[float], std: list[float], seed: int) -> ActorCritic:
     """The same normal distribution everywhere."""
     net = actor_critic(Spaces(Box((1,)), Box((2,))), NetworkConfig(hidden=(4,)), np.array([seed, 2], np.uint32))
     last: Any = net.actor.mlp.layers[-1]  # pyright: ignore[reportAttributeAccessIssue]  # a union; this is the MLP
-    where = lambda n: (n.actor.mlp.layers[-1].weight, n.actor.mlp.layers[-1].bias, n.log_std)  # noqa: E731
+
+    def where(n: Any) -> Any:
+        return n.actor.mlp.layers[-1].weight, n.actor.mlp.layers[-1].bias, n.log_std
+
     new = (0 * last.weight, jnp.asarray(mean, jnp.float32), jnp.log(jnp.asarray(std, jnp.float32)))
     return eqx.tree_at(where, net, new)
 
