@@ -82,9 +82,11 @@ LSTM = replace(PPO, minibatch=2 * STEPS, network=NetworkConfig("lstm", (8,)))
 @pytest.mark.parametrize(
     ("make", "method", "changes"),
     [
-        (ants, attack, {"control": "episode", "curriculum_steps": 100, "ppo": LSTM}),
+        pytest.param(
+            ants, attack, {"control": "episode", "curriculum_steps": 100, "ppo": LSTM}, marks=pytest.mark.slow
+        ),
         pytest.param(ants, against_itself, {"reward": SHAPED}, marks=pytest.mark.slow),
-        pytest.param(markov, attack, {"ppo": LSTM}, marks=pytest.mark.slow),
+        (markov, attack, {"ppo": LSTM}),
     ],
     ids=["robosumo-attack-lstm", "robosumo-self-play", "markov-attack-lstm"],
 )

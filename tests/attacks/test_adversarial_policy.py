@@ -57,6 +57,7 @@ def test_a_learned_attack_on_rock_paper_scissors_is_nearly_a_best_response(budge
     assert reached < before - 0.5 * (before - best)  # .05 alone would be met by doing nothing at a small budget
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [0.3, 1.0])
 def test_a_learned_attack_on_a_markov_game_is_nearly_a_best_response(budget: float) -> None:
     """Rewards are in [0, 1], so (1 - gamma) times a value is too: the .05 is of that scale."""
