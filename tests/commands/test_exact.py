@@ -121,6 +121,10 @@ def test_what_is_meant_in_python_is_taken() -> None:
         victim_seat="row",
     )
     assert taken["budgets"] == by_id["budgets"] and taken["game"] == "matrix/rps"
+    rows = np.full((1, 3), 1 / 3)
+    for verb in ("audit", "attack", "certify", "evaluate", "defend"):  # an array is a table, whoever plays it
+        settings = {"audit": {"budgets": 0.5}, "evaluate": {"budget": 0.5, "attacker": rows}}.get(verb, {"budget": 0.5})
+        getattr(sparring, verb)("matrix/rps", victim=rows, benign=rows, **settings)
     one = sparring.audit("matrix/rps", victim="first", budgets=0.5, attackers=1)
     assert [entry["expl"] for entry in one["budgets"]] == [pytest.approx(0.5)]
 

@@ -247,7 +247,9 @@ def _orthogonal(layer: eqx.nn.Linear, gain: float, key: Key) -> eqx.nn.Linear:
     """The layer with new weights, for those that it has or for their shapes."""
     weight = jax.nn.initializers.orthogonal(gain)(key, layer.weight.shape, jnp.float32)
     assert layer.bias is not None
-    return eqx.tree_at(lambda m: (m.weight, m.bias), layer, (weight, jnp.asarray(np.zeros(layer.bias.shape, np.float32))))
+    return eqx.tree_at(
+        lambda m: (m.weight, m.bias), layer, (weight, jnp.asarray(np.zeros(layer.bias.shape, np.float32)))
+    )
 
 
 def set_std(network: ActorCritic, std: float) -> ActorCritic:

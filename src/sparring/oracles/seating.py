@@ -112,7 +112,7 @@ def ask(settings: Seats, victim: Any) -> Question:
         threat,
         {agent: policy(victim, first, agent, "victim") for agent in victims},
         Names(describe(victim), benign_name, describe(others) if rest else None),
-        all(isinstance(given, str) for given in (settings.game, victim, settings.benign or "", others)),
+        all(isinstance(given, str) for given in (settings.game, victim, benign_name, others)),
     )
 
 
