@@ -9,7 +9,7 @@ import numpy as np
 
 from sparring.judgement import damage_of, exact_damage, exact_rates, judged, rates_of, scale_of
 from sparring.metrics.outcome import Sample
-from sparring.results import (
+from sparring.records import (
     BENIGN,
     EXACT,
     LEARNED,

@@ -20,7 +20,7 @@ import numpy as np
 
 from sparring.commands import audit_jobs
 from sparring.commands.audit_jobs import Left, Prepared, Task
-from sparring.commands.common import accepted, as_config, mean, percent, perform, plain, who
+from sparring.commands.common import accepted, as_config, mean, percent, perform, who
 from sparring.errors import InputError, NoPicture
 from sparring.files import write_atomic
 from sparring.jobs import JOBS, Job, map_jobs
@@ -32,20 +32,10 @@ from sparring.oracles.learned import SLOTS, LearnedOracle, slots
 from sparring.oracles.options import PRESETS, OptionalFile, OptionalFloat, OptionalInt, OptionalPolicy, Training
 from sparring.oracles.preparation import shipped_attackers
 from sparring.oracles.seating import Question
+from sparring.records import BENIGN, EXACT, AttackResult, AuditResult, BudgetResult, Measure, Rates, fields, replaced
 from sparring.report.html import write_report
 from sparring.report.summary import check_suffix, write_summary
-from sparring.results import (
-    BENIGN,
-    EXACT,
-    AttackResult,
-    AuditResult,
-    BudgetResult,
-    Measure,
-    Rates,
-    fields,
-    read,
-    replaced,
-)
+from sparring.results import plain, read
 from sparring.runs import Run
 from sparring.types import Box, VectorGame, check_budget
 
@@ -101,7 +91,7 @@ def audit(game: Any, **settings: Any) -> dict[str, Any]:
         each agent.
 
     Returns:
-      The JSON result (`results.AuditResult`); `report` is the HTML file's path.
+      The JSON result (`records.AuditResult`); `report` is the HTML file's path.
 
     Raises:
       InputError: bad input.

@@ -16,18 +16,7 @@ from sparring.jobs import JOBS
 from sparring.judgement import over_seeds
 from sparring.oracles.base import Attack, Measured, Oracle
 from sparring.oracles.learned import slots
-from sparring.results import (
-    BENIGN,
-    EXACT,
-    BudgetResult,
-    Curve,
-    Damage,
-    Measure,
-    Scale,
-    SeedResult,
-    damage_in,
-    fields,
-)
+from sparring.records import BENIGN, EXACT, BudgetResult, Curve, Damage, Measure, Scale, SeedResult, damage_in, fields
 from sparring.runs import Run
 
 MATCHES, AGAIN, CONTROL = "matches", "benign-again", "positive-control"

@@ -21,7 +21,7 @@ from sparring.runs import Run, check_seed, read_config, versions
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from sparring.results import Rates, Result
+    from sparring.records import Rates
 
 __all__ = ["Common", "Interrupted", "Seats", "accepted", "as_config", "perform", "verb_module"]
 
@@ -124,7 +124,7 @@ def from_config(source: str | Path) -> tuple[str, Any]:
 
 
 def who(settings: Any, question: Question, run: Run) -> dict[str, Any]:
-    """The fields of `results.Who`, but for `oracle` and `wall_time_s`."""
+    """The fields of `records.Who`, but for `oracle` and `wall_time_s`."""
     threat = question.threat
     return {
         "game": question.game,
@@ -142,13 +142,6 @@ def who(settings: Any, question: Question, run: Run) -> dict[str, Any]:
         "versions": versions(),
         "settings": deciding(settings),
     }
-
-
-def plain(record: Result) -> dict[str, Any]:
-    """A result as plain JSON."""
-    from sparring import results
-
-    return results.plain(record)
 
 
 def percent(rates: Rates, key: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparring.results import (
+from sparring.records import (
     BENIGN,
     EXACT,
     AuditResult,

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sparring.judgement.words import MEASURES, amount
+from sparring.records import BudgetChange, Change, CompareResult, Measure
 from sparring.report import plots
-from sparring.results import BudgetChange, Change, CompareResult, Measure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -14,18 +14,9 @@ from sparring.judgement import judged
 from sparring.judgement.damage import IGNORED_INVALID
 from sparring.judgement.rule import invalid_share, slack_of
 from sparring.judgement.words import MEASURES, amount, control_sentence, goal, interval, mean, plain_amount, rate
+from sparring.records import BENIGN, EXACT, AuditResult, BudgetResult, Measure, Verdict, damage_in
 from sparring.report import plots
-from sparring.results import (
-    BENIGN,
-    EXACT,
-    AuditResult,
-    BudgetResult,
-    Measure,
-    Verdict,
-    damage_in,
-    encode,
-    read_audit,
-)
+from sparring.results import encode, read_audit
 
 AUDIT, REPORT = "audit.json", "report.html"
 MAX_CLIP_BYTES = 16 * 2**20
