@@ -16,6 +16,7 @@ from sparring.judgement.rule import invalid_share, slack_of
 from sparring.judgement.words import MEASURES, amount, control_sentence, goal, interval, mean, plain_amount, rate
 from sparring.records import BENIGN, EXACT, AuditResult, BudgetResult, Measure, Verdict, damage_in
 from sparring.report import plots
+from sparring.report.templates import rendered
 from sparring.results import encode, read_audit
 
 AUDIT, REPORT = "audit.json", "report.html"
@@ -67,6 +68,8 @@ def _with_verdict(audit: AuditResult) -> AuditResult:
 
 def _page(audit: AuditResult, folder: Path) -> tuple[str, dict[str, str]]:
     """The report as HTML and its figures as SVG; the same audit gives the same text."""
+    from markupsafe import Markup
+
     verdict, exact = audit.verdict, audit.oracle == EXACT
     assert verdict is not None
     budgets = sorted(audit.budgets, key=lambda result: result.budget)
@@ -76,6 +79,12 @@ def _page(audit: AuditResult, folder: Path) -> tuple[str, dict[str, str]]:
     figures = plots.figures(audit, verdict)
     clip, clip_type = _clip(audit, folder)
     values = {
+        "damage_in": damage_in,
+        "amount": amount,
+        "rate": rate,
+        "mean": mean,
+        "number": _number,
+        "audit": audit,
         "exact": exact,
         "verdict": verdict,
         "headline": _headline(verdict),
@@ -98,26 +107,10 @@ def _page(audit: AuditResult, folder: Path) -> tuple[str, dict[str, str]]:
         "outcomes": any(rates.win is not None for r in budgets for rates in (r, r.baselines[BENIGN])),
         "duration": None if audit.wall_time_s is None else _duration(audit.wall_time_s),
         "settings": list(_flat(audit.settings)),
-        "figures": figures,
+        "figures": {name: Markup(plots.on_page(svg)) for name, svg in figures.items()},
         "budgets": budgets,
     }
-    return _render(audit, values), figures
-
-
-def _render(audit: AuditResult, values: Mapping[str, Any]) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {"damage_in": damage_in, "amount": amount, "rate": rate, "mean": mean, "number": _number}
-    drawn = {name: Markup(plots.on_page(svg)) for name, svg in values["figures"].items()}
-    return environment.get_template("audit.html.j2").render(audit=audit, **{**values, "figures": drawn})
+    return rendered("audit.html.j2", values), figures
 
 
 _LEADING = {
