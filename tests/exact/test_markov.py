@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markov_games import games
 
 from sparring.exact.certificate import verify
 from sparring.exact.markov import (
@@ -67,15 +68,6 @@ GOLDEN = {
 # Expl after k updates of projected gradient ascent with step 0.01 against the best response; same provenance.
 GOLDEN_MIN_ORACLE_G3 = {0: -2.6964450260138775, 10: -3.100792261308142, 200: -4.565342895099577}
 
-games = st.builds(
-    lambda seed, S, A, B, gamma, k: random_game(seed, S, A, B, gamma, min(k, S)),
-    st.integers(0, 2**32),
-    st.integers(1, 5),
-    st.integers(1, 4),
-    st.integers(1, 4),
-    st.floats(0, 0.99),
-    st.integers(1, 5),
-)
 budgets = st.floats(0, 1)
 
 
