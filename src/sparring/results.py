@@ -126,10 +126,9 @@ def json_schema() -> dict[str, Any]:
     return msgspec.json.decode(msgspec.json.encode(schema))
 
 
-def write_json_schema(path: Path = SCHEMA_FILE) -> Path:
+def write_json_schema() -> None:
     """Write the JSON Schema that the package ships."""
-    write_atomic(path, msgspec.json.format(msgspec.json.encode(json_schema(), order="sorted"), indent=2) + b"\n")
-    return path
+    write_atomic(SCHEMA_FILE, msgspec.json.format(msgspec.json.encode(json_schema(), order="sorted"), indent=2) + b"\n")
 
 
 def _plain(value: Any) -> Any:

@@ -150,10 +150,9 @@ def percent(rates: Rates, key: str) -> str:
     return f"{getattr(rates, key):.1%} [{low:.1%}, {high:.1%}]"
 
 
-def mean(rates: Rates, key: str = "victim_return") -> str:
-    """A mean return with its interval where there is one."""
-    ends = getattr(rates, f"{key}_ci")
-    value = getattr(rates, key)
+def mean(rates: Rates) -> str:
+    """The victim's mean return with its interval where there is one."""
+    value, ends = rates.victim_return, rates.victim_return_ci
     if value is None:
         return "none: no match was valid"
     return f"{value:.4g}" + ("" if ends is None else f" [{ends[0]:.4g}, {ends[1]:.4g}]")

@@ -13,7 +13,17 @@ from sparring.files import check_file, write_atomic
 from sparring.judgement import judged
 from sparring.judgement.damage import IGNORED_INVALID
 from sparring.judgement.rule import invalid_share, slack_of
-from sparring.judgement.words import MEASURES, amount, control_sentence, goal, interval, mean, plain_amount, rate
+from sparring.judgement.words import (
+    MEASURES,
+    amount,
+    control_sentence,
+    goal,
+    interval,
+    mean,
+    number,
+    plain_amount,
+    rate,
+)
 from sparring.records import BENIGN, EXACT, AuditResult, BudgetResult, Measure, Verdict, damage_in
 from sparring.report import plots
 from sparring.report.templates import rendered
@@ -83,7 +93,7 @@ def _page(audit: AuditResult, folder: Path) -> tuple[str, dict[str, str]]:
         "amount": amount,
         "rate": rate,
         "mean": mean,
-        "number": _number,
+        "number": number,
         "audit": audit,
         "exact": exact,
         "verdict": verdict,
@@ -142,11 +152,11 @@ def _tiles(audit: AuditResult, verdict: Verdict) -> list[tuple[str, str, str]]:
     benign, at = result.baselines[BENIGN], f"budget {result.budget:g}"
     if verdict.measure == "value":
         tiles = [
-            (f"Exploitability, {at}", _number(result.expl), f"value {_number(result.victim_value)}"),
-            ("Most robust victim", _number(result.robust_expl), "verified" if result.verified else "NOT verified"),
-            ("Gap", _number(result.gap), "what hardening can win back"),
+            (f"Exploitability, {at}", number(result.expl), f"value {number(result.victim_value)}"),
+            ("Most robust victim", number(result.robust_expl), "verified" if result.verified else "NOT verified"),
+            ("Gap", number(result.gap), "what hardening can win back"),
         ]
-        return tiles if result.shift is None else [*tiles, ("Visibility", _number(result.shift), result.shift_measure)]
+        return tiles if result.shift is None else [*tiles, ("Visibility", number(result.shift), result.shift_measure)]
     name, write = (
         ("Victim's return", mean) if verdict.measure == "return" else (MEASURES[verdict.measure].capitalize(), rate)
     )
@@ -188,10 +198,6 @@ def _improvements(budgets: list[BudgetResult]) -> Iterator[_Row]:
 
 def _agents(audit: AuditResult, seats: tuple[int, ...]) -> str:
     return " and ".join(audit.agents[seat] if audit.agents else f"seat {seat}" for seat in seats)
-
-
-def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.4g}"
 
 
 def _clip(audit: AuditResult, folder: Path) -> tuple[str | None, str]:
