@@ -9,8 +9,8 @@ import msgspec
 
 from sparring.errors import InputError
 from sparring.metrics.intervals import newcombe, simultaneous, z_of
+from sparring.records import BENIGN, EXACT, LEARNED
 
-BENIGN, EXACT, LEARNED = "benign", "exact", "learned (lower bound)"
 _RATES = ("win", "draw", "loss")
 _KEPT = ("game", "victim", "victim_seat", "benign", "seed", "command", "versions", "settings", "wall_time_s")
 

@@ -161,10 +161,6 @@ class Run:
         except OSError as error:
             raise InputError(f"cannot write {self.folder / EVENTS}: {error.strerror}") from None
 
-    def events(self) -> list[dict[str, Any]]:
-        """The events so far: see `read_events`."""
-        return read_events(self.folder)
-
     def forget(self, training: str) -> None:
         """Drop the events of one training, which begins anew; those of all others stay.
 

@@ -193,9 +193,8 @@ class Step(NamedTuple):
     info: Mapping[str, Mapping[AgentID, Array]]  # named terms (of the reward, for shaping), each float32 [B]
 
 
-@runtime_checkable
-class VectorGame(Protocol):
-    """B matches of a simulated game on the host, stepped together."""
+class SimulatedGame(Protocol):
+    """What both kinds of simulated games say about themselves."""
 
     @property
     def id(self) -> str: ...
@@ -205,6 +204,11 @@ class VectorGame(Protocol):
     def spaces(self) -> Mapping[AgentID, Spaces]: ...
     @property
     def num_games(self) -> int: ...
+
+
+@runtime_checkable
+class VectorGame(SimulatedGame, Protocol):
+    """B matches of a simulated game on the host, stepped together."""
 
     def reset(self, seed: int) -> Mapping[AgentID, View]:
         """Start B new matches; returns what every agent is shown."""
@@ -230,20 +234,11 @@ class VectorGame(Protocol):
 
 
 @runtime_checkable
-class FunctionalGame(Protocol):
+class FunctionalGame(SimulatedGame, Protocol):
     """A game as pure JAX functions: `rollout` runs it within one jitted scan. `state` is a pytree with B in front.
 
     The game itself is a pytree: its arrays are traced, so that two games of the same shape share one compilation.
     """
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def agents(self) -> tuple[AgentID, ...]: ...
-    @property
-    def spaces(self) -> Mapping[AgentID, Spaces]: ...
-    @property
-    def num_games(self) -> int: ...
 
     def init(self, key: Key) -> tuple[Any, Mapping[AgentID, View]]:
         """B new matches: their state, and what every agent is shown."""

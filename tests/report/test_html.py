@@ -15,8 +15,9 @@ from sparring.errors import InputError
 from sparring.judgement import over_seeds, positive_control_of, rates_of, still_improving
 from sparring.judgement.words import interval
 from sparring.metrics.intervals import newcombe
+from sparring.records import AuditResult, SeedResult, replaced
 from sparring.report.html import rewrite_report, write_report
-from sparring.results import AuditResult, SeedResult, read, read_audit, replaced
+from sparring.results import read, read_audit
 
 ROOT = Path(__file__).parents[2]
 

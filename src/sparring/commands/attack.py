@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sparring.commands.common import accepted, mean, percent, perform, plain, spawned, who
+from sparring.commands.common import accepted, mean, percent, perform, spawned, who
 from sparring.commands.evaluate import chances
 from sparring.errors import InputError
 from sparring.oracles.base import Attack, Oracle
@@ -15,7 +15,8 @@ from sparring.oracles.exact import ExactOracle, exact_oracle
 from sparring.oracles.learned import slots
 from sparring.oracles.options import PRESETS, OptionalInt, PolicyLike, Training
 from sparring.oracles.seating import Question, ask
-from sparring.results import EXACT, AttackResult, Rates, Reached, fields, write
+from sparring.records import EXACT, AttackResult, Rates, Reached, fields
+from sparring.results import plain, read, write
 from sparring.runs import Run
 from sparring.types import check_budget
 
@@ -44,7 +45,7 @@ def attack(game: Any, **settings: Any) -> dict[str, Any]:
         each agent.
 
     Returns:
-      The JSON result (`results.AttackResult`): `evaluate`'s keys, `policy` (the file), and `baseline`, the benign
+      The JSON result (`records.AttackResult`): `evaluate`'s keys, `policy` (the file), and `baseline`, the benign
       opponent's.
 
     Raises:
@@ -121,9 +122,7 @@ def _reached(exact: ExactOracle, found: Attack, budget: float) -> Reached:
 
 
 def text(result: dict[str, Any]) -> str:
-    from sparring import results
-
-    found: AttackResult = results.read({k: v for k, v in result.items() if k != "run"})
+    found: AttackResult = read({k: v for k, v in result.items() if k != "run"})
     if found.oracle == EXACT:
         return (
             f"budget {found.budget!r}: the best response brings the victim's value down to {found.victim_value:.6f}; "

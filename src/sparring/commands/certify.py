@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sparring.commands.common import accepted, perform, plain, who
+from sparring.commands.common import accepted, perform, who
 from sparring.errors import InputError
 from sparring.files import write_json
 from sparring.oracles import tables
@@ -15,7 +15,8 @@ from sparring.oracles.exact import ExactOracle, enough_memory, exact_oracle
 from sparring.oracles.learned import duration
 from sparring.oracles.options import PolicyLike, Seats
 from sparring.oracles.seating import ask
-from sparring.results import EXACT, BoundResult, CertifyResult, write
+from sparring.records import EXACT, BoundResult, CertifyResult
+from sparring.results import plain, write
 from sparring.runs import Run, versions
 from sparring.types import check_budget
 

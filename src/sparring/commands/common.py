@@ -21,7 +21,7 @@ from sparring.runs import Run, check_seed, read_config, versions
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from sparring.results import Rates, Result
+    from sparring.records import Rates
 
 __all__ = ["Common", "Interrupted", "Seats", "accepted", "as_config", "perform", "verb_module"]
 
@@ -124,7 +124,7 @@ def from_config(source: str | Path) -> tuple[str, Any]:
 
 
 def who(settings: Any, question: Question, run: Run) -> dict[str, Any]:
-    """The fields of `results.Who`, but for `oracle` and `wall_time_s`."""
+    """The fields of `records.Who`, but for `oracle` and `wall_time_s`."""
     threat = question.threat
     return {
         "game": question.game,
@@ -144,23 +144,15 @@ def who(settings: Any, question: Question, run: Run) -> dict[str, Any]:
     }
 
 
-def plain(record: Result) -> dict[str, Any]:
-    """A result as plain JSON."""
-    from sparring import results
-
-    return results.plain(record)
-
-
 def percent(rates: Rates, key: str) -> str:
     """A rate with its interval: `63.0% [59.1%, 66.8%]`."""
     low, high = getattr(rates, f"{key}_ci")
     return f"{getattr(rates, key):.1%} [{low:.1%}, {high:.1%}]"
 
 
-def mean(rates: Rates, key: str = "victim_return") -> str:
-    """A mean return with its interval where there is one."""
-    ends = getattr(rates, f"{key}_ci")
-    value = getattr(rates, key)
+def mean(rates: Rates) -> str:
+    """The victim's mean return with its interval where there is one."""
+    value, ends = rates.victim_return, rates.victim_return_ci
     if value is None:
         return "none: no match was valid"
     return f"{value:.4g}" + ("" if ends is None else f" [{ends[0]:.4g}, {ends[1]:.4g}]")

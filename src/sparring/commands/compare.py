@@ -13,8 +13,7 @@ from sparring.errors import InputError
 from sparring.files import write_atomic
 from sparring.judgement import judged
 from sparring.judgement.words import amount
-from sparring.report.compare_page import page_of
-from sparring.results import (
+from sparring.records import (
     AuditResult,
     BudgetChange,
     BudgetResult,
@@ -24,11 +23,10 @@ from sparring.results import (
     Measure,
     Side,
     damage_in,
-    plain,
-    read_audit,
     replaced,
-    write,
 )
+from sparring.report.compare_page import page_of
+from sparring.results import plain, read_audit, write
 
 COMPARE, FIGURE, PAGE = "compare.json", "compare.svg", "compare.html"
 MEASURES: tuple[Measure, ...] = ("win", "fail", "return", "value")
@@ -60,7 +58,7 @@ def compare(before: str | Path, after: str | Path, out: str | Path | None = None
       out: a folder for `compare.json`, `compare.svg` and `compare.html`; None: nothing is written.
 
     Returns:
-      The JSON result (`results.CompareResult`).
+      The JSON result (`records.CompareResult`).
 
     Raises:
       InputError: one of them is no audit, or they cannot be compared: another game, other attackers or seats, another

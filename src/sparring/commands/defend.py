@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
-from sparring.commands.common import accepted, perform, plain, who
+from sparring.commands.common import accepted, perform, who
 from sparring.errors import InputError
 from sparring.files import write_atomic
 from sparring.oracles import tables
@@ -22,7 +22,8 @@ from sparring.oracles.hardening import (
 )
 from sparring.oracles.options import OptionalFloat, OptionalInt, PolicyLike, Seats, refuse
 from sparring.oracles.seating import ask, describe
-from sparring.results import EXACT, LEARNED, DefendResult, write
+from sparring.records import EXACT, LEARNED, DefendResult
+from sparring.results import plain, write
 from sparring.runs import Run
 from sparring.types import check_budget
 
@@ -85,7 +86,7 @@ def defend(game: Any, **settings: Any) -> dict[str, Any]:
       **settings: the fields of `Settings`; policies may also be a `Policy` or a table.
 
     Returns:
-      The JSON result (`results.DefendResult`): `expl` of the hardened victim, `robust_expl` (the least that any victim
+      The JSON result (`records.DefendResult`): `expl` of the hardened victim, `robust_expl` (the least that any victim
       reaches), `gap`, `start_expl`, `policy` (the file), and `curve`.
 
     Raises:

@@ -6,13 +6,14 @@ import time
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from sparring.commands.common import accepted, mean, percent, perform, plain, spawned, who
+from sparring.commands.common import accepted, mean, percent, perform, spawned, who
 from sparring.oracles.base import Adversarial, Oracle
 from sparring.oracles.exact import exact_oracle, refuse_unread
 from sparring.oracles.learned import LearnedOracle, slots
 from sparring.oracles.options import Controlled, OptionalInt, PolicyLike
 from sparring.oracles.seating import ask, describe
-from sparring.results import EXACT, SAMPLED, EvaluateResult, Rates, fields, write
+from sparring.records import EXACT, SAMPLED, EvaluateResult, Rates, fields
+from sparring.results import plain, read, write
 from sparring.runs import Run
 from sparring.types import check_budget
 
@@ -47,7 +48,7 @@ def evaluate(game: Any, **settings: Any) -> dict[str, Any]:
         a table, or one of these for each agent.
 
     Returns:
-      The JSON result (`results.EvaluateResult`): `win`, `draw`, `loss` (the attacker's), `victim_return`, ..., each
+      The JSON result (`records.EvaluateResult`): `win`, `draw`, `loss` (the attacker's), `victim_return`, ..., each
       with `_ci`; exact values are `victim_value`, `attacker_value`.
 
     Raises:
@@ -100,9 +101,7 @@ def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
 
 
 def text(result: dict[str, Any]) -> str:
-    from sparring import results
-
-    found: EvaluateResult = results.read({k: v for k, v in result.items() if k != "run"})
+    found: EvaluateResult = read({k: v for k, v in result.items() if k != "run"})
     what = f"attacker at budget {found.budget!r}"
     if found.oracle == EXACT:
         values = f"the victim's value {found.victim_value:.6f}, the attacker's {found.attacker_value:.6f}"

@@ -9,7 +9,7 @@ from typing import Any
 from sparring.commands.folder import FolderSettings
 from sparring.errors import InputError
 from sparring.oracles.options import OptionalFile, OptionalFloat
-from sparring.results import Measure
+from sparring.records import Measure
 
 
 @dataclass(frozen=True)

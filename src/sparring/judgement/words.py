@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparring.results import (
+from sparring.records import (
     BENIGN,
     EXACT,
     AuditResult,
@@ -39,7 +39,7 @@ def _exact(audit: AuditResult, verdict: Verdict, result: BudgetResult) -> list[s
     if measure != "value":
         sentences = [*_headline(verdict), *_both_sides(measure, result, alone, "the best response to it")]
         return [*sentences, "The attacks minimise the victim's value, so another one may do more in this measure."]
-    before = _number(alone.victim_value)
+    before = number(alone.victim_value)
     if not verdict.beyond_noise:
         return [
             f"No attack at the tested budgets costs the victim anything: its value stays {before}, that against the "
@@ -47,14 +47,14 @@ def _exact(audit: AuditResult, verdict: Verdict, result: BudgetResult) -> list[s
         ]
     sentences = [
         f"At budget {result.budget:g} the attacker brings the victim's value from {before} down to "
-        f"{_number(result.victim_value)}, and no attacker can do more: this is exact."
+        f"{number(result.victim_value)}, and no attacker can do more: this is exact."
     ]
     if verdict.fail_above is not None:
         sentences += _headline(verdict)
     if result.robust_expl is not None and result.gap is not None:
         sentences.append(
-            f"The most robust victim would still have {_number(-result.robust_expl)}; "
-            f"the gap of {_number(max(result.gap, 0.0))} is what hardening can win back."
+            f"The most robust victim would still have {number(-result.robust_expl)}; "
+            f"the gap of {number(max(result.gap, 0.0))} is what hardening can win back."
         )
     if verdict.smallest_budget is not None and verdict.smallest_budget < result.budget:
         sentences.append(f"The smallest tested budget that costs the victim anything is {verdict.smallest_budget:g}.")
@@ -242,5 +242,6 @@ def _matches(rates: Rates) -> str:
     return f"{rates.episodes} matches"
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """A number with four digits."""
     return "none" if value is None else f"{value:.4g}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from sparring.oracles.seating import Question
-from sparring.results import Curve, Damage, Goal, Improvement, OracleName, Rates, Scale
+from sparring.records import Curve, Damage, Goal, Improvement, OracleName, Rates, Scale
 from sparring.runs import Run
 
 Adversarial = Any  # of an exact oracle a table float64 [T, B], of a learned one each attacker's policy

@@ -17,7 +17,7 @@ from sparring.oracles import tables
 from sparring.oracles.base import Attack
 from sparring.oracles.options import TRAINING, refuse
 from sparring.oracles.seating import Question
-from sparring.results import EXACT, Damage, Goal, OracleName, Rates, Scale, fields
+from sparring.records import EXACT, Damage, Goal, OracleName, Rates, Scale, fields
 from sparring.runs import Run
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from sparring.oracles import seating
 from sparring.oracles.base import Attack
 from sparring.oracles.preparation import Training
 from sparring.oracles.seating import Question
-from sparring.results import LEARNED, Curve, Damage, Goal, OracleName, Rates, Scale
+from sparring.records import LEARNED, Curve, Damage, Goal, OracleName, Rates, Scale
 from sparring.runs import Run, read_events
 from sparring.types import AgentID, Game, Outcomes, Policy, States
 

@@ -10,7 +10,7 @@ from sparring.errors import InputError
 from sparring.oracles import seating
 from sparring.oracles.options import PRESETS, TRAINING, changed
 from sparring.oracles.seating import Question
-from sparring.results import Goal
+from sparring.records import Goal
 from sparring.types import AgentID, Game
 
 if TYPE_CHECKING:

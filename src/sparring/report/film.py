@@ -16,7 +16,7 @@ LENGTHS = (15, 300)  # steps of a match worth watching
 
 
 def film_win(
-    game: VectorGame, policies: Mapping[AgentID, Policy], winner: AgentID, seed: np.random.SeedSequence, fps: int = 20
+    game: VectorGame, policies: Mapping[AgentID, Policy], winner: AgentID, seed: np.random.SeedSequence
 ) -> tuple[bytes, str]:
     """A match that `winner` wins, as a film: its bytes and the suffix of its file.
 
@@ -27,7 +27,6 @@ def film_win(
       policies: one for every agent.
       winner: whose win is wanted.
       seed: of this call alone.
-      fps: control steps per second.
 
     Raises:
       NoPicture: the game or the machine cannot draw, or `winner` won none of the matches.
@@ -44,7 +43,7 @@ def film_win(
     for _ in range(length - 1):
         _, state = rollout(game, policies, 1, rng, state)
         frames.append(frame(match))
-    return encode(np.stack(frames), fps)
+    return encode(np.stack(frames))
 
 
 def _won(wins: np.ndarray, ended: np.ndarray) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from itertools import cycle, product
 from typing import TYPE_CHECKING, Any
 
 from sparring.judgement.words import amount
-from sparring.results import BENIGN, EXACT, AuditResult, Measure, Verdict, damage_in
+from sparring.records import BENIGN, EXACT, AuditResult, Measure, Verdict, damage_in
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
