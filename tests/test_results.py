@@ -205,6 +205,21 @@ def test_a_broken_audit_of_the_first_version_is_named(change: dict[str, Any], me
         read(old_audit() | change)
 
 
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"win": 0.5}, "it is no such audit: it has no game"),
+        ({key: value for key, value in old_audit().items() if key != "not_tested"}, "it has no not_tested"),
+        # An audit of today whose schema was lost would be converted, and its exact values taken for discounted ones.
+        ({key: value for key, value in plain(three_budgets()).items() if key != "schema"}, "it has agents, which"),
+    ],
+)
+def test_what_has_no_schema_is_an_audit_of_the_first_version_or_refused(data: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as refused:
+        read(data)
+    assert "\n" not in str(refused.value)
+
+
 def test_the_shipped_json_schema_is_the_records() -> None:
     assert json.loads(results.SCHEMA_FILE.read_text()) == json_schema(), "run results.write_json_schema()"
     assert len(json_schema()["anyOf"]) == len(KINDS)
