@@ -58,7 +58,6 @@ def test_config_and_status(tmp_path: Path) -> None:
         (Stopped(), "interrupted", ""),
         (RuntimeError("the physics broke"), "failed", "RuntimeError: the physics broke"),
         (SystemExit(130), "interrupted", ""),
-        (BrokenPipeError(), "interrupted", ""),
         (None, "interrupted", ""),
     ],
 )
