@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from sparring.console import number
 from sparring.errors import InputError
 from sparring.files import check_file, write_atomic
 from sparring.judgement import judged
@@ -20,6 +21,7 @@ from sparring.results import (
     EXACT,
     AuditResult,
     BudgetResult,
+    Difference,
     Measure,
     Verdict,
     damage_in,
@@ -169,7 +171,7 @@ def _tiles(audit: AuditResult, verdict: Verdict) -> list[tuple[str, str, str]]:
     key = "victim_return" if verdict.measure == "return" else verdict.measure
     tiles = [(f"{name}, {at}", *_split(write(result, key))), (f"{name}, benign", *_split(write(benign, key)))]
     if verdict.damage is not None:
-        tiles.append(("Damage", *_split(amount(verdict.measure, verdict.damage).replace(" points", " pts"))))
+        tiles.append(("Damage", *_split(amount(verdict.measure, verdict.damage).replace(" point", " pt"))))
     allowed = "" if verdict.fail_above is None else f"; allowed: {plain_amount(verdict.measure, verdict.fail_above)}"
     return [*tiles, ("Matches", str(result.episodes), f"against {benign.episodes} benign ones{allowed}")]
 
@@ -196,9 +198,7 @@ def _improvements(budgets: list[BudgetResult]) -> Iterator[_Row]:
         rows = [(str(row.seed), row.still_improving) for row in result.seeds] or [("", result.still_improving)]
         for seed, found in rows:
             if found is not None:
-                gain = f"{found.gain:+.4g} {interval('return', (found.low, found.high))}"
-                if found.measure == "win":
-                    gain = f"{100 * found.gain:+.0f} points {interval('win', (found.low, found.high))}"
+                gain = amount(found.measure, Difference(value=found.gain, low=found.low, high=found.high))
                 yield f"{result.budget:g}", seed, gain, f"{found.p:.2g}", found.improving
 
 
@@ -207,7 +207,7 @@ def _agents(audit: AuditResult, seats: tuple[int, ...]) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.4g}"
+    return "none" if value is None else number(value, ".4g")
 
 
 def _clip(audit: AuditResult, folder: Path) -> tuple[str | None, str]:
