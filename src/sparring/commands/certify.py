@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sparring.commands.common import accepted, perform, plain, who
+from sparring.console import number
 from sparring.errors import InputError
 from sparring.files import write_json
 from sparring.oracles import tables
@@ -171,11 +172,14 @@ def _record(bound: Bound) -> BoundResult:
 def text(result: dict[str, Any]) -> str:
     how = "in rationals" if result["exact"] else "by another route"
     verdict = f"verified {how}" if result["verified"] else f"NOT verified {how}: trust neither number"
-    interval = f"[{_digits(result['lower'], 9)}, {_digits(result['upper'], 9)}]"
+    interval = f"[{number(result['lower'], '.9f')}, {number(result['upper'], '.9f')}]"
+    expl, value, least, gap = (
+        number(x, ".6f") for x in (result["expl"], -result["expl"], result["robust_expl"], result["gap"])
+    )
     lines = [
-        f"budget {result['budget']!r}: the victim's exploitability is {_digits(result['expl'])} "
-        f"(its value falls to {_digits(-result['expl'])})",
-        f"the most robust victim's is {_digits(result['robust_expl'])}: the gap is {_digits(result['gap'])}",
+        f"budget {result['budget']!r}: the victim's exploitability is {expl}: under the worst attack its value is "
+        f"{value} (exploitability is minus this value)",
+        f"the most robust victim's is {least}: the gap is {gap}",
         f"the best value that any victim can be sure of lies in {interval}",
         f"both exploitabilities and this interval: {verdict}",
         "",
@@ -183,10 +187,8 @@ def text(result: dict[str, Any]) -> str:
     ]
     for bound in result["bounds"]:
         vacuous = " (vacuous)" if bound["vacuous"] else ""
-        numbers = ", ".join("none" if bound[key] is None else f"{bound[key]:.4g}" for key in ("true", "sharp", "paper"))
+        numbers = ", ".join(
+            "none" if bound[key] is None else number(bound[key], ".4g") for key in ("true", "sharp", "paper")
+        )
         lines.append(f"  {bound['name']}: {numbers}{vacuous}")
     return "\n".join([*lines, "", result["run"]])
-
-
-def _digits(value: float, digits: int = 6) -> str:
-    return f"{round(value, digits) + 0.0:.{digits}f}"  # the sum makes -0.0 a 0.0

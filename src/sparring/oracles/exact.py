@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import numpy as np
 
-from sparring.errors import InputError
+from sparring.errors import InputError, require
 from sparring.files import read_json, write_json
 from sparring.oracles import tables
 from sparring.oracles.base import Attack
@@ -200,9 +200,11 @@ def exact_oracle(question: Question) -> ExactOracle:
     """The oracle for a question about a game that can be enumerated.
 
     Raises:
-      InputError: a game that can only be simulated, control that has no exact answer here, or several victims.
+      InputError: a game that can only be simulated, control that has no exact answer here, several victims, or a
+        package that is not installed.
     """
     from sparring.games.finite import problem
+    from sparring.games.tree import SampledTree
 
     threat, game = question.threat, question.finite
     if game is None:
@@ -220,6 +222,8 @@ def exact_oracle(question: Question) -> ExactOracle:
             f"victim-seat: exact answers are for one victim, got {len(threat.victims)}; use a sampled oracle"
         )
     without_horizon(game)
+    if isinstance(game, SampledTree):
+        require("numba", "exact")  # what solves trees; before anything is begun
     with enough_memory(question.game):
         benign = {agent: tables.table(threat.benign[agent], game, agent) for agent in threat.attackers}
         others = {agent: tables.table(policy, game, agent) for agent, policy in (threat.others or {}).items()}
