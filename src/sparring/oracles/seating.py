@@ -229,9 +229,8 @@ def for_each(given: Any, agents: Sequence[AgentID]) -> Any:
     if len(given) == 1:
         return given[0]
     if len(given) != len(agents):
-        raise InputError(
-            f"attacker: expected one policy, or one for each of {', '.join(agents)} in this order, got {len(given)}"
-        )
+        each = f", or one for each of {', '.join(agents)} in this order" if len(agents) > 1 else ""
+        raise InputError(f"attacker: expected one policy{each}, got {len(given)}")
     return dict(zip(agents, given, strict=True))
 
 
