@@ -12,8 +12,7 @@ from sparring.console import number
 from sparring.errors import InputError
 from sparring.files import write_json
 from sparring.oracles import tables
-from sparring.oracles.exact import ExactOracle, enough_memory, exact_oracle
-from sparring.oracles.learned import duration
+from sparring.oracles.exact import ExactOracle, enough_memory, exact_oracle, in_words, planned
 from sparring.oracles.options import PolicyLike, Seats
 from sparring.oracles.seating import ask
 from sparring.results import EXACT, BoundResult, CertifyResult, write
@@ -92,9 +91,7 @@ def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
         "victim_rows": len(problem.victim_actions),
         "attacker_rows": len(problem.attacker_actions),
         "mismatch": prepared.mismatch,
-        "seconds": prepared.cost.seconds,
-        "memory_bytes": prepared.cost.memory,
-        "estimate": f"{_cost(prepared.cost)}; under 10 MB of disk",
+        **planned(prepared.cost),
     }
 
 
@@ -111,7 +108,7 @@ def _certify(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]
     begun = time.monotonic()
     oracle, mismatch, cost = prepared
     if cost.memory > LARGE_MEMORY or cost.seconds > LONG_SECONDS:
-        print(f"certify {oracle.question.game}: this takes {_cost(cost)}", file=sys.stderr)
+        print(f"certify {oracle.question.game}: this takes {in_words(cost)}", file=sys.stderr)
     problem, nu, question = oracle.problem(settings.budget), oracle.nu, oracle.question
     best = problem.best_response(nu)
     certificate = robust(problem)
@@ -157,11 +154,6 @@ def _certify(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]
     )
     write(result, folder / "certify.json")
     return plain(result)
-
-
-def _cost(cost: Cost) -> str:
-    """An estimate for people."""
-    return f"about {duration(cost.seconds)} on one core and {cost.memory / 1e9:.1f} GB of memory"
 
 
 def _record(bound: Bound) -> BoundResult:

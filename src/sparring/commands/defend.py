@@ -12,7 +12,7 @@ from sparring.console import number
 from sparring.errors import InputError, require
 from sparring.files import write_atomic
 from sparring.oracles import tables
-from sparring.oracles.exact import ESTIMATE, ExactOracle, exact_oracle
+from sparring.oracles.exact import ExactOracle, exact_oracle, planned
 from sparring.oracles.hardening import (
     LearnerName,
     Method,
@@ -138,10 +138,12 @@ def prepare(settings: Settings) -> Prepared:
 
 
 def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
-    planned = {"method": settings.method, "victim_rows": len(prepared.problem.victim_actions)}
+    done = {"method": settings.method, "victim_rows": len(prepared.problem.victim_actions)}
     if settings.oracle == "exact":
-        return {**planned, "updates": prepared.length, "estimate": ESTIMATE}
-    return {**planned, "steps": prepared.length, "estimate": "minutes for a few thousand rounds; under 10 MB of disk"}
+        from sparring.exact.cost import hardening_cost
+
+        return {**done, "updates": prepared.length, **planned(hardening_cost(prepared.problem, prepared.length))}
+    return {**done, "steps": prepared.length, "estimate": "minutes for a few thousand rounds; under 10 MB of disk"}
 
 
 def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:

@@ -15,16 +15,17 @@ from sparring.errors import InputError, require
 from sparring.files import read_json, write_json
 from sparring.oracles import tables
 from sparring.oracles.base import Attack
+from sparring.oracles.learned import duration
 from sparring.oracles.options import TRAINING, refuse
 from sparring.oracles.seating import Question
 from sparring.results import EXACT, Damage, Goal, OracleName, Rates, Scale, fields
 from sparring.runs import Run
 
 if TYPE_CHECKING:
+    from sparring.exact.cost import Cost
     from sparring.exact.finite import FiniteProblem
     from sparring.games.finite import FiniteGame
 
-ESTIMATE = "seconds up to a hundred thousand tree nodes; under 10 MB of disk"
 ATTACKER, VICTIM, ROBUST = "attacker.json", "robust-victim.json", "robust.json"
 UNREAD = (*TRAINING, "seeds", "episodes", "positive_control")  # options about training and about matches
 
@@ -60,9 +61,12 @@ class ExactOracle:
     def problem(self, budget: float) -> FiniteProblem:
         return replace(self.base, budget=budget)
 
-    def plan(self, attacks: int, matches: int) -> dict[str, Any]:
+    def plan(self, attacks: int, matches: int, certificates: bool = True) -> dict[str, Any]:
+        from sparring.exact.cost import answer_cost
+
         del matches
-        return {"oracle": EXACT, "best_responses": attacks, "victim_rows": len(self.nu), "estimate": ESTIMATE}
+        cost = answer_cost(self.base, max(attacks, 1), attacks if certificates else 0)
+        return {"oracle": EXACT, "best_responses": attacks, "victim_rows": len(self.nu), **planned(cost)}
 
     def adversarial(self, source: Any) -> np.ndarray:
         return tables.adversarial_table(source, self.game, self.question.threat.attackers, self.base)
@@ -152,6 +156,17 @@ class ExactOracle:
         }
         write_json(folder / ROBUST, found)
         return found
+
+
+def planned(cost: Cost) -> dict[str, Any]:
+    """The fields of a plan that say how much an exact answer takes."""
+    estimate = f"{in_words(cost)}; under 10 MB of disk"
+    return {"seconds": cost.seconds, "memory_bytes": cost.memory, "estimate": estimate}
+
+
+def in_words(cost: Cost) -> str:
+    """An estimate for people."""
+    return f"about {duration(cost.seconds)} on one core and {cost.memory / 1e9:.1f} GB of memory"
 
 
 def value_range(problem: FiniteProblem) -> tuple[float, float]:

@@ -54,7 +54,8 @@ class LearnedOracle:
     def trains(self) -> bool:
         return self.training is not None and not self.shipped
 
-    def plan(self, attacks: int, matches: int) -> dict[str, Any]:
+    def plan(self, attacks: int, matches: int, certificates: bool = True) -> dict[str, Any]:
+        del certificates  # there are none
         length, rate = self._pace(matches)
         steps = self.training.config.steps * attacks if self.training is not None and self.trains else 0
         seconds = matches * length / rate
