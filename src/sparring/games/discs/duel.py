@@ -129,6 +129,12 @@ class Duel(eqx.Module):
             info={"ring": self._each(outward[:, ::-1]), "centre": self._each(-outward)},
         )
 
+    def picture(self, state: DuelState, match: int = 0) -> np.ndarray:
+        """One match now, `uint8 [320, 320, 3]`; see `render.picture`."""
+        from sparring.games.discs.render import picture
+
+        return picture(np.asarray(state.position)[match], float(self.ring))
+
     def _begin(self, key: Key) -> DuelState:
         """Two discs at rest, equally far from the centre: one start is the mirror image of the other."""
         uniform = jax.random.uniform(key, (self.num_games, 3))
