@@ -79,7 +79,7 @@ def test_what_cannot_be_read_is_said_in_one_line(tmp_path: Path) -> None:
         ({**audit, "schema": 2}, "expected a schema such as"),
         ({**audit, "budgets": [{**audit["budgets"][0], "win": "x"}]}, r"got `str` - at `\$\.budgets\[0\]\.win`"),
         ({key: value for key, value in audit.items() if key != "game"}, "missing required field `game`"),
-        ({}, "missing required field `game`"),
+        ({}, "audit.json has no schema, .* it has no game"),
     ]
     for data, message in cases:
         path = tmp_path / "audit.json"
@@ -188,6 +188,21 @@ def test_exact_audits_of_the_first_version_are_converted() -> None:
 def test_a_broken_audit_of_the_first_version_is_named(change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         read(old_audit() | change)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"win": 0.5}, "it is no such audit: it has no game"),
+        ({key: value for key, value in old_audit().items() if key != "not_tested"}, "it has no not_tested"),
+        # An audit of today whose schema was lost would be converted, and its exact values taken for discounted ones.
+        ({key: value for key, value in plain(three_budgets()).items() if key != "schema"}, "it has agents, which"),
+    ],
+)
+def test_what_has_no_schema_is_an_audit_of_the_first_version_or_refused(data: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as refused:
+        read(data)
+    assert "\n" not in str(refused.value)
 
 
 def test_the_shipped_json_schema_is_the_records() -> None:

@@ -58,7 +58,6 @@ def test_config_and_status(tmp_path: Path) -> None:
         (Stopped(), "interrupted", ""),
         (RuntimeError("the physics broke"), "failed", "RuntimeError: the physics broke"),
         (SystemExit(130), "interrupted", ""),
-        (BrokenPipeError(), "interrupted", ""),
         (None, "interrupted", ""),
     ],
 )
@@ -113,6 +112,7 @@ def test_folders_that_cannot_hold_a_new_run(tmp_path: Path) -> None:
             create(out)
     with pytest.raises(InputError, match="not empty and holds no run"):
         create(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]  # no lock is left in a folder of somebody else's
     (tmp_path / "empty").mkdir()
     with create(tmp_path / "empty"):
         pass
@@ -120,6 +120,23 @@ def test_folders_that_cannot_hold_a_new_run(tmp_path: Path) -> None:
         create(tmp_path / "empty")
     with pytest.raises(InputError, match=r"is no run: expected a folder with config\.json"):
         Run.open(tmp_path)
+
+
+def test_what_a_run_leaves_that_did_nothing_is_removed(tmp_path: Path) -> None:
+    """Folders that were there before it stay, and so does whatever is a result."""
+    (tmp_path / "mine").mkdir()
+    for out in (tmp_path / "mine", tmp_path / "deep/run"):
+        with create(out) as run:
+            with create(out / "jobs/attack"):
+                (out / "jobs/attack/log.txt").write_text("matches: 3/8")
+            run.finish("failed", "InputError: no such thing")
+        run.discard()
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["mine"]
+    with create(tmp_path / "mine") as run:
+        run.event(step=1)
+    before = sorted(path.name for path in (tmp_path / "mine").iterdir())
+    run.discard()
+    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == before
 
 
 def test_a_second_process_is_kept_out(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from sparring.exact.markov_game import random_game
 from sparring.games.gymnasium import make as make_task
 from sparring.games.markov import SampledMarkovGame
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
-from sparring.games.robosumo.model import SumoSettings
+from sparring.games.robosumo.settings import SumoSettings
 from sparring.games.robosumo.sumo import RoboSumo
 from sparring.learners.ppo import PPOConfig, ppo
 from sparring.nets import NetworkConfig

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
-from sparring.errors import InputError, unknown
+from sparring.errors import InputError, check_type, unknown
 from sparring.policies import ConstantPolicy, PoolPolicy, RandomPolicy, TabularPolicy, batch_of
 from sparring.pytrees import register
 from sparring.types import AgentID, Array, Control, Decision, Key, Policy, ThreatModel, View, check_budget
@@ -118,8 +118,10 @@ def mix(benign: Policy, adversarial: Policy, budget: float, control: Control = "
         the noisy-action robust MDP of Tessler et al. 2019).
 
     Raises:
-      InputError: a budget outside [0, 1] or an unknown kind of control.
+      InputError: no policies, a budget outside [0, 1] or an unknown kind of control.
     """
+    for what, policy in (("benign", benign), ("adversarial", adversarial)):
+        check_type(f"mix: {what}", policy, Policy, "a policy, as load_policy returns it")
     if control not in get_args(Control):
         raise unknown("kind of control", control, get_args(Control))
     taken = _highest(benign)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias,
 
 import numpy as np
 
-from sparring.errors import InputError, unknown
+from sparring.errors import InputError, check_type, unknown
 
 if TYPE_CHECKING:
     # The type checker takes an operator between two values of an alias of Any for one between types.
@@ -305,6 +305,9 @@ class ThreatModel:
         everybody = (*self.victims, *self.attackers)
         if twice := [agent for agent in everybody if everybody.count(agent) > 1]:
             raise InputError(f"{twice[0]} cannot be both the victim and an attacker, nor one of them twice")
+        check_type("benign", self.benign, Mapping, "a dictionary of each attacker's own policy")
+        if self.others is not None:
+            check_type("others", self.others, Mapping, "a dictionary of the remaining agents' policies")
         if missing := [a for a in self.attackers if a not in self.benign]:
             raise InputError(f"no benign policy for attacker {missing[0]}: Eq. 3.2 mixes with one")
 
@@ -321,7 +324,9 @@ def check_budget(budget: float) -> float:
       InputError: it is not.
     """
     if not (isinstance(budget, (int, float, np.floating, np.integer)) and math.isfinite(budget) and 0 <= budget <= 1):
-        raise InputError(f"budget: expected a probability in [0, 1] (epsilon of Eq. 3.2), got {budget}")
+        raise InputError(
+            f"budget: expected a probability in [0, 1] (epsilon of Eq. 3.2), got {' '.join(str(budget).split())}"
+        )
     return float(budget)
 
 

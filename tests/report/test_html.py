@@ -155,7 +155,7 @@ def test_the_report_can_be_made_again(tmp_path: Path) -> None:
     assert rewrite_report(tmp_path) == path
     assert path.read_bytes() == first
     (tmp_path / "audit.json").write_text("{}")
-    with pytest.raises(InputError, match=r"audit\.json: Object missing required field `game`"):
+    with pytest.raises(InputError, match=r"audit\.json has no schema, .*: it has no game"):
         rewrite_report(tmp_path)
     with pytest.raises(InputError, match=r"cannot read .*audit\.json"):
         rewrite_report(tmp_path / "nowhere")

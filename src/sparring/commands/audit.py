@@ -37,7 +37,7 @@ from sparring.report.html import write_report
 from sparring.report.summary import check_suffix, write_summary
 from sparring.results import plain, read
 from sparring.runs import Run
-from sparring.types import Box, VectorGame, check_budget
+from sparring.types import Box, check_budget
 
 EXACT_BUDGETS = tuple(tenth / 10 for tenth in range(11))
 BUDGETS = (0.3, 0.7, 1.0)  # each costs a training
@@ -260,8 +260,6 @@ def _clip(settings: Settings, run: Run, oracle: Oracle, adversarial: Any, budget
     if not settings.clip:
         return {"no_clip": "no clip was asked for (--no-clip)"}
     game, policies = oracle.seated(adversarial, budget, SLOTS)
-    if not isinstance(game, VectorGame):
-        return {"no_clip": f"no picture: {game.id} cannot draw itself"}
     try:
         attacker = oracle.question.threat.attackers[0]
         data, suffix = film_win(game, policies, attacker, np.random.SeedSequence(settings.seed, spawn_key=(6,)))

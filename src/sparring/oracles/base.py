@@ -49,8 +49,11 @@ class Oracle(Protocol):
         """An attack takes time, and another seed of training finds another one."""
         ...
 
-    def plan(self, attacks: int, matches: int) -> dict[str, Any]:
-        """What so many attacks and so many matches would take; measured on this machine where that is needed."""
+    def plan(self, attacks: int, matches: int, certificates: bool = True) -> dict[str, Any]:
+        """What so many attacks and so many matches would take; measured on this machine where that is needed.
+
+        With `certificates`, each attack comes with what `robust` makes.
+        """
         ...
 
     def adversarial(self, source: Any) -> Adversarial:

@@ -20,11 +20,11 @@ from sparring.judgement.words import (
     goal,
     interval,
     mean,
-    number,
     plain_amount,
     rate,
+    shown,
 )
-from sparring.records import BENIGN, EXACT, AuditResult, BudgetResult, Measure, Verdict, damage_in
+from sparring.records import BENIGN, EXACT, AuditResult, BudgetResult, Difference, Measure, Verdict, damage_in
 from sparring.report import plots
 from sparring.report.templates import rendered
 from sparring.results import encode, read_audit
@@ -93,7 +93,7 @@ def _page(audit: AuditResult, folder: Path) -> tuple[str, dict[str, str]]:
         "amount": amount,
         "rate": rate,
         "mean": mean,
-        "number": number,
+        "number": shown,
         "audit": audit,
         "exact": exact,
         "verdict": verdict,
@@ -152,18 +152,18 @@ def _tiles(audit: AuditResult, verdict: Verdict) -> list[tuple[str, str, str]]:
     benign, at = result.baselines[BENIGN], f"budget {result.budget:g}"
     if verdict.measure == "value":
         tiles = [
-            (f"Exploitability, {at}", number(result.expl), f"value {number(result.victim_value)}"),
-            ("Most robust victim", number(result.robust_expl), "verified" if result.verified else "NOT verified"),
-            ("Gap", number(result.gap), "what hardening can win back"),
+            (f"Exploitability, {at}", shown(result.expl), f"value {shown(result.victim_value)}"),
+            ("Most robust victim", shown(result.robust_expl), "verified" if result.verified else "NOT verified"),
+            ("Gap", shown(result.gap), "what hardening can win back"),
         ]
-        return tiles if result.shift is None else [*tiles, ("Visibility", number(result.shift), result.shift_measure)]
+        return tiles if result.shift is None else [*tiles, ("Visibility", shown(result.shift), result.shift_measure)]
     name, write = (
         ("Victim's return", mean) if verdict.measure == "return" else (MEASURES[verdict.measure].capitalize(), rate)
     )
     key = "victim_return" if verdict.measure == "return" else verdict.measure
     tiles = [(f"{name}, {at}", *_split(write(result, key))), (f"{name}, benign", *_split(write(benign, key)))]
     if verdict.damage is not None:
-        tiles.append(("Damage", *_split(amount(verdict.measure, verdict.damage).replace(" points", " pts"))))
+        tiles.append(("Damage", *_split(amount(verdict.measure, verdict.damage).replace(" point", " pt"))))
     allowed = "" if verdict.fail_above is None else f"; allowed: {plain_amount(verdict.measure, verdict.fail_above)}"
     return [*tiles, ("Matches", str(result.episodes), f"against {benign.episodes} benign ones{allowed}")]
 
@@ -190,9 +190,7 @@ def _improvements(budgets: list[BudgetResult]) -> Iterator[_Row]:
         rows = [(str(row.seed), row.still_improving) for row in result.seeds] or [("", result.still_improving)]
         for seed, found in rows:
             if found is not None:
-                gain = f"{found.gain:+.4g} {interval('return', (found.low, found.high))}"
-                if found.measure == "win":
-                    gain = f"{100 * found.gain:+.0f} points {interval('win', (found.low, found.high))}"
+                gain = amount(found.measure, Difference(value=found.gain, low=found.low, high=found.high))
                 yield f"{result.budget:g}", seed, gain, f"{found.p:.2g}", found.improving
 
 
