@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sparring.judgement.words import amount, mean, plain_amount, rate
-from sparring.results import Difference, Measure, Rates
+from sparring.records import Difference, Measure, Rates
 
 
 @pytest.mark.parametrize(
