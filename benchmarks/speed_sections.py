@@ -21,7 +21,8 @@ from sparring.errors import require
 from sparring.games import make
 from sparring.games.export import make_parallel_env
 from sparring.games.robosumo import reward
-from sparring.games.robosumo.model import FRAME_SKIP, SumoSettings
+from sparring.games.robosumo.model import FRAME_SKIP
+from sparring.games.robosumo.settings import SumoSettings
 from sparring.games.robosumo.sumo import RoboSumo
 
 GAME = "robosumo/ant-vs-ant"

@@ -7,16 +7,17 @@ import sys
 import time
 
 LIMIT = 0.5  # seconds
+REPETITIONS = 5
 COMMANDS = {
     "import sparring": ["-c", "import sparring"],
     "sparring --help": ["-m", "sparring", "--help"],
 }
 
 
-def seconds(arguments: list[str], repetitions: int = 5) -> float:
+def seconds(arguments: list[str]) -> float:
     """The fastest of some runs of a fresh interpreter: what is slower was disturbed from outside."""
     times = []
-    for _ in range(repetitions):
+    for _ in range(REPETITIONS):
         start = time.perf_counter()
         subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
         times.append(time.perf_counter() - start)

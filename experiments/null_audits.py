@@ -25,7 +25,7 @@ import numpy as np
 
 from sparring.judgement import damage_of, judged, rates_of, rejudge, scale_of
 from sparring.metrics.outcome import Sample
-from sparring.results import BENIGN, LEARNED, AuditResult, BudgetResult, Goal, Rates, fields
+from sparring.records import BENIGN, LEARNED, AuditResult, BudgetResult, Goal, Rates, fields
 
 MATCHES, BUDGETS, RATES = (40, 96, 400), (1, 3, 10), (0.02, 0.1, 0.3, 0.5, 0.9)
 Draw = Callable[[np.random.Generator, int], np.ndarray]

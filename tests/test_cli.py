@@ -159,6 +159,14 @@ def test_dry_run_writes_nothing(capsys: pytest.CaptureFixture[str], in_tmp: Path
         ([*ZERO, "--seed", "-1", "--dry-run"], "seed: expected an integer of at least 0, got -1"),
         (["study", "rps-dynamics", "--seed", "-1"], "seed: expected an integer of at least 0, got -1"),
         ([*ZERO, "--seed", "x"], "Error parsing --seed: invalid literal"),
+        ([*ZERO, "--oracle", "exakt"], "invalid choice 'exakt' for argument '--oracle'. Expected one of ('exact', 'sa"),
+        (["attack", GAME, "--victim", "zero", "--preset", "None"], "Expected one of ('smoke', 'standard', 'paper')"),
+        (["attack", GAME, "--victim", "zero", "--learning-rate", "-1"], "learning-rate: expected a number of at least"),
+        (["audit", "robosumo/ant-vs-ant,bad=1"], "unknown robosumo option 'bad': there are: adjust_z"),
+        (["audit", "discs/duel,bad=1"], "unknown discs option 'bad': there are: drag, limit, restitution, ring"),
+        (["audit", KUHN, "--victim", "uniform", "--summary", "s.pdf"], "ends with one of .csv, .md, .xml"),
+        (["audit", KUHN, "--victim", "uniform", "--summary", "no/s.md"], "summary no/s.md: there is no folder no"),
+        (["report", ".", "--summary", "no/s.md"], "summary no/s.md: there is no folder no"),
         (["evaluate", GAME, "--victim"], "Missing value for argument '--victim'"),
     ],
 )
@@ -278,11 +286,31 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     for verb, (arguments, what) in cli.COMMANDS.items():
         assert f"  {verb} {arguments}".rstrip() in shown and what in shown
         for words in ([verb, "--help"], [verb, "-h"]):
-            with pytest.raises(SystemExit) as stopped:
-                cli.main(words)
-            assert stopped.value.code == 0
+            assert cli.main(words) == cli.DONE
             out = capsys.readouterr().out
             assert out.startswith(f"usage: sparring {verb}") and f"Example: sparring {verb}" in out
+            assert "None," not in out  # among the choices of an option
+
+    assert "--oracle {exact,learned}" in out_of(capsys, "audit", "--help")
+    assert "--fail-measure {win,fail,return,value}" in out_of(capsys, "report", "--help")
+
+
+def out_of(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    assert cli.main(words) == cli.DONE
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["audit", "--help"], ["list", "--json"], ["list"]])
+def test_after_head_a_command_is_quiet_and_ends_with_0(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as unread:
+        monkeypatch.setattr(sys, "stdout", unread)
+        monkeypatch.setattr(sys, "__stdout__", unread)
+        assert cli.main(words) == cli.DONE
+    assert capfd.readouterr().err == ""
 
 
 def test_every_command_has_what_the_command_line_asks_of_it() -> None:
@@ -389,3 +417,51 @@ def test_a_report_ends_with_the_code_of_the_verdict_that_it_prints(
     (in_tmp / "run/config.json").write_text(json.dumps(config))
     capsys.readouterr()
     assert "config.json is damaged" in refused(capsys, "resume", "run")
+
+
+def test_a_bad_option_is_refused_before_anything_heavy_is_loaded(in_tmp: Path) -> None:
+    code = "import sys; from sparring import cli; code = cli.main(sys.argv[1:]); print([m for m in sys.modules if m in"
+    code += " ('jax', 'mujoco', 'matplotlib', 'pyspiel')]); sys.exit(code)"
+    words = ["audit", "discs/duel,bad=1", "--summary", "audit.md"]
+    done = subprocess.run([sys.executable, "-c", code, *words], cwd=in_tmp, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (cli.BAD_INPUT, "[]\n"), done.stderr
+
+
+@pytest.mark.parametrize("summary", ["no/s.md", "s.pdf", "sealed/s.md", "folder.md"])
+def test_where_the_summary_goes_is_looked_at_before_any_game_is_made(
+    summary: str, in_tmp: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (in_tmp / "folder.md").mkdir()
+    (in_tmp / "sealed").mkdir()
+    access = os.access  # for root every folder can be written in
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "sealed" and access(path, mode))
+    monkeypatch.setattr("sparring.games.make", None)  # called, it would be an internal error
+    assert f"summary {summary}: " in refused(capsys, "audit", KUHN, "--victim", "uniform", "--summary", summary)
+    assert "NoneType" in internal_error(capsys, "audit", KUHN, "--victim", "uniform", "--summary", "s.md")
+
+
+def internal_error(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    assert cli.main(words) == 3
+    return capsys.readouterr().err
+
+
+def test_the_summary_may_lie_in_the_run_folder_that_is_not_there_yet(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["audit", "matrix/rps", "--victim", "first", "--budgets", "1", "--out", "run", "--summary", "run/s.md"]
+    assert cli.main(words) == cli.DONE
+    assert Path("run/s.md").read_text().startswith("# Audit of first in matrix/rps")
+
+
+def test_report_says_what_a_folder_is_that_is_no_audit(capsys: pytest.CaptureFixture[str], in_tmp: Path) -> None:
+    words = ["matrix/rps", "--victim", "first"]
+    assert cli.main(["attack", *words, "--out", "attacked"]) == cli.DONE
+    assert cli.main(["audit", *words, "--budgets", "1", "--out", "audited"]) == cli.DONE
+    capsys.readouterr()
+    line = refused(capsys, "report", "attacked")
+    assert "attacked: this is a run of sparring attack, not an audit: its result is attacked/attack.json" in line
+    assert "give the audit's own folder, audited" in refused(capsys, "report", "audited/jobs/benign")
+    assert "this is no audit" in refused(capsys, "report", ".")
+    assert "this is a run of sparring attack, not an audit" in refused(capsys, "compare", "audited", "attacked")
+    Path("audited/audit.json").rename("audited/kept")
+    assert "this audit is not finished (done)" in refused(capsys, "report", "audited")
+    Path("audited/kept").rename("audited/audit.json")
+    assert cli.main(["report", "audited/audit.json"]) == cli.DONE

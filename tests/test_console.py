@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sparring.console import BAD_INPUT, DONE, INTERRUPTED, exit_code, interruptible, progress
+from sparring.console import BAD_INPUT, DONE, INTERRUPTED, exit_code, interruptible, number, progress
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -106,7 +106,8 @@ def test_progress_on_a_terminal_is_a_bar() -> None:
     assert b"win [1]" in shown
 
 
-UNREAD = """
+PRINTS = """print("a user's function prints", flush=True)"""
+UNREAD = f"""
 import sys
 from sparring.console import exit_code, progress, say
 
@@ -114,6 +115,7 @@ def work():
     with progress(3, "attack", every=0) as advance:
         for done in (1, 2, 3):
             advance(done)
+            {PRINTS}
     open("finished", "w").close()
     say("the result")
     return 0
@@ -133,11 +135,11 @@ def test_work_goes_on_when_nobody_reads_the_output(streams: str, tmp_path: Path)
     if streams == "stdout":
         assert done.stderr == "attack: 1/3\nattack: 2/3, 0 s left\nattack: 3/3\n"
     if streams == "stderr":
-        assert done.stdout == "the result\n"
+        assert done.stdout == 3 * "a user's function prints\n" + "the result\n"
 
 
 def test_a_full_disk_under_the_output_is_an_error(tmp_path: Path) -> None:
-    code = UNREAD.replace("every=0", "every=1000")
+    code = UNREAD.replace("every=0", "every=1000").replace(PRINTS, "")
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             [sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, cwd=tmp_path, text=True
@@ -155,8 +157,17 @@ def test_a_bar_goes_on_when_the_terminal_is_closed(tmp_path: Path) -> None:
     assert (tmp_path / "finished").exists() and done.returncode == DONE
 
 
-def test_a_printing_function_whose_reader_has_left_has_not_finished() -> None:
-    def work() -> int:
-        raise BrokenPipeError
-
-    assert exit_code("program", work) == INTERRUPTED
+@pytest.mark.parametrize(
+    ("value", "form", "text"),
+    [
+        (-0.004, "+.0f", "0"),
+        (0.004, "+.0f", "0"),
+        (-1e-17, ".1%", "0.0%"),
+        (-0.0, ".4g", "0"),
+        (-0.6, "+.0f", "-1"),
+        (0.05, ".0%", "5%"),
+        (-20.0, ".0f", "-20"),
+    ],
+)
+def test_what_rounds_to_zero_has_no_sign(value: float, form: str, text: str) -> None:
+    assert number(value, form) == text

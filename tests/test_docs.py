@@ -25,7 +25,8 @@ def commands() -> list[str]:
 
 
 def marked(command: str) -> object:
-    return pytest.param(command, marks=pytest.mark.slow) if "--preset smoke" in command else command
+    slow = "--preset smoke" in command or "--steps 60000" in command
+    return pytest.param(command, marks=pytest.mark.slow) if slow else command
 
 
 @pytest.mark.parametrize("command", [marked(c) for c in commands() if not c.startswith("make")])

@@ -113,7 +113,7 @@ def test_a_killed_training_goes_on_from_its_last_checkpoint(tmp_path: Path, monk
         go(run, save_every=0.0)
     assert len(read_events(run.folder)) == 4  # the fourth round was written down, but no checkpoint has it
     with Run.open(run.folder) as again:
-        assert len(again.events()) == 3
+        assert len(read_events(again.folder)) == 3
         assert same(go(again), expected)
     assert (run.folder / EVENTS).read_bytes() == (whole.folder / EVENTS).read_bytes()
 
@@ -141,7 +141,7 @@ def test_of_a_game_that_cannot_be_saved_finished_trainings_keep_their_events(
         with pytest.raises(Stopped):
             go(run, name="second", seed=2, rounds=3)
     with Run.open(run.folder) as run:
-        assert [e["training"] for e in run.events()] == ["first"] * 2 + ["second"] * 2
+        assert [e["training"] for e in read_events(run.folder)] == ["first"] * 2 + ["second"] * 2
         go(run, name="second", seed=2, rounds=3)
     assert (run.folder / EVENTS).read_bytes() == (whole.folder / EVENTS).read_bytes()
 
@@ -149,7 +149,7 @@ def test_of_a_game_that_cannot_be_saved_finished_trainings_keep_their_events(
 def test_events_tell_how_the_matches_ended(tmp_path: Path) -> None:
     with new(tmp_path / "run") as run:
         go(run, name="first")
-        events = run.events()
+        events = read_events(run.folder)
     assert [e["steps"] for e in events] == [PER_ROUND * n for n in range(1, ROUNDS + 1)]
     for event in events:
         assert event["training"] == "first" and event["sides"].keys() == {"col"}
@@ -165,7 +165,7 @@ def test_a_second_training_does_not_go_on_with_the_first(tmp_path: Path) -> None
     with new(tmp_path / "run") as run:
         first = go(run, name="first", rounds=2)
         second = go(run, name="second", seed=2, rounds=2)
-        assert [e["training"] for e in run.events()] == ["first"] * 2 + ["second"] * 2
+        assert [e["training"] for e in read_events(run.folder)] == ["first"] * 2 + ["second"] * 2
     assert not same(first, second)
     with new(tmp_path / "alone") as run:
         assert same(go(run, name="second", seed=2, rounds=2), second)
@@ -214,7 +214,7 @@ class Volatile(Hosted):
 def test_a_game_that_cannot_be_saved_is_trained_without_a_checkpoint(tmp_path: Path) -> None:
     with new(tmp_path / "run") as run:
         state = go(run, rounds=2, save_every=0.0, game=Volatile(GAME))
-        assert state.steps == 2 * PER_ROUND and len(run.events()) == 2
+        assert state.steps == 2 * PER_ROUND and len(read_events(run.folder)) == 2
         assert not (run.folder / CHECKPOINT).exists()
 
 

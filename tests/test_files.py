@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sparring.errors import InputError
-from sparring.files import check_file, plain, read_json, write_atomic, write_json
+from sparring.files import check_file, check_target, made, plain, read_json, write_atomic, write_json
 
 
 def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -62,3 +62,26 @@ def test_json_that_is_no_object_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(InputError, match=r"x\.json"):
         read_json(tmp_path / "x.json")
+
+
+def test_where_a_file_is_to_be_written_is_looked_at_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    check_target(Path("s.md"), "summary")
+    check_target(Path("new/s.md"), "summary", made=tmp_path / "new")
+    (tmp_path / "taken").mkdir()
+    for path, message in (
+        ("new/s.md", "summary new/s.md: there is no folder new: make it"),
+        ("taken", "summary taken: this is a folder"),
+    ):
+        with pytest.raises(InputError, match=message):
+            check_target(Path(path), "summary")
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_a_folder_is_made_or_it_is_said_why_not(tmp_path: Path) -> None:
+    assert made(tmp_path / "a/b").is_dir() and made(str(tmp_path / "a/b")) == tmp_path / "a/b"
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(InputError, match=r"cannot make the folder .*file: File exists; choose another one with --out"):
+        made(tmp_path / "file")
+    with pytest.raises(InputError, match="folder: expected its name, got int"):
+        made(3)  # pyright: ignore[reportArgumentType]  # wrong on purpose

@@ -65,10 +65,11 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, st
         "list": ["list", "--json"],
         "evaluate": ["evaluate", "matrix/rps", *PAIR, "--out", "evaluate"],
         "audit": ["audit", "own:make", "--victim", "uniform", "--benign", "uniform", "--dry-run"],
-        "resume": ["resume", "defend"],
     }
     command = [sys.executable, "-c", HIDDEN, json.dumps(list(words.values()))]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=True)
+    # What was refused has left nothing, neither before nor after it had begun.
+    assert sorted(path.name for path in folder.iterdir() if path.name != "__pycache__") == ["evaluate", "own.py"]
     return dict(zip(words, json.loads(done.stdout), strict=True))
 
 
@@ -78,7 +79,6 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, st
         *((f"{verb} robots", ROBOTS) for verb in ("audit", "attack", "evaluate")),
         *((f"{verb} openspiel", OPENSPIEL) for verb in ("audit", "certify", "defend", "study")),
         ("defend numba", NUMBA),
-        ("resume", NUMBA),
     ],
 )
 def test_a_missing_package_is_one_line_with_the_command_that_installs_it(

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparring.errors import InputError
-from sparring.mixture import MixedPolicy, _below, _coin, _mixes, act, executed, mix
+from sparring.mixture import MixedPolicy, _below, _coin, act, executed, mix
 from sparring.nets import ActorCritic, NetworkConfig, actor_critic
 from sparring.policies import CallablePolicy, ConstantPolicy, RandomPolicy, TabularPolicy
 from sparring.types import Box, Control, Decision, Discrete, Policy, Spaces, ThreatModel, View, check_budget
@@ -206,15 +206,62 @@ def test_any_nest_within_jax_executes_its_tree_of_mixtures(nest: Any) -> None:
 
 @given(nests(8))
 def test_each_mixture_in_a_nest_has_a_coin_of_its_own(nest: Any) -> None:
-    """A mix's number is larger than that of any mix within it; those beside each other are asked exclusively."""
+    """All numbers in a nest differ, and a mix's own is the highest of those within it."""
 
-    def look(policy: Policy) -> None:
-        if isinstance(policy, MixedPolicy):
-            for inner in (policy.benign, policy.adversarial):
-                assert _mixes(inner) < _mixes(policy)
-                look(inner)
+    def look(policy: Policy) -> list[int]:
+        if not isinstance(policy, MixedPolicy):
+            return []
+        inner = look(policy.benign) + look(policy.adversarial)
+        assert policy.number > max(inner, default=0)
+        return [*inner, policy.number]
 
-    look(made(nest, host=True))
+    numbers = look(made(nest, host=True))
+    assert len(set(numbers)) == len(numbers)
+
+
+class Holder:
+    """A user's policy that asks another one with its own key."""
+
+    traceable = False
+
+    def __init__(self, held: Any) -> None:
+        self.held = held
+
+    def initial_state(self, batch: int) -> Any:
+        return self.held[0].initial_state(batch)
+
+    def act(self, key: Any, view: View, state: Any) -> Decision:
+        return self.held[0].act(key, view, state)
+
+
+def test_a_mix_that_a_users_policy_holds_has_a_coin_of_its_own() -> None:
+    """In a container or in an enclosing function: [.25 .25 .5] is executed, as for the plain nest."""
+    zero, one, two = (CallablePolicy(lambda o, rng, a=a: np.full(len(o), a)) for a in range(3))
+    view, inner = View(np.zeros((20_000, 1), np.float32)), mix(zero, one, 0.5)
+    enclosing = Holder((zero,))
+    enclosing.act = lambda key, view, state: inner.act(key, view, inner.initial_state(len(view.observation)))
+    for benign in (inner, Holder([inner]), enclosing):
+        policy = mix(benign, two, 0.5)
+        assert policy.number == 2
+        action = policy.act(np.array([3, 4], np.uint32), view, policy.initial_state(20_000)).action
+        np.testing.assert_allclose(np.bincount(action, minlength=3) / 20_000, [0.25, 0.25, 0.5], atol=0.02)
+
+
+def test_mixes_beside_each_other_have_coins_of_their_own() -> None:
+    """Two coins a match: of four pairs of actions, each is met in a quarter of the matches."""
+    constant = [CallablePolicy(lambda o, rng, a=a: np.full(len(o), a)) for a in range(4)]
+    left, right = (mix(*constant[i : i + 2], 0.5, "episode") for i in (0, 2))
+    policy, view, n = mix(left, right, 0.5), View(np.zeros((4000, 1), np.float32)), 4000
+    state, seen = policy.initial_state(n), []
+    for step in range(16):
+        decision = policy.act(np.array([step, 7], np.uint32), view, state)
+        state = decision.state
+        seen.append(decision.action)
+    met = [(np.array(seen) == action).any(0) for action in range(4)]
+    pairs = [(met[a] & met[b]).mean() for a in (0, 1) for b in (2, 3)]
+    np.testing.assert_allclose(pairs, 0.25, atol=0.04)
+    # Mixed once more, what was taken out of a nest does not meet its own number.
+    assert mix(policy.adversarial, constant[0], 0.5).number > 2
 
 
 @pytest.mark.parametrize("kind", ["mlp", "host"])

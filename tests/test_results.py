@@ -14,23 +14,8 @@ from sparring import results
 from sparring.errors import InputError
 from sparring.judgement import judged
 from sparring.metrics.intervals import newcombe, wilson
-from sparring.results import (
-    KINDS,
-    AuditResult,
-    CertifyResult,
-    Damage,
-    DefendResult,
-    EvaluateResult,
-    Played,
-    Who,
-    encode,
-    json_schema,
-    plain,
-    read,
-    read_audit,
-    replaced,
-    write,
-)
+from sparring.records import AuditResult, CertifyResult, DefendResult, EvaluateResult
+from sparring.results import KINDS, encode, json_schema, plain, read, read_audit, write
 
 
 def evaluated(**changes: Any) -> EvaluateResult:
@@ -94,7 +79,7 @@ def test_what_cannot_be_read_is_said_in_one_line(tmp_path: Path) -> None:
         ({**audit, "schema": 2}, "expected a schema such as"),
         ({**audit, "budgets": [{**audit["budgets"][0], "win": "x"}]}, r"got `str` - at `\$\.budgets\[0\]\.win`"),
         ({key: value for key, value in audit.items() if key != "game"}, "missing required field `game`"),
-        ({}, "missing required field `game`"),
+        ({}, "audit.json has no schema, .* it has no game"),
     ]
     for data, message in cases:
         path = tmp_path / "audit.json"
@@ -205,19 +190,27 @@ def test_a_broken_audit_of_the_first_version_is_named(change: dict[str, Any], me
         read(old_audit() | change)
 
 
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"win": 0.5}, "it is no such audit: it has no game"),
+        ({key: value for key, value in old_audit().items() if key != "not_tested"}, "it has no not_tested"),
+        # An audit of today whose schema was lost would be converted, and its exact values taken for discounted ones.
+        ({key: value for key, value in plain(three_budgets()).items() if key != "schema"}, "it has agents, which"),
+    ],
+)
+def test_what_has_no_schema_is_an_audit_of_the_first_version_or_refused(data: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as refused:
+        read(data)
+    assert "\n" not in str(refused.value)
+
+
 def test_the_shipped_json_schema_is_the_records() -> None:
     assert json.loads(results.SCHEMA_FILE.read_text()) == json_schema(), "run results.write_json_schema()"
     assert len(json_schema()["anyOf"]) == len(KINDS)
     for kind, record in KINDS.items():
         assert record.__struct_fields__[0] or kind
         assert json_schema()["$defs"][record.__name__]["properties"]["schema"]["enum"] == [f"sparring.{kind}/2"]
-
-
-def test_played_has_all_the_fields_of_who() -> None:
-    def fields(record: Any) -> set[tuple[str, str]]:
-        return {(field.name, str(field.type)) for field in results.msgspec.structs.fields(record)}
-
-    assert fields(Who) <= fields(Played)
 
 
 def test_every_kind_can_be_made_and_read() -> None:
@@ -228,19 +221,6 @@ def test_every_kind_can_be_made_and_read() -> None:
         DefendResult(**who, method="min-oracle", output="best", steps=10, policy="victim.json"),
     ):
         assert read(encode(record)) == record
-
-
-def test_records_are_frozen_and_replaced() -> None:
-    audit = three_budgets()
-    with pytest.raises(AttributeError):
-        audit.seed = 1  # pyright: ignore[reportAttributeAccessIssue]
-    assert replaced(audit, seed=1).seed == 1 and audit.seed == 3
-    assert plain(replaced(audit, budgets=(replaced(audit.budgets[0], damage=Damage()),)))["budgets"][0]["damage"] == {
-        "win": None,
-        "fail": None,
-        "return": None,
-        "value": None,
-    }
 
 
 def test_matches_helper_is_what_it_says() -> None:

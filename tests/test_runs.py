@@ -18,7 +18,7 @@ from sparring import runs
 from sparring.console import Stopped
 from sparring.errors import InputError
 from sparring.files import read_json
-from sparring.runs import Run
+from sparring.runs import Run, read_events
 
 
 def create(folder: Path) -> Run:
@@ -58,7 +58,6 @@ def test_config_and_status(tmp_path: Path) -> None:
         (Stopped(), "interrupted", ""),
         (RuntimeError("the physics broke"), "failed", "RuntimeError: the physics broke"),
         (SystemExit(130), "interrupted", ""),
-        (BrokenPipeError(), "interrupted", ""),
         (None, "interrupted", ""),
     ],
 )
@@ -113,6 +112,7 @@ def test_folders_that_cannot_hold_a_new_run(tmp_path: Path) -> None:
             create(out)
     with pytest.raises(InputError, match="not empty and holds no run"):
         create(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]  # no lock is left in a folder of somebody else's
     (tmp_path / "empty").mkdir()
     with create(tmp_path / "empty"):
         pass
@@ -120,6 +120,23 @@ def test_folders_that_cannot_hold_a_new_run(tmp_path: Path) -> None:
         create(tmp_path / "empty")
     with pytest.raises(InputError, match=r"is no run: expected a folder with config\.json"):
         Run.open(tmp_path)
+
+
+def test_what_a_run_leaves_that_did_nothing_is_removed(tmp_path: Path) -> None:
+    """Folders that were there before it stay, and so does whatever is a result."""
+    (tmp_path / "mine").mkdir()
+    for out in (tmp_path / "mine", tmp_path / "deep/run"):
+        with create(out) as run:
+            with create(out / "jobs/attack"):
+                (out / "jobs/attack/log.txt").write_text("matches: 3/8")
+            run.finish("failed", "InputError: no such thing")
+        run.discard()
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["mine"]
+    with create(tmp_path / "mine") as run:
+        run.event(step=1)
+    before = sorted(path.name for path in (tmp_path / "mine").iterdir())
+    run.discard()
+    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == before
 
 
 def test_a_second_process_is_kept_out(tmp_path: Path) -> None:
@@ -162,18 +179,18 @@ def test_resumed_equals_uninterrupted(
 
 def test_events_and_their_damage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with create(tmp_path / "run") as run:
-        assert run.events() == []
+        assert read_events(run.folder) == []
         run.event(step=np.int64(1), loss=np.float32("nan"), rates=jnp.array([0.5, np.inf]), ok=np.bool_(True))
         run.event(step=2)
-        assert run.events() == [{"step": 1, "loss": None, "rates": [0.5, None], "ok": True}, {"step": 2}]
+        assert read_events(run.folder) == [{"step": 1, "loss": None, "rates": [0.5, None], "ok": True}, {"step": 2}]
         with pytest.raises(InputError, match="expected plain JSON, got object"):
             run.event(x=object())
         path = run.folder / runs.EVENTS
         path.write_bytes(path.read_bytes() + b'{"step": 3, "w')
-        assert [event["step"] for event in run.events()] == [1, 2]
+        assert [event["step"] for event in read_events(run.folder)] == [1, 2]
         path.write_bytes(b"{torn\n3\n" + path.read_bytes())
         capsys.readouterr()
-        assert [event["step"] for event in run.events()] == [1, 2]
+        assert [event["step"] for event in read_events(run.folder)] == [1, 2]
         assert capsys.readouterr().err == f"{path}: 2 of 4 lines are damaged and left out\n"
 
 
@@ -186,7 +203,7 @@ def test_a_broken_status_does_not_keep_a_run_from_going_on(tmp_path: Path, damag
     with pytest.raises(InputError, match=r"status\.json"):
         runs.read_status(run.folder)
     with Run.open(run.folder) as again:
-        assert len(again.events()) == 3
+        assert len(read_events(again.folder)) == 3
         again.finish()
     assert runs.read_status(run.folder)["state"] == "done"
 
@@ -202,7 +219,7 @@ def test_a_run_without_a_checkpoint_keeps_what_finished_trainings_recorded(tmp_p
     with Run.open(run.folder) as again:
         again.forget("second")
         again.event(training="second", step=0)
-        assert [(e["training"], e["step"]) for e in again.events()] == [
+        assert [(e["training"], e["step"]) for e in read_events(again.folder)] == [
             *(("first", step) for step in range(3)),
             ("second", 0),
         ]
@@ -219,7 +236,7 @@ def test_a_training_that_begins_anew_takes_the_checkpoint_that_counts_on_its_eve
         again.forget("first")
     with Run.open(run.folder) as again:
         assert again.load() is None
-        assert [event["training"] for event in again.events()] == ["second"]
+        assert [event["training"] for event in read_events(again.folder)] == ["second"]
 
 
 def test_a_checkpoint_without_its_events_is_refused(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from sparring.exact.markov_game import random_game
 from sparring.games.gymnasium import make as make_task
 from sparring.games.markov import SampledMarkovGame
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
-from sparring.games.robosumo.model import SumoSettings
+from sparring.games.robosumo.settings import SumoSettings
 from sparring.games.robosumo.sumo import RoboSumo
 from sparring.learners.ppo import PPOConfig, ppo
 from sparring.nets import NetworkConfig
@@ -82,9 +82,11 @@ LSTM = replace(PPO, minibatch=2 * STEPS, network=NetworkConfig("lstm", (8,)))
 @pytest.mark.parametrize(
     ("make", "method", "changes"),
     [
-        (ants, attack, {"control": "episode", "curriculum_steps": 100, "ppo": LSTM}),
+        pytest.param(
+            ants, attack, {"control": "episode", "curriculum_steps": 100, "ppo": LSTM}, marks=pytest.mark.slow
+        ),
         pytest.param(ants, against_itself, {"reward": SHAPED}, marks=pytest.mark.slow),
-        pytest.param(markov, attack, {"ppo": LSTM}, marks=pytest.mark.slow),
+        (markov, attack, {"ppo": LSTM}),
     ],
     ids=["robosumo-attack-lstm", "robosumo-self-play", "markov-attack-lstm"],
 )

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sparring.files import write_atomic
+from sparring.records import AuditResult, Rates
 from sparring.report import plots
-from sparring.results import AuditResult, Rates, read_audit
+from sparring.results import read_audit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

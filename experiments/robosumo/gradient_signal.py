@@ -15,7 +15,6 @@ folder of the results (`--results`; by default the repository's `results/robosum
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,6 +27,7 @@ import numpy as np
 import optax
 
 from experiments.robosumo.measure import RESULTS
+from experiments.robosumo.program import parser_of
 from sparring.console import DONE, exit_code, progress
 from sparring.errors import InputError
 from sparring.files import read_json, write_json
@@ -259,11 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: Sequence[str] | None) -> int:
-    parser = argparse.ArgumentParser(
-        prog=f"python -m {PROGRAM}",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of(PROGRAM, __doc__)
     parser.add_argument("--body", default="ant", help="ant, bug or spider")
     parser.add_argument("--victim", default="builtin:ant", help="who is attacked, at budget 1")
     parser.add_argument("--start", default="builtin:ant", help="whose weights the attack would start from")

@@ -14,7 +14,6 @@ From the folder of the repository,
 
 from __future__ import annotations
 
-import argparse
 import csv
 import hashlib
 import io
@@ -27,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.robosumo.program import parser_of
 from experiments.robosumo.train import trained
 from sparring.console import DONE, exit_code
 from sparring.errors import InputError, unknown
@@ -278,11 +278,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: Sequence[str] | None) -> int:
-    parser = argparse.ArgumentParser(
-        prog=f"python -m {PROGRAM}",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of(PROGRAM, __doc__)
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results")
     stages = parser.add_subparsers(dest="stage", required=True)
     measuring = stages.add_parser("measure", help="play what a run has learned, and record it")

@@ -10,7 +10,6 @@ stopped, as by Ctrl-C. `experiments.robosumo.measure` measures what a run has le
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.robosumo.program import parser_of
 from experiments.robosumo.variants import CHOICES, VARIANTS, Variant, chosen
 from sparring import checkpoint
 from sparring.attacks.adversarial_policy import AttackConfig, adversarial_policy
@@ -140,11 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(arguments: Sequence[str] | None) -> int:
     variants = "\n".join(f"  {name}: {variant.change}" for name, variant in VARIANTS.items())
-    parser = argparse.ArgumentParser(
-        prog=f"python -m {PROGRAM}",
-        description=f"{__doc__}\nvariants:\n{variants}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of(PROGRAM, f"{__doc__}\nvariants:\n{variants}")
     parser.add_argument("variant", metavar="VARIANT")
     parser.add_argument("--body", default="ant", help="ant, bug or spider")
     parser.add_argument("--steps", type=int, default=4_000_000)

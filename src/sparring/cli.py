@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from sparring.console import BAD_INPUT, DONE, INTERRUPTED, exit_code, say
 from sparring.errors import InputError, unknown
@@ -94,6 +94,8 @@ def _main(words: list[str]) -> int:
     if verb not in COMMANDS:
         raise unknown("command", verb, COMMANDS)
     settings = _parse(verb, rest)
+    if settings is None:
+        return DONE
     if verb == "resume":
         return _resume(settings)
     module = verb_module(verb)
@@ -107,26 +109,51 @@ def verb_module(verb: str) -> Any:
 
 
 def _parse(verb: str, words: list[str]) -> Any:
+    """The command's settings; None where the words ask for help, which is then printed."""
     import tyro
 
     module = verb_module(verb)
     source = None if hasattr(module, "answer") else _value_of(words, "--config")
     defaults = {}
     if source is not None:
-        from sparring.commands.common import from_config
+        from sparring.commands.common import settings_of
 
-        saved_verb, saved = from_config(source)
-        if saved_verb != verb:
-            raise InputError(f"config {source}: it is of sparring {saved_verb}, not of sparring {verb}")
-        defaults = {"default": saved}
+        defaults = {"default": settings_of(verb, source)}
     printed = io.StringIO()
     try:
         with contextlib.redirect_stderr(printed):
-            return tyro.cli(module.Settings, prog=f"sparring {verb}", args=words, **defaults)
+            return tyro.cli(module.Settings, prog=f"sparring {verb}", args=words, registry=_registry(), **defaults)
     except SystemExit as stop:
         if not stop.code:
-            raise  # --help
+            return None
         raise InputError(_complaint(printed.getvalue()) or f"{verb}: the arguments cannot be read") from None
+
+
+def _registry() -> Any:
+    """How tyro reads an option that is one of several words or unset: it is offered the words, in their order.
+
+    Tyro by itself offers `None`, too, and names the choices in a random order where none fits.
+    """
+    from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+
+    registry = ConstructorRegistry()
+
+    @registry.primitive_rule
+    def optional_choice(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
+        kinds = [kind for kind in get_args(info.type) if kind is not type(None)]
+        if len(kinds) != 1 or len(get_args(info.type)) != 2 or get_origin(kinds[0]) is not Literal:
+            return None
+        words = get_args(kinds[0])
+        return PrimitiveConstructorSpec(
+            nargs=1,
+            metavar=f"{{{','.join(words)}}}",
+            instance_from_str=lambda given: given[0],
+            is_instance=lambda value: value is None or value in words,
+            str_from_instance=lambda value: [str(value)],
+            choices=words,
+        )
+
+    return registry
 
 
 def _complaint(printed: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import signal
 import sys
@@ -9,7 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Protocol, TextIO
+from typing import Any, Protocol, TextIO
 
 from sparring.errors import InputError
 
@@ -24,10 +26,10 @@ def exit_code(program: str, work: Callable[[], int]) -> int:
     """Do the work of a program and return its exit code; bad input and interruptions get one line, and no traceback.
 
     SIGTERM interrupts as Ctrl-C does. A program whose output nobody reads any more, as after `| head`, ends as it would
-    have ended: 0 always means that the work is finished.
+    have ended, whoever prints: 0 always means that the work is finished.
     """
     try:
-        with _handled(_interrupt, signal.SIGTERM):
+        with _handled(_interrupt, signal.SIGTERM), _read_or_not("stdout"), _read_or_not("stderr"):
             code = work()
             if sys.stdout is not None:  # None where it was closed from the start
                 with _unread(sys.stdout):
@@ -37,8 +39,6 @@ def exit_code(program: str, work: Callable[[], int]) -> int:
         code = BAD_INPUT
     except KeyboardInterrupt:
         say(f"{program}: interrupted", sys.stderr)
-        code = INTERRUPTED
-    except BrokenPipeError:  # of what does not use `say`, such as a user's function that prints
         code = INTERRUPTED
     except Exception:
         say(f"{traceback.format_exc()}{program}: internal error; the lines above say where", sys.stderr)
@@ -55,6 +55,60 @@ def say(text: str, file: TextIO | None = None) -> None:
     stream = sys.stdout if file is None else file
     with _unread(stream):
         print(text, file=stream, flush=True)
+
+
+def number(value: float, form: str) -> str:
+    """A number for people, as `format` writes it; what rounds to zero has no sign."""
+    text = format(value, form)
+    return text if text.strip("+-0.%") else text.lstrip("+-")
+
+
+class _Anyway(io.FileIO):
+    """A descriptor that takes what nobody reads any more: its pipe's reader has left, or its terminal is closed."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor, "w", closefd=False)
+        self._gone = (errno.EPIPE, errno.EIO) if self.isatty() else (errno.EPIPE,)
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno not in self._gone:
+                raise
+            return memoryview(data).nbytes
+
+
+@contextmanager
+def _read_or_not(name: str) -> Iterator[None]:
+    """Let everybody print on a standard stream, also users' functions and libraries, whether or not it is still read.
+
+    A stream that somebody has put in its place is left alone.
+    """
+    before = getattr(sys, name)
+    if before is None or before is not getattr(sys, f"__{name}__"):
+        yield
+        return
+    with suppress(OSError, ValueError):
+        before.flush()
+    buffered = io.BufferedWriter(_Anyway(before.fileno()))
+    setattr(
+        sys,
+        name,
+        io.TextIOWrapper(
+            buffered,
+            before.encoding,
+            before.errors,
+            line_buffering=before.line_buffering,
+            write_through=before.write_through,
+        ),
+    )
+    try:
+        yield
+    finally:
+        with suppress(OSError, ValueError):
+            getattr(sys, name).flush()
+        setattr(sys, name, before)
 
 
 @contextmanager

@@ -26,13 +26,30 @@ class InputError(ValueError):
     """
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
+def unknown(kind: str, name: object, known: Iterable[str]) -> InputError:
     """The error for a `name` that is none of the `known` ones, with the nearest of them."""
     known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) if isinstance(name, str) else []
     there_are = f"there are: {', '.join(known)}" if known else "there are none"
     hint = f"did you mean {' or '.join(near)}?" if near else there_are
-    return InputError(f"unknown {kind} {name!r}: {hint}")
+    return InputError(f"unknown {kind} {' '.join(repr(name).split())}: {hint}")
+
+
+def check_type(what: str, value: object, kinds: type | tuple[type, ...], expected: str) -> None:
+    """Refuse what is of another type, as a Python caller may give it.
+
+    Args:
+      what: the argument.
+      value: what was given for it.
+      kinds: as `isinstance` takes them; protocols, too.
+      expected: what it should be, in words.
+
+    Raises:
+      InputError: it is not.
+    """
+    if not isinstance(value, kinds) or isinstance(value, type):
+        got = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+        raise InputError(f"{what}: expected {expected}, got {got}")
 
 
 def require(module: str, extra: str) -> ModuleType:
@@ -58,7 +75,7 @@ def foreign(what: str, expected: str = "", source: Any = None) -> Iterator[None]
     """Run code of somebody else: an exception that it raises becomes one line that names their file and line.
 
     Put only the call itself inside: `with foreign("game mine:make", "a function", make): make(num_games=8)`.
-    Ctrl-C, `InputError`, `NoPicture`, a broken pipe and the end of memory pass as they are. So does an error that comes
+    Ctrl-C, `InputError`, `NoPicture` and the end of memory pass as they are. So does an error that comes
     from a function of this package, without code of anybody else: that one is ours.
 
     Args:
@@ -72,7 +89,7 @@ def foreign(what: str, expected: str = "", source: Any = None) -> Iterator[None]
     """
     try:
         yield
-    except (InputError, NoPicture, BrokenPipeError, MemoryError):
+    except (InputError, NoPicture, MemoryError):
         raise
     except (Exception, SystemExit) as error:
         where = _place_of_error(error, source)

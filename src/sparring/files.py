@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sparring.errors import InputError
+from sparring.errors import InputError, check_type
 
 MAX_JSON_BYTES = 64 * 2**20
 
@@ -30,6 +30,42 @@ def check_file(path: Path, max_bytes: int) -> None:
         raise InputError(f"cannot read {path}: expected a regular file")
     if info.st_size > max_bytes:
         raise InputError(f"{path} has {info.st_size} bytes, expected at most {max_bytes}")
+
+
+def made(folder: Path | str) -> Path:
+    """The folder, made with all above it if it is not there.
+
+    Raises:
+      InputError: it cannot be made, as where a file has its name.
+    """
+    check_type("folder", folder, (str, Path), "its name")
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {folder}: {error.strerror}; choose another one with --out") from None
+    return Path(folder)
+
+
+def check_target(path: Path, what: str, made: Path | None = None) -> None:
+    """Find out before any work whether a file can be written, without writing it.
+
+    Args:
+      path: the file.
+      what: the option that it was given for, for the message.
+      made: a folder that will be there by then; None: there is none.
+
+    Raises:
+      InputError: its folder is missing or not writable, or a folder has its name.
+    """
+    folder = Path(path).parent
+    if made is not None and folder.resolve() == made.resolve():
+        return
+    if not folder.is_dir():
+        raise InputError(f"{what} {path}: there is no folder {folder}: make it, or choose another file")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{what} {path}: the folder {folder} cannot be written in: choose another file")
+    if Path(path).is_dir():
+        raise InputError(f"{what} {path}: this is a folder: give a file in it")
 
 
 def write_atomic(path: Path, data: bytes) -> None:

@@ -24,9 +24,10 @@ from typing import Any, Literal, NamedTuple, TextIO
 from sparring.console import Stopped, interruptible, progress
 from sparring.errors import InputError
 from sparring.files import plain
-from sparring.runs import CHECKPOINT, CONFIG, Run, read_config, read_status
+from sparring.runs import CHECKPOINT, CONFIG, LOG, Run, read_config, read_status
 
-JOBS, LOG = "jobs", "log.txt"
+JOBS = "jobs"
+JOB = "job"  # the verb of a job's run; its game is the job's name
 Work = Callable[[Mapping[str, Any], Run], None]
 # One thread each, for NumPy's libraries and for XLA: side by side, more of them would only be in each other's way.
 ONE_THREAD = {
@@ -120,7 +121,7 @@ def do(job: Job, folder: Path, work: Work) -> None:
         run = Run.open(folder)
     else:
         shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed before it had begun
-        run = Run.create(folder, job.name, "job", 0, job.config)
+        run = Run.create(folder, job.name, JOB, 0, job.config)
     with run:
         work(run.config["settings"], run)
         (folder / CHECKPOINT).unlink(missing_ok=True)  # what is done is not gone on with

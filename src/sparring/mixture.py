@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
+from types import CellType, FunctionType, MethodType
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
-from sparring.errors import InputError, unknown
+from sparring.errors import InputError, check_type, unknown
 from sparring.policies import ConstantPolicy, PoolPolicy, RandomPolicy, TabularPolicy, batch_of
 from sparring.pytrees import register
 from sparring.types import AgentID, Array, Control, Decision, Key, Policy, ThreatModel, View, check_budget
@@ -31,8 +32,9 @@ class MixedPolicy:
     """The attacker's agent under partial control: Eq. 3.2. Made by `mix`.
 
     Both policies decide with the same key, so that budget 0 replays the benign policy bit for bit and budget 1 the
-    adversarial one; the coin has a key of its own, at each level of a nested mix another one. Blended, both policies'
-    noise is executed at once, so the benign policy draws from another key (DECISIONS 27).
+    adversarial one (unless both are mixes: no two coins of a nest are the same). The coin has a key of its own, every
+    mix in a nest another one. Blended, both policies' noise is executed at once, so the benign policy draws from
+    another key (DECISIONS 27).
     `log_prob` and `value` are the adversarial policy's. If that one is mixed itself, `controlled` is what all coins
     leave to it.
     """
@@ -42,6 +44,7 @@ class MixedPolicy:
     budget: float | Array
     control: Control = "step"
     team: bool = False  # the coin is the team's: whoever asks all agents gives each the same `coin_key`
+    number: int = 1  # tells its coin apart from those of the mixes that it is made of, whose numbers are smaller
 
     @property
     def traceable(self) -> bool:
@@ -53,7 +56,7 @@ class MixedPolicy:
         )
 
     def act(self, key: Key, view: View, state: MixedState) -> Decision:
-        return self._act(key, _coin(key, batch_of(view), self.budget, self.traceable, _mixes(self)), view, state)
+        return self._act(key, _coin(key, batch_of(view), self.budget, self.traceable, self.number), view, state)
 
     def act_with(self, key: Key, coin_key: Key, view: View, state: MixedState) -> Decision:
         """`act`, with the coin drawn from a key of its own: agents with the same one are controlled together.
@@ -64,7 +67,7 @@ class MixedPolicy:
         return self._act(key, controlled if self.traceable else np.asarray(controlled), view, state)
 
     def _act(self, key: Key, controlled: Array, view: View, state: MixedState) -> Decision:
-        benign_key = _folded(key, _BLEND + _mixes(self), self.traceable) if self.control == "blend" else key
+        benign_key = _folded(key, _BLEND + self.number, self.traceable) if self.control == "blend" else key
         benign = act(self.benign, benign_key, view, state.benign)
         adversarial = act(self.adversarial, key, view, state.adversarial)
         if np.shape(benign.action) != np.shape(adversarial.action):
@@ -115,11 +118,17 @@ def mix(benign: Policy, adversarial: Policy, budget: float, control: Control = "
         the noisy-action robust MDP of Tessler et al. 2019).
 
     Raises:
-      InputError: a budget outside [0, 1] or an unknown kind of control.
+      InputError: no policies, a budget outside [0, 1] or an unknown kind of control.
     """
+    for what, policy in (("benign", benign), ("adversarial", adversarial)):
+        check_type(f"mix: {what}", policy, Policy, "a policy, as load_policy returns it")
     if control not in get_args(Control):
         raise unknown("kind of control", control, get_args(Control))
-    return MixedPolicy(benign, adversarial, check_budget(budget), control)
+    taken = _highest(benign)
+    if taken and isinstance(adversarial, MixedPolicy):
+        adversarial = _renumbered(adversarial, taken)
+    number = 1 + max(taken, _highest(adversarial))
+    return MixedPolicy(benign, adversarial, check_budget(budget), control, number=number)
 
 
 def executed(threat: ThreatModel, adversarial: Mapping[AgentID, Policy]) -> dict[AgentID, Policy]:
@@ -167,14 +176,47 @@ def register_policies() -> None:
     register(ConstantPolicy, (), ("action",))
     register(TabularPolicy, ("probabilities",), ())
     register(PoolPolicy, ("live", "past", "numbers", "count", "probability"), ())
-    register(MixedPolicy, ("benign", "adversarial", "budget"), ("control", "team"))
+    register(MixedPolicy, ("benign", "adversarial", "budget"), ("control", "team", "number"))
 
 
-def _mixes(policy: Policy) -> int:
-    """How many mixes it is made of: a mix has more than any that it contains, so that each has a coin of its own."""
-    if not isinstance(policy, MixedPolicy):
+def _highest(value: Any, seen: frozenset[int] = frozenset()) -> int:
+    """The highest number of the mixes that a policy is made of, or holds and asks with its own key; 0: none.
+
+    They are looked for in what policies hold: other policies, containers, and functions with what these enclose.
+    """
+    if isinstance(value, MixedPolicy):
+        return value.number
+    if id(value) in seen:
         return 0
-    return 1 + _mixes(policy.benign) + _mixes(policy.adversarial)
+    if isinstance(value, (list, tuple)):
+        held = list(value)
+    elif isinstance(value, Mapping):
+        held = list(value.values())
+    elif isinstance(value, partial):
+        held = [value.func, *value.args, *value.keywords.values()]
+    elif isinstance(value, FunctionType):
+        held = [_content(cell) for cell in value.__closure__ or ()]
+    elif isinstance(value, MethodType):
+        held = [value.__self__]
+    elif callable(getattr(value, "act", None)) and not isinstance(value, type):
+        held = list(getattr(value, "__dict__", {}).values())
+    else:
+        return 0
+    return max((_highest(one, seen | {id(value)}) for one in held), default=0)
+
+
+def _content(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # its variable has no value yet
+        return None
+
+
+def _renumbered(policy: MixedPolicy, by: int) -> MixedPolicy:
+    """The mix with higher numbers, its own and those of the mixes that it is made of."""
+    parts = (policy.benign, policy.adversarial)
+    benign, adversarial = (_renumbered(part, by) if isinstance(part, MixedPolicy) else part for part in parts)
+    return replace(policy, benign=benign, adversarial=adversarial, number=policy.number + by)
 
 
 def _folded(key: Key, number: int, traceable: bool) -> Key:

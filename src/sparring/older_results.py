@@ -9,9 +9,10 @@ import msgspec
 
 from sparring.errors import InputError
 from sparring.metrics.intervals import newcombe, simultaneous, z_of
+from sparring.records import BENIGN, EXACT, LEARNED
 
-BENIGN, EXACT, LEARNED = "benign", "exact", "learned (lower bound)"
 _RATES = ("win", "draw", "loss")
+_LATER = ("agents", "victims", "reward", "scale", "verdict", "exit_code")  # what no audit of the first version had
 _KEPT = ("game", "victim", "victim_seat", "benign", "seed", "command", "versions", "settings", "wall_time_s")
 
 
@@ -43,8 +44,9 @@ def audit_of_version_1(data: dict[str, Any], name: str) -> dict[str, Any]:
     in returns is null. The victim's losses (`fail`) are the attacker's wins: there were two agents with one winner.
 
     Raises:
-      InputError: a field is missing or of another type: it is no audit of sparring.
+      InputError: it does not look like one, or a field is missing or of another type.
     """
+    _check(data, name)
     try:
         old = msgspec.convert(data, Old)
         exact = old.oracle == EXACT
@@ -69,6 +71,23 @@ def audit_of_version_1(data: dict[str, Any], name: str) -> dict[str, Any]:
         "clip": old.clip,
         "no_clip": old.no_clip,
     }
+
+
+def _check(data: Mapping[str, Any], name: str) -> None:
+    """Refuse a file that lost its schema, or never had to do with audits.
+
+    Raises:
+      InputError: it lacks what the first version had, or has what only later ones have.
+    """
+    lacking = [field.name for field in msgspec.structs.fields(Old) if field.required and field.name not in data]
+    later = [key for key in _LATER if key in data]
+    if not lacking and not later:
+        return
+    why = f"has {later[0]}, which these do not have" if later else f"has no {lacking[0]}"
+    raise InputError(
+        f"{name} has no schema, as only audits of sparring's first version have none, and it is no such audit: it "
+        f"{why}; give a file as sparring wrote it"
+    )
 
 
 def _budget(result: Mapping[str, Any], exact: bool, together: int) -> dict[str, Any]:

@@ -1,398 +1,32 @@
-"""The JSON contract: what every verb's result holds, as frozen records that oracles make and reports and gates read.
+"""The JSON contract: results are written as JSON, and read again.
 
 Every result names its `schema`, such as "sparring.audit/2"; `data/results.schema.json` is the JSON Schema of them all.
-
-How an audit is made (the functions are in `sparring.judgement`, the matches' in `sparring.metrics.outcome`):
-
-    attacked = sample(outcomes, threat.attackers, threat.victims)   # one per evaluation; benign likewise
-    scale = scale_of([attacked, benign, ...], known=None)           # once per audit; known: the game's own range
-    rates = rates_of(attacked, scale)                               # Rates; exact: exact_rates(...)
-    damage = damage_of(attacked, benign, scale, len(budgets))       # Damage; exact: exact_damage(...)
-    versus = {name: damage_of(attacked, plain, scale, len(budgets) * len(names)), ...}
-    result = BudgetResult(**fields(rates), budget=..., damage=damage, versus=versus, ...)
-    audit = judged(AuditResult(..., budgets=(result, ...)), fail_above, fail_measure)
-    write(audit, folder / "audit.json")                             # or report.html.write_report(audit, folder)
-
-All rates, wins and losses are the attackers'. Damage is positive where the victim is worse off (DECISIONS 29).
-Values are exact and discounted as the game says; returns are means of undiscounted sums over matches (DECISIONS 32).
+What they hold is in `sparring.records`.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any
 
 import msgspec
 
 from sparring.errors import InputError
 from sparring.files import check_file, write_atomic
+from sparring.records import (
+    AttackResult,
+    AuditResult,
+    CertifyResult,
+    CompareResult,
+    DefendResult,
+    EvaluateResult,
+    Result,
+)
 
 VERSION = 2
-EXACT, LEARNED, SAMPLED = "exact", "learned (lower bound)", "sampled"
-BENIGN = "benign"  # the baseline that damage is measured against
 MAX_JSON_BYTES = 64 * 2**20
 SCHEMA_FILE = Path(__file__).parent / "data" / "results.schema.json"
 
-Interval: TypeAlias = tuple[float, float]  # low, high
-OracleName = Literal["exact", "learned (lower bound)", "sampled"]
-Measure = Literal["win", "fail", "return", "value"]
-Finding = Literal["finding", "none", "cannot tell"]
-
-
-R = TypeVar("R", bound=msgspec.Struct)
-
-
-class Record(msgspec.Struct, frozen=True):
-    """What all records share: they are frozen. Each is made by keywords."""
-
-
-class Rates(Record, frozen=True, kw_only=True):
-    """How matches ended in one evaluation, each number with its own 95% interval; exact: intervals of width zero.
-
-    All outcome keys are null where the game has no winners; sampled numbers are null where no match was valid.
-    """
-
-    win: float | None = None  # share of matches that an attacker won and no victim did
-    win_ci: Interval | None = None
-    draw: float | None = None  # neither won nor lost
-    draw_ci: Interval | None = None
-    loss: float | None = None  # share of matches that all attackers lost
-    loss_ci: Interval | None = None
-    fail: float | None = None  # share of matches that the victim lost, whoever won
-    fail_ci: Interval | None = None
-    victim_return: float | None = None  # mean undiscounted return; several victims' returns add up
-    victim_return_ci: Interval | None = None
-    attacker_return: float | None = None
-    attacker_return_ci: Interval | None = None
-    victim_value: float | None = None  # exact expected value, discounted as the game says; null where sampled
-    attacker_value: float | None = None
-    episodes: int = 0  # valid matches; 0 where the answer is exact
-    invalid: int = 0  # matches cut off for broken physics: in no other number
-    mean_length: float | None = None  # steps per match; null where the answer is exact
-    mean_decisions: float | None = None  # exact: decisions of all players per match; null where there is no end
-
-
-class Scale(Record, frozen=True, kw_only=True):
-    """The least and the largest return (exact: value) of the victim that its game allows, or that was seen."""
-
-    low: float
-    high: float
-    range_from: Literal["game", "seen"]
-
-
-class Difference(Record, frozen=True, kw_only=True):
-    """What an attack costs the victim in one measure, with an interval that holds together with all others of its kind.
-
-    Where more than 1% of the matches were invalid, `low` counts them against the attacker and `high` for it
-    (DECISIONS 30); `against` and `favour` are the two whole intervals.
-    """
-
-    value: float | None  # of the valid matches; null: there are none
-    low: float
-    high: float
-    against: Interval | None = None
-    favour: Interval | None = None
-
-
-class Damage(Record, frozen=True, kw_only=True):
-    """One attack compared with another opponent, in every measure that the game has; null: it has not."""
-
-    win: Difference | None = None  # the attacker's win rate above the other's
-    fail: Difference | None = None  # the victim's losses above
-    return_: Difference | None = msgspec.field(name="return", default=None)  # the victim's mean return below
-    value: Difference | None = None  # the victim's exact value below
-
-
-class Improvement(Record, frozen=True, kw_only=True):
-    """Was an attack still improving when it stopped? The last third of its training against the third before it."""
-
-    measure: Literal["win", "return"]  # return: of the victim, turned round
-    gain: float  # positive: the attack became stronger
-    low: float  # 95% interval
-    high: float
-    p: float  # one-sided: how often a flat curve would show at least this gain
-    improving: bool  # low > 0
-
-
-class SeedResult(Record, frozen=True, kw_only=True):
-    """One trained attacker, on matches of its own: not those that the audit reports."""
-
-    seed: int
-    attacker: str  # file
-    attack_steps: int
-    rates: Rates
-    chosen: bool  # the strongest one, which the audit reports
-    still_improving: Improvement | None = None
-
-
-class OverSeeds(Record, frozen=True, kw_only=True):
-    """The method's mean over training seeds, with a 95% interval over seeds (Student's t); null from one seed."""
-
-    seeds: int
-    win: float | None = None
-    win_ci: Interval | None = None
-    victim_return: float | None = None
-    victim_return_ci: Interval | None = None
-
-
-class BudgetResult(Rates, frozen=True, kw_only=True):
-    """The attack at one budget, and what the plain opponents do in the attacker's place at the same budget."""
-
-    budget: float
-    attacker: str  # file or name of the adversarial policy
-    attack_steps: int | None = None  # environment steps that it was trained for; null: computed
-    damage: Damage  # compared with the benign opponent, simultaneous over all budgets of the audit
-    baselines: dict[str, Rates]  # BENIGN always (left alone), and plain policies: zero, random
-    versus: dict[str, Damage] = {}  # the attack compared with each plain policy, simultaneous over all of them
-    seeds: tuple[SeedResult, ...] = ()
-    over_seeds: OverSeeds | None = None
-    shift: float | None = None  # how far the attack moves what the victim sees
-    shift_noise_floor: float | None = None  # the same between two samples of the benign opponent
-    shift_measure: Literal["wasserstein-2", "total variation"] = "wasserstein-2"
-    still_improving: Improvement | None = None  # of the attack that is reported
-    expl: float | None = None  # exact: Def. 4.1, minus the victim's worst-case value
-    robust_expl: float | None = None  # exact: the least Expl of any victim
-    gap: float | None = None  # exact: expl - robust_expl
-    verified: bool | None = None  # exact: the certificate of robust_expl
-
-
-class Verdict(Record, frozen=True, kw_only=True):
-    """What an audit found, by the one rule of DECISIONS 30; report, exit code and text are made from this."""
-
-    finding: Finding  # compared with `fail_above`, or with 0 where none was given
-    measure: Measure
-    budget: float  # the one with the largest lower bound
-    damage: Difference | None  # at that budget
-    beyond_noise: bool  # the lower bound is above 0, whatever `fail_above` is
-    smallest_budget: float | None  # the smallest tested one with damage beyond the noise
-    reason: str | None  # why one cannot tell
-    text: str
-    fail_above: float | None
-    together: int  # number of intervals that hold together in 95% of audits
-
-
-class Goal(Record, frozen=True, kw_only=True):
-    """The reward that the attacker maximised: weights of the agents' rewards, and what is added for outcomes."""
-
-    weights: dict[str, float]
-    outcome: float = 0.0
-    draw: float = 0.0
-    shaping: dict[str, float] = {}
-
-
-class PositiveControl(Record, frozen=True, kw_only=True):
-    """What the same settings find on a victim that is known to be exploitable."""
-
-    victim: str
-    budget: float
-    measure: Measure
-    damage: Difference
-    found: bool
-
-
-class Curve(Record, frozen=True, kw_only=True):
-    """One attacker while it was trained: [steps, win rate or the victim's mean return, low, high] per window."""
-
-    budget: float
-    seed: int
-    points: tuple[tuple[float, float, float, float], ...]
-    matches: tuple[int, ...] = ()  # per window
-    measure: Literal["win", "return"] = "win"
-
-
-class Who(Record, frozen=True, kw_only=True):
-    """Who met whom, as it was asked for."""
-
-    game: str
-    agents: tuple[str, ...] = ()  # all agents of the game, in its order; seats are places in it
-    victim: str  # the policy; several victims: joined by a comma
-    victim_seat: int
-    victims: tuple[int, ...] = ()  # seats
-    attackers: tuple[int, ...] = ()  # seats
-    benign: str
-    others: str | None = None  # null: there are no bystanders
-    control: Literal["step", "episode", "blend"] = "step"
-    coin: Literal["agent", "team"] = "agent"
-    oracle: OracleName
-    seed: int = 0
-    command: str = ""
-    versions: dict[str, str] = {}
-    settings: dict[str, Any] = {}
-    wall_time_s: float | None = None
-
-
-class Played(Rates, frozen=True, kw_only=True):
-    """Who met whom (the fields of `Who`), and how it ended: the base of results with one evaluation."""
-
-    game: str
-    agents: tuple[str, ...] = ()  # all agents of the game, in its order; seats are places in it
-    victim: str  # the policy; several victims: joined by a comma
-    victim_seat: int
-    victims: tuple[int, ...] = ()  # seats
-    attackers: tuple[int, ...] = ()  # seats
-    benign: str
-    others: str | None = None  # null: there are no bystanders
-    control: Literal["step", "episode", "blend"] = "step"
-    coin: Literal["agent", "team"] = "agent"
-    oracle: OracleName
-    seed: int = 0
-    command: str = ""
-    versions: dict[str, str] = {}
-    settings: dict[str, Any] = {}
-    wall_time_s: float | None = None
-
-
-class AuditResult(Who, frozen=True, kw_only=True):
-    """One victim, attacked at several budgets; `judgement.judged` fills in verdict, exit code and `not_tested`."""
-
-    schema: Literal["sparring.audit/2"] = "sparring.audit/2"
-    reward: Goal
-    scale: Scale | None
-    budgets: tuple[BudgetResult, ...]
-    curves: tuple[Curve, ...] = ()
-    positive_control: PositiveControl | None = None
-    verdict: Verdict | None = None
-    exit_code: Literal[0, 1, 4] = 0
-    not_tested: tuple[str, ...] = ()
-    train_game: str | None = None  # where attackers were trained, if not in `game`
-    clip: str | None = None  # file name, in the audit's folder
-    no_clip: str | None = None  # why there is none
-    report: str | None = None  # the page; not in the file, which does not depend on where it lies
-
-
-class Reached(Record, frozen=True, kw_only=True):
-    """What a learned policy is worth exactly, where the game can be enumerated, beside the best response."""
-
-    value: float
-    best_response_value: float
-
-
-class AttackResult(Played, frozen=True, kw_only=True):
-    """One adversarial policy under one budget."""
-
-    schema: Literal["sparring.attack/2"] = "sparring.attack/2"
-    budget: float
-    reward: Goal
-    policy: str  # file
-    baseline: Rates  # the benign opponent left alone
-    damage: Damage
-    scale: Scale | None = None
-    steps: int | None = None  # environment steps of training; null: computed
-    curve: Curve | None = None
-    still_improving: Improvement | None = None
-    expl: float | None = None
-    exact: Reached | None = None
-
-
-class EvaluateResult(Played, frozen=True, kw_only=True):
-    """An attacker against a victim under a budget."""
-
-    schema: Literal["sparring.evaluate/2"] = "sparring.evaluate/2"
-    attacker: str
-    budget: float
-    scale: Scale | None = None
-
-
-class BoundResult(Record, frozen=True, kw_only=True):
-    """A bound of the paper: what is true here, the paper's number, and the sharp one; null: infinite, or none."""
-
-    name: str
-    statement: str
-    true: float | None
-    paper: float | None
-    sharp: float | None
-    trivial: float | None
-    slack: float | None = None
-    vacuous: bool = False
-
-
-class CertifyResult(Who, frozen=True, kw_only=True):
-    """Exploitability of a victim, and the most robust victim with its certificate."""
-
-    schema: Literal["sparring.certify/2"] = "sparring.certify/2"
-    budget: float
-    expl: float
-    robust_expl: float
-    gap: float
-    lower: float
-    upper: float
-    verified: bool
-    exact: bool  # verified in rational arithmetic
-    mismatch: bool | None = None  # whether the mismatch coefficient of Def. 5.2 was computed
-    bounds: tuple[BoundResult, ...] = ()
-    attack: str | None = None  # files
-    robust_victim: str | None = None
-    robust_attacker: str | None = None
-    certificate: str | None = None
-
-
-class DefendResult(Who, frozen=True, kw_only=True):
-    """A hardened victim. Exact numbers are null where the game can only be simulated."""
-
-    schema: Literal["sparring.defend/2"] = "sparring.defend/2"
-    budget: float
-    method: str
-    output: str
-    steps: int
-    policy: str  # file
-    start: str | None = None
-    direction: str | None = None
-    learning_rate: float | None = None
-    ratio: float | None = None
-    start_expl: float | None = None
-    expl: float | None = None
-    robust_expl: float | None = None
-    gap: float | None = None
-    attack: str | None = None
-    figure: str | None = None
-    curve: dict[str, tuple[tuple[float, float], ...]] = {}  # name: [updates or steps, Expl or win rate]
-
-
-class Change(Record, frozen=True, kw_only=True):
-    """Damage in the first and in the second audit, and second minus first with its interval (negative: hardened)."""
-
-    before: Difference
-    after: Difference
-    change: Difference
-
-
-class BudgetChange(Record, frozen=True, kw_only=True):
-    """One budget that both audits tested, in every measure that both have."""
-
-    budget: float
-    win: Change | None = None
-    fail: Change | None = None
-    return_: Change | None = msgspec.field(name="return", default=None)
-    value: Change | None = None
-
-
-class Side(Record, frozen=True, kw_only=True):
-    """One of two compared audits."""
-
-    source: str
-    victim: str
-    finding: Finding
-    command: str = ""
-
-
-class CompareResult(Record, frozen=True, kw_only=True):
-    """Two audits of one game, side by side."""
-
-    schema: Literal["sparring.compare/2"] = "sparring.compare/2"
-    game: str
-    oracle: OracleName
-    before: Side
-    after: Side
-    measure: Measure
-    budgets: tuple[BudgetChange, ...]
-    only_before: tuple[float, ...] = ()  # budgets that the other one did not test
-    only_after: tuple[float, ...] = ()
-    text: str = ""
-    figure: str | None = None
-    report: str | None = None
-
-
-Result: TypeAlias = AuditResult | AttackResult | EvaluateResult | CertifyResult | DefendResult | CompareResult
 KINDS: dict[str, type[Any]] = {
     "audit": AuditResult,
     "attack": AttackResult,
@@ -401,21 +35,6 @@ KINDS: dict[str, type[Any]] = {
     "defend": DefendResult,
     "compare": CompareResult,
 }
-
-
-def fields(record: Record) -> dict[str, Any]:
-    """A record's fields by their Python names, to make a larger one from: `BudgetResult(**fields(rates), ...)`."""
-    return msgspec.structs.asdict(record)
-
-
-def replaced(record: R, **changes: Any) -> R:
-    """The record with other fields."""
-    return msgspec.structs.replace(record, **changes)
-
-
-def damage_in(damage: Damage, measure: Measure) -> Difference | None:
-    """The damage in one measure."""
-    return damage.return_ if measure == "return" else getattr(damage, measure)
 
 
 def plain(record: Result) -> dict[str, Any]:
@@ -507,10 +126,9 @@ def json_schema() -> dict[str, Any]:
     return msgspec.json.decode(msgspec.json.encode(schema))
 
 
-def write_json_schema(path: Path = SCHEMA_FILE) -> Path:
+def write_json_schema() -> None:
     """Write the JSON Schema that the package ships."""
-    write_atomic(path, msgspec.json.format(msgspec.json.encode(json_schema(), order="sorted"), indent=2) + b"\n")
-    return path
+    write_atomic(SCHEMA_FILE, msgspec.json.format(msgspec.json.encode(json_schema(), order="sorted"), indent=2) + b"\n")
 
 
 def _plain(value: Any) -> Any:

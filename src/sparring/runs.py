@@ -20,9 +20,11 @@ import os
 import platform
 import re
 import shlex
+import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,17 +37,20 @@ from filelock import FileLock, Timeout
 from sparring import checkpoint
 from sparring.console import Stopped, say
 from sparring.errors import InputError
-from sparring.files import check_file, plain, read_json, write_atomic, write_json
+from sparring.files import check_file, made, plain, read_json, write_atomic, write_json
 
 State = Literal["running", "done", "interrupted", "failed"]
 
 CONFIG, STATUS, EVENTS = "config.json", "status.json", "events.jsonl"
 CHECKPOINT, MANIFEST, LOCK = "checkpoint.safetensors", "manifest.json", ".lock"
+LOG = "log.txt"  # of a job in a process of its own
 MAX_EVENTS_BYTES = 2**30
 _EVENTS_KEY = "events_bytes"
 # Not results: what describes the run itself, and the report, which can be made again from the audit at any time.
 _NO_RESULTS = frozenset({STATUS, MANIFEST, LOCK, "report.html"})
-_INTERRUPTIONS = (Stopped, KeyboardInterrupt, GeneratorExit, SystemExit, BrokenPipeError)
+# What a run has before it has done anything.
+_ITSELF = frozenset({CONFIG, STATUS, LOCK, LOG})
+_INTERRUPTIONS = (Stopped, KeyboardInterrupt, GeneratorExit, SystemExit)
 _UNKNOWN: dict[str, Any] = {"state": "interrupted", "done": 0, "total": 0, "message": "", "seconds": 0.0}
 
 
@@ -53,14 +58,14 @@ _UNKNOWN: dict[str, Any] = {"state": "interrupted", "done": 0, "total": 0, "mess
 class Run:
     """A run folder that this process holds the lock of. Use it as a context manager: leaving releases the lock.
 
-    Leaving without `finish` marks the run failed if an exception was the cause, else (and for Ctrl-C, or when whoever
-    read the program's output has left) interrupted.
+    Leaving without `finish` marks the run failed if an exception was the cause, else (and for Ctrl-C) interrupted.
     """
 
     folder: Path
     config: Mapping[str, Any]
     _lock: FileLock
     _begun: float  # by `time.monotonic`, or when it would have been without pauses
+    _made: tuple[Path, ...] = ()  # the folder and those above it that were made for it, the deepest first
 
     @classmethod
     def create(
@@ -90,12 +95,9 @@ class Run:
         now = datetime.now(UTC)
         safe = re.sub(r"[^A-Za-z0-9._=-]+", "-", game)[:100].strip("-.")
         folder = Path("runs") / f"{safe}__{verb}__{seed}__{now:%Y%m%dT%H%M%S.%f}" if out is None else Path(out)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"cannot make the folder {folder}: {error.strerror}; choose another one with --out"
-            ) from None
+        new = tuple(path for path in (folder, *folder.parents) if not path.exists())
+        made(folder)
+        known = (folder / LOCK).exists()
         lock = _lock(folder)
         try:
             if (folder / CONFIG).exists():
@@ -111,11 +113,13 @@ class Run:
                 "started": now.isoformat(timespec="seconds"),
                 "versions": versions(),
             }
-            run = cls(folder, config, lock, time.monotonic())
+            run = cls(folder, config, lock, time.monotonic(), new)
             run._set_status("running", 0, 0, "")
             write_json(folder / CONFIG, config)  # last: it makes the folder a run
         except BaseException:
             lock.release()
+            if not known:
+                (folder / LOCK).unlink(missing_ok=True)
             raise
         return run
 
@@ -160,10 +164,6 @@ class Run:
                 file.write(line)
         except OSError as error:
             raise InputError(f"cannot write {self.folder / EVENTS}: {error.strerror}") from None
-
-    def events(self) -> list[dict[str, Any]]:
-        """The events so far: see `read_events`."""
-        return read_events(self.folder)
 
     def forget(self, training: str) -> None:
         """Drop the events of one training, which begins anew; those of all others stay.
@@ -226,6 +226,22 @@ class Run:
                 self.finish("failed", f"{kind.__name__}: {error}")
         finally:
             self._lock.release()
+
+    def discard(self) -> None:
+        """Remove what a run has left that did nothing: its folder holds no more than what describes the run itself.
+
+        For a run that ended because its input was bad, after leaving it. Folders that were there before it stay.
+        """
+        if any(path.name not in _ITSELF for path in self.folder.rglob("*") if path.is_file()):
+            return
+        for path in self.folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        with suppress(OSError):  # another run's folder is in it
+            for path in self._made:
+                path.rmdir()
 
     def _set_status(self, state: State, done: int, total: int, message: str) -> None:
         status = {

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sparring.errors import InputError
+from sparring.errors import InputError, check_type, foreign
 from sparring.games.hosted import hosted
 from sparring.mixture import act
 from sparring.play.checks import begun, check_outcomes, check_view, stepped
@@ -60,8 +60,14 @@ def check_game(factory: Callable[..., Game], max_steps: int = 2000) -> None:
             f"check_game: expected a function that makes a game, called with num_games, got {type(factory).__name__}"
         )
 
+    check_type("check_game: max_steps", max_steps, (int, np.integer), "a whole number")
+
+    def made(num_games: int) -> Game:
+        with foreign("check_game", "a function that takes num_games and returns a game", factory):
+            return factory(num_games=num_games)
+
     def new(num_games: int) -> VectorGame:
-        return hosted(_check_names(factory(num_games=num_games), num_games))
+        return hosted(_check_names(made(num_games), num_games))
 
     game = new(_MATCHES)
     views = begun(game, 0)
@@ -93,7 +99,7 @@ def check_game(factory: Callable[..., Game], max_steps: int = 2000) -> None:
         after = [_shown(played[_SAVED_AT]), *played[_SAVED_AT + 1 :]]
         views = restored.set_state(saved)
         _check_replay(restored, views, taken[_SAVED_AT + 1 :], after, "a new game after set_state", _SAVED_AT + 1)
-    if isinstance(factory(num_games=1), VectorGame):
+    if isinstance(made(1), VectorGame):
         alone = new(1)
         ours = [{name: values[:1] for name, values in arrays.items()} for arrays in [first, *played]]
         single = [{agent: action[:1] for agent, action in actions.items()} for actions in taken]
@@ -120,6 +126,8 @@ def check_policy(policy: Policy, spaces: Spaces, steps: int = 3, masked: bool = 
     who = type(policy).__name__
     if not isinstance(policy, Policy):
         raise InputError(f"{who}: not a Policy: it needs traceable, initial_state and act: see sparring.types")
+    check_type(f"{who}: spaces", spaces, Spaces, "the Spaces of its agent, such as game.spaces[agent]")
+    check_type(f"{who}: steps", steps, (int, np.integer), "a whole number")
     rng = np.random.default_rng(0)
     state = policy.initial_state(_MATCHES)
     like = _state(who, "initial state", state)

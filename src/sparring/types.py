@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias,
 
 import numpy as np
 
-from sparring.errors import InputError, unknown
+from sparring.errors import InputError, check_type, unknown
 
 if TYPE_CHECKING:
     # The type checker takes an operator between two values of an alias of Any for one between types.
@@ -193,9 +193,8 @@ class Step(NamedTuple):
     info: Mapping[str, Mapping[AgentID, Array]]  # named terms (of the reward, for shaping), each float32 [B]
 
 
-@runtime_checkable
-class VectorGame(Protocol):
-    """B matches of a simulated game on the host, stepped together."""
+class SimulatedGame(Protocol):
+    """What both kinds of simulated games say about themselves."""
 
     @property
     def id(self) -> str: ...
@@ -205,6 +204,11 @@ class VectorGame(Protocol):
     def spaces(self) -> Mapping[AgentID, Spaces]: ...
     @property
     def num_games(self) -> int: ...
+
+
+@runtime_checkable
+class VectorGame(SimulatedGame, Protocol):
+    """B matches of a simulated game on the host, stepped together."""
 
     def reset(self, seed: int) -> Mapping[AgentID, View]:
         """Start B new matches; returns what every agent is shown."""
@@ -230,20 +234,11 @@ class VectorGame(Protocol):
 
 
 @runtime_checkable
-class FunctionalGame(Protocol):
+class FunctionalGame(SimulatedGame, Protocol):
     """A game as pure JAX functions: `rollout` runs it within one jitted scan. `state` is a pytree with B in front.
 
     The game itself is a pytree: its arrays are traced, so that two games of the same shape share one compilation.
     """
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def agents(self) -> tuple[AgentID, ...]: ...
-    @property
-    def spaces(self) -> Mapping[AgentID, Spaces]: ...
-    @property
-    def num_games(self) -> int: ...
 
     def init(self, key: Key) -> tuple[Any, Mapping[AgentID, View]]:
         """B new matches: their state, and what every agent is shown."""
@@ -310,6 +305,9 @@ class ThreatModel:
         everybody = (*self.victims, *self.attackers)
         if twice := [agent for agent in everybody if everybody.count(agent) > 1]:
             raise InputError(f"{twice[0]} cannot be both the victim and an attacker, nor one of them twice")
+        check_type("benign", self.benign, Mapping, "a dictionary of each attacker's own policy")
+        if self.others is not None:
+            check_type("others", self.others, Mapping, "a dictionary of the remaining agents' policies")
         if missing := [a for a in self.attackers if a not in self.benign]:
             raise InputError(f"no benign policy for attacker {missing[0]}: Eq. 3.2 mixes with one")
 
@@ -326,7 +324,9 @@ def check_budget(budget: float) -> float:
       InputError: it is not.
     """
     if not (isinstance(budget, (int, float, np.floating, np.integer)) and math.isfinite(budget) and 0 <= budget <= 1):
-        raise InputError(f"budget: expected a probability in [0, 1] (epsilon of Eq. 3.2), got {budget}")
+        raise InputError(
+            f"budget: expected a probability in [0, 1] (epsilon of Eq. 3.2), got {' '.join(str(budget).split())}"
+        )
     return float(budget)
 
 

@@ -14,7 +14,6 @@ from sparring.errors import InputError
 from sparring.exact import markov as exact_markov
 from sparring.exact.markov_game import random_game
 from sparring.exact.problem import MarkovProblem
-from sparring.exact.simplex import mixed
 from sparring.games.finite import infosets
 from sparring.games.markov import SampledMarkovGame
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame, as_markov
@@ -57,6 +56,7 @@ def test_a_learned_attack_on_rock_paper_scissors_is_nearly_a_best_response(budge
     assert reached < before - 0.5 * (before - best)  # .05 alone would be met by doing nothing at a small budget
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [0.3, 1.0])
 def test_a_learned_attack_on_a_markov_game_is_nearly_a_best_response(budget: float) -> None:
     """Rewards are in [0, 1], so (1 - gamma) times a value is too: the .05 is of that scale."""
@@ -69,7 +69,7 @@ def test_a_learned_attack_on_a_markov_game_is_nearly_a_best_response(budget: flo
     alpha = learned(SAMPLED, threat, made.nu, config, 25)
     best = exact_markov.best_response(made.game, made.nu, made.benign, budget).value
     reached, before = (
-        exact_markov.expected_value(made.game, made.nu, mixed(made.benign, policy, budget))
+        exact_markov.expected_value(made.game, made.nu, MarkovProblem(made.game, made.benign, budget).played(policy))
         for policy in (alpha, made.benign)
     )
     assert best - 1e-9 <= reached
@@ -87,7 +87,7 @@ def estimates(budget: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndar
     trajectory, _ = rollout(LEMMA_SAMPLED, policies, HORIZON, np.random.default_rng(seed), record=("attacker",))
     e = trajectory.agents["attacker"]
     s, a = np.asarray(e.observation).argmax(-1), np.asarray(e.action)  # [T, n]
-    q = exact_markov.q_attacker(made.game, made.nu, mixed(made.benign, made.alpha, budget))
+    q = exact_markov.q_attacker(made.game, made.nu, MarkovProblem(made.game, made.benign, budget).played(made.alpha))
     score = 0.7 ** np.arange(HORIZON)[:, None] * q[s, a] / made.alpha[s, a]
     tables = []
     for mask in (np.asarray(e.controlled), np.ones_like(s, bool)):

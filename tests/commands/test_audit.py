@@ -118,6 +118,7 @@ def test_a_game_without_winners_is_judged_by_returns() -> None:
         sparring.audit("markov/plain.npz", victim="uniform", budgets=1, fail_above=0.1, fail_measure="win")
 
 
+@pytest.mark.slow
 def test_a_team_of_three_player_poker_against_the_exact_team() -> None:
     """Two attackers learn together; what they reach lies between the benign opponents and the exact team's best."""
     game = "openspiel/kuhn_poker,players=3"

@@ -190,7 +190,7 @@ def test_python_gives_games_and_policies_of_other_kinds() -> None:
     assert sparring.certify(sparring.make_game(KUHN), victim="uniform", budget=0.7)["expl"] == by_id["expl"]
     mine = pyspiel.create_matrix_game("mine", "", ["a", "b"], ["c", "d"], [[1, -1], [-1, 1]], [[-1, 1], [1, -1]])
     assert sparring.certify(mine, victim="first")["expl"] == pytest.approx(1)
-    with pytest.raises(InputError, match=r"budget: expected a number, got"):
+    with pytest.raises(InputError, match="budget: expected one number, got 2"):
         sparring.certify(KUHN, victim="uniform", budget=[0.1, 0.2])
     with pytest.raises(InputError, match=r"game: expected an id such as 'openspiel/kuhn_poker', .* got int"):
         sparring.certify(3, victim="uniform")

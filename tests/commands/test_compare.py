@@ -10,8 +10,9 @@ from audits import exact, learned, matches, returns
 from sparring.commands.compare import Settings, answer, compare, text
 from sparring.errors import InputError
 from sparring.judgement.words import amount
+from sparring.records import replaced
 from sparring.report.html import write_report
-from sparring.results import read, replaced
+from sparring.results import read
 
 
 def runs(folder: Path, before: Any, after: Any) -> tuple[Path, Path]:

@@ -92,7 +92,14 @@ def same_victim(first: str, second: str) -> None:
     assert Path(first, "curve.svg").read_bytes() == Path(second, "curve.svg").read_bytes()
 
 
-@pytest.mark.parametrize(("learner", "method"), [("a2c", "min-oracle"), ("rpg", "two-timescale"), ("a2c", "retrain")])
+@pytest.mark.parametrize(
+    ("learner", "method"),
+    [
+        ("a2c", "min-oracle"),
+        pytest.param("rpg", "two-timescale", marks=pytest.mark.slow),
+        pytest.param("a2c", "retrain", marks=pytest.mark.slow),
+    ],
+)
 def test_networks_learn_to_be_less_exploitable(learner: str, method: str) -> None:
     settings = {"budget": 0.7, "oracle": "learned", "learner": learner, "method": method, "num_games": 64}
     result = sparring.defend(KUHN, steps=60 * 64 * 5, learning_rate=0.05, **settings)

@@ -121,6 +121,10 @@ def test_what_is_meant_in_python_is_taken() -> None:
         victim_seat="row",
     )
     assert taken["budgets"] == by_id["budgets"] and taken["game"] == "matrix/rps"
+    rows = np.full((1, 3), 1 / 3)
+    for verb in ("audit", "attack", "certify", "evaluate", "defend"):  # an array is a table, whoever plays it
+        settings = {"audit": {"budgets": 0.5}, "evaluate": {"budget": 0.5, "attacker": rows}}.get(verb, {"budget": 0.5})
+        getattr(sparring, verb)("matrix/rps", victim=rows, benign=rows, **settings)
     one = sparring.audit("matrix/rps", victim="first", budgets=0.5, attackers=1)
     assert [entry["expl"] for entry in one["budgets"]] == [pytest.approx(0.5)]
 
@@ -142,3 +146,21 @@ def test_a_loss_that_is_only_in_the_return_needs_the_own_discount() -> None:
     result = sparring.attack("markov/short.npz", victim="uniform", oracle="learned", steps=30000, episodes=16, **ppo)
     assert result["exact"]["best_response_value"] == pytest.approx(1.0)
     assert result["exact"]["value"] == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_dry_run_estimates_by_the_size_of_the_game() -> None:
+    leduc, asked = "openspiel/leduc_poker", {"victim": "uniform", "dry_run": True}
+    for game in (KUHN, leduc):
+        plans = [
+            sparring.evaluate(game, attacker="first", **asked),
+            sparring.audit(game, budgets=1.0, **asked),
+            sparring.audit(game, **asked),
+            sparring.defend(game, updates=100_000, **asked),
+        ]
+        seconds = [plan["seconds"] for plan in plans]
+        assert seconds == sorted(seconds) and seconds[0] < 3 and seconds[1] < seconds[2]
+        assert sparring.attack(game, **asked)["seconds"] == seconds[0] < seconds[1]
+        for plan in plans:
+            assert plan["estimate"].startswith("about ") and "on one core" in plan["estimate"]
+    assert sparring.audit(leduc, **asked)["seconds"] > sparring.audit(KUHN, **asked)["seconds"]
+    assert not Path("runs").exists()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markov_games import games
 from scipy.optimize import minimize
 
 from sparring.exact.bounds import (
@@ -24,15 +25,6 @@ from sparring.exact.tree import TreeProblem, tree_problem
 from sparring.exact.tree_game import TERMINAL, Infosets, Tree
 from sparring.games.openspiel import compile_tree
 
-games = st.builds(
-    lambda seed, S, A, B, gamma, k: random_game(seed, S, A, B, gamma, min(k, S)),
-    st.integers(0, 2**32),
-    st.integers(1, 5),
-    st.integers(1, 4),
-    st.integers(1, 4),
-    st.floats(0, 0.99),
-    st.integers(1, 5),
-)
 budgets = st.floats(0, 1)
 
 

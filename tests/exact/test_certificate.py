@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sparring.errors import InputError
 from sparring.exact.certificate import Certificate, certificate, verify
 from sparring.exact.markov_game import MarkovGame, random_game
-from sparring.exact.problem import MarkovProblem, checked, exploitability, uniform
+from sparring.exact.problem import MarkovProblem, exploitability, fitting, uniform
 from sparring.exact.robust import robust
 from sparring.exact.tree import TreeProblem, tree_problem
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, as_markov
@@ -184,7 +184,7 @@ def test_rows_that_miss_one_by_rounding(victim: list[float], benign: list[float]
     """Reward 1 for ever is worth 1 / (1 - gamma) = 1000, whoever plays what; the rows miss 1 by up to 6e-7."""
     game = MarkovGame(np.ones((1, 3, 2, 1)), np.ones((1, 3, 2)), np.ones(1), 0.999)
     problem = MarkovProblem(game, np.array([benign]), 0.5)
-    nu = checked(problem, np.array([victim]))
+    nu = fitting(np.array([victim]), problem.victim_actions, "nu")
     assert exploitability(problem, nu) == pytest.approx(-1000, abs=1e-9)
     made = robust(problem)
     assert made.lower == pytest.approx(1000, abs=1e-9) and made.gap == pytest.approx(0, abs=1e-9)

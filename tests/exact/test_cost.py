@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sparring.errors import InputError
-from sparring.exact.cost import certify_cost, mismatch_work
+from sparring.exact.cost import answer_cost, certify_cost, hardening_cost, mismatch_work
 from sparring.exact.finite import problem
 from sparring.exact.markov_game import random_game
 from sparring.games.openspiel import compile_tree
@@ -19,6 +19,19 @@ def test_larger_games_take_more() -> None:
     assert certify_cost(kuhn).seconds < certify_cost(leduc).seconds < 60
 
 
+def test_answers_and_hardening_take_more_in_larger_games_and_for_more() -> None:
+    markov = [problem(random_game(0, n, 3, 3, 0.9, 2).game, 0, [1], {}, 0.5) for n in (5, 50)]
+    trees = [problem(compile_tree(name), 0, [1], {}, 0.5) for name in ("kuhn_poker", "leduc_poker")]
+    for small, large in (markov, trees):
+        assert answer_cost(small, 1, 0).seconds < answer_cost(large, 1, 0).seconds < answer_cost(large, 11, 0).seconds
+        assert answer_cost(large, 11, 0).seconds < answer_cost(large, 11, 11).seconds
+        assert answer_cost(small, 1, 1).memory < answer_cost(large, 1, 1).memory
+        assert hardening_cost(small, 100).seconds < hardening_cost(large, 100).seconds
+        assert hardening_cost(large, 100).seconds < hardening_cost(large, 1000).seconds
+        # As measured on a machine of two cores: seconds of the processor, the start of the program included.
+        assert 1 < answer_cost(small, 1, 0).seconds < 3
+
+
 def test_without_a_discount_c_costs_nothing() -> None:
     made = problem(random_game(0, 3, 2, 2, 0.0, 2).game, 0, [1], {}, 0.5)
     assert mismatch_work(made) == 0  # pyright: ignore[reportArgumentType]  # a Markov game's problem
@@ -27,3 +40,5 @@ def test_without_a_discount_c_costs_nothing() -> None:
 def test_another_kind_of_problem_is_refused() -> None:
     with pytest.raises(InputError, match="expected a problem on a Markov game or a tree, got int"):
         certify_cost(3)  # pyright: ignore[reportArgumentType]  # wrong on purpose
+    with pytest.raises(InputError, match="expected a problem on a Markov game or a tree, got int"):
+        answer_cost(3, 1, 1)  # pyright: ignore[reportArgumentType]  # wrong on purpose

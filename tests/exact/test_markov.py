@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markov_games import games
 
 from sparring.exact.certificate import verify
 from sparring.exact.markov import (
@@ -22,7 +23,6 @@ from sparring.exact.markov import (
 from sparring.exact.markov_game import MarkovGame, RandomGame, random_game
 from sparring.exact.problem import MarkovProblem
 from sparring.exact.robust import robust
-from sparring.exact.simplex import mixed
 
 GOLDENS = Path(__file__).parents[1] / "goldens/markov.json"
 SPECS = {
@@ -67,15 +67,6 @@ GOLDEN = {
 # Expl after k updates of projected gradient ascent with step 0.01 against the best response; same provenance.
 GOLDEN_MIN_ORACLE_G3 = {0: -2.6964450260138775, 10: -3.100792261308142, 200: -4.565342895099577}
 
-games = st.builds(
-    lambda seed, S, A, B, gamma, k: random_game(seed, S, A, B, gamma, min(k, S)),
-    st.integers(0, 2**32),
-    st.integers(1, 5),
-    st.integers(1, 4),
-    st.integers(1, 4),
-    st.floats(0, 0.99),
-    st.integers(1, 5),
-)
 budgets = st.floats(0, 1)
 
 
@@ -114,7 +105,7 @@ def check_golden(name: str, eps: float, golden: dict[str, float]) -> None:
     game, benign, nu, alpha = drawn(name)
     nu_gradient, alpha_gradient = gradient(game, nu, alpha, benign, eps)
     ours = {
-        "J": expected_value(game, nu, mixed(benign, alpha, eps)),
+        "J": expected_value(game, nu, MarkovProblem(game, benign, eps).played(alpha)),
         "expl_nu0": -best_response(game, nu, benign, eps).value,
         "expl_uniform": -best_response(game, uniform(nu), benign, eps).value,
         "expl_first": -best_response(game, first(nu), benign, eps).value,
@@ -171,10 +162,18 @@ def test_two_states_by_hand() -> None:
     assert response.value == pytest.approx(1 / (1 - 0.5 * 0.7), abs=1e-14)
 
 
+def test_partial_control_mixes_the_rows() -> None:
+    """Eq. 3.2. Row 0: 0.75 (0.2, 0.8) + 0.25 (1, 0) = (0.4, 0.6); row 1: 0.75 (1, 0) + 0.25 (0, 1) = (0.75, 0.25)."""
+    game = MarkovGame(np.full((2, 1, 2, 2), 0.5), np.zeros((2, 1, 2)), np.array([1.0, 0.0]), 0.5)
+    problem = MarkovProblem(game, np.array([[0.2, 0.8], [1.0, 0.0]]), 0.25)
+    played = problem.played(np.array([[1.0, 0.0], [0.0, 1.0]]))
+    np.testing.assert_allclose(played, [[0.4, 0.6], [0.75, 0.25]], rtol=0, atol=1e-15)
+
+
 @given(games, budgets)
 def test_values_agree_with_each_other(drawn: RandomGame, eps: float) -> None:
     game, benign, nu, alpha = drawn
-    played = mixed(benign, alpha, eps)
+    played = MarkovProblem(game, benign, eps).played(alpha)
     v, d = value(game, nu, played), visitation(game, nu, played)
     tolerance = 1e-11 / (1 - game.gamma)
     np.testing.assert_allclose((nu * q_victim(game, nu, played)).sum(axis=1), v, atol=tolerance)
@@ -193,7 +192,7 @@ def test_gradient_by_finite_differences(drawn: RandomGame, eps: float) -> None:
 
     def along(t: float, move_nu: bool) -> float:
         a, b = (t, 0.5) if move_nu else (0.5, t)
-        attacker = mixed(benign, (1 - b) * alpha + b * other_alpha, eps)
+        attacker = MarkovProblem(game, benign, eps).played((1 - b) * alpha + b * other_alpha)
         return expected_value(game, (1 - a) * nu + a * other_nu, attacker)
 
     middle = gradient(game, (nu + other_nu) / 2, (alpha + other_alpha) / 2, benign, eps)
@@ -207,10 +206,10 @@ def test_no_adversary_does_better_than_the_best_response(drawn: RandomGame, eps:
     game, benign, nu, alpha = drawn
     response = best_response(game, nu, benign, eps)
     tolerance = 1e-11 / (1 - game.gamma)
-    played = mixed(benign, response.policy, eps)
+    played = MarkovProblem(game, benign, eps).played(response.policy)
     assert expected_value(game, nu, played) == pytest.approx(response.value, abs=tolerance)
     for other in (alpha, uniform(alpha), *np.eye(alpha.shape[1])[:, None].repeat(len(alpha), axis=1)):
-        assert expected_value(game, nu, mixed(benign, other, eps)) >= response.value - tolerance
+        assert expected_value(game, nu, MarkovProblem(game, benign, eps).played(other)) >= response.value - tolerance
 
 
 @given(games, budgets, budgets)

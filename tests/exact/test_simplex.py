@@ -7,21 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparring.errors import InputError
-from sparring.exact.simplex import lowest_minimiser, mixed, project
-
-
-def test_mixed() -> None:
-    # Row 0: 0.75 (0.2, 0.8) + 0.25 (1, 0) = (0.4, 0.6); row 1: 0.75 (1, 0) + 0.25 (0, 1) = (0.75, 0.25).
-    benign = np.array([[0.2, 0.8], [1.0, 0.0]])
-    alpha = np.array([[1.0, 0.0], [0.0, 1.0]])
-    np.testing.assert_allclose(mixed(benign, alpha, 0.25), [[0.4, 0.6], [0.75, 0.25]], rtol=0, atol=1e-15)
-
-
-@pytest.mark.parametrize("eps", [-0.1, 1.5, float("nan")])
-def test_mixed_refuses_a_budget(eps: float) -> None:
-    with pytest.raises(InputError, match=r"probability in \[0, 1\]"):
-        mixed(np.array([1.0]), np.array([1.0]), eps)
+from sparring.exact.simplex import lowest_minimiser, project
 
 
 def test_lowest_minimiser_takes_the_first_of_equals() -> None:

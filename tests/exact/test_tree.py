@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparring.errors import InputError
-from sparring.exact.problem import checked, exploitability, legal, uniform
+from sparring.exact.problem import exploitability, fitting, legal, uniform
 from sparring.exact.tree import TreeProblem, behaviour, plan, reach, tree_problem
 from sparring.exact.tree_game import TERMINAL, Tree
 from sparring.games.openspiel import compile_tree
@@ -235,7 +235,7 @@ def test_probability_on_an_illegal_action_is_refused() -> None:
     problem = two_player(LEDUC, 0, "uniform", 0.5)
     nu = np.full((468, 3), 1 / 3)
     with pytest.raises(InputError, match="no probability on illegal actions"):
-        checked(problem, nu)
+        fitting(nu, problem.victim_actions, "nu")
 
 
 def test_imperfect_recall_is_refused() -> None:

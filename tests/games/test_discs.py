@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from sparring.errors import InputError
 from sparring.games import make
-from sparring.games.discs.duel import DT, FORCE, RADIUS, Duel, DuelSettings, DuelState
+from sparring.games.discs.duel import DT, FORCE, Duel, DuelState
+from sparring.games.discs.settings import RADIUS, DuelSettings
 from sparring.testing import check_game
 from sparring.types import Box, FunctionalGame, Spaces, Step
 

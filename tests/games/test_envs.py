@@ -94,7 +94,7 @@ def team_attack(name: str, budget: float, matches: int = 20_000) -> tuple[float,
     return float(returns.mean()), float(returns.std() / np.sqrt(matches))
 
 
-@pytest.mark.parametrize("budget", [0.6, 1.0])
+@pytest.mark.parametrize("budget", [pytest.param(0.6, marks=pytest.mark.slow), 1.0])
 def test_a_team_learns_what_it_can_do_at_most(budget: float) -> None:
     """Two attackers with a learner each reach the exact team value: that of the best of all 81 pure plans.
 
@@ -107,6 +107,7 @@ def test_a_team_learns_what_it_can_do_at_most(budget: float) -> None:
     assert exact - 4 * error < mean < exact + 4 * error + 0.04
 
 
+@pytest.mark.slow
 def test_a_team_that_shares_nothing() -> None:
     """Without the radio the best pair of plans is weaker than the exact solver's team, which shares what is seen."""
     shared = tree_problem(ambush(radio=False), 0, (1, 2), {}, 0.6).best_response(ROAD).value
@@ -137,7 +138,9 @@ def test_three_players_of_poker_are_no_stronger_than_the_exact_team() -> None:
     assert attacked.mean() < before.mean() - 2 * error
 
 
-@pytest.mark.parametrize("name", ["openspiel/leduc_poker", "openspiel/tic_tac_toe"])
+@pytest.mark.parametrize(
+    "name", ["openspiel/leduc_poker", pytest.param("openspiel/tic_tac_toe", marks=pytest.mark.slow)]
+)
 def test_networks_choose_legal_actions(name: str) -> None:
     """A fresh network, and one with a strong will to choose an action that is mostly illegal, choose legal ones."""
     game = make(name, 64)
@@ -193,6 +196,7 @@ def test_a_prey_that_is_out_controls_nothing() -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_hunter_learns_from_images() -> None:
     """Masks, dicts of images and positions, and agents that are out, through training on the host."""
     game = make("envs.pursuit:pursuit", 32)

@@ -10,7 +10,7 @@ from pettingzoo.test import parallel_api_test, parallel_seed_test
 
 from sparring.errors import InputError
 from sparring.games.export import make_parallel_env
-from sparring.games.robosumo.model import SumoSettings
+from sparring.games.robosumo.settings import SumoSettings
 from sparring.games.robosumo.sumo import RoboSumo
 
 GAME = "robosumo/ant-vs-bug,integrator=euler"

@@ -78,15 +78,13 @@ def test_refuses_names_options_and_numbers() -> None:
         make("rps", 0, 0, {})
 
 
-@pytest.mark.parametrize("seat", [0, 1])
-def test_as_markov_is_worth_the_expected_payoff(seat: int) -> None:
+def test_as_markov_is_worth_the_expected_payoff() -> None:
     payoffs = np.array([[1.0, -2.0, 3.0], [0.5, 4.0, -1.0]])
-    game = as_markov(payoffs, seat)
+    game = as_markov(payoffs)
     row, column = np.array([0.25, 0.75]), np.array([0.5, 0.2, 0.3])
     # (0.5 1 - 0.2 2 + 0.3 3) / 4 + 3 (0.5 0.5 + 0.2 4 - 0.3 1) / 4 = 0.25 + 0.5625
-    victim, attacker = ((row, column), (column, row))[seat]
-    assert game.r.shape == (1, len(victim), len(attacker))
-    assert expected_value(game, victim[None], attacker[None]) == pytest.approx((0.8125, -0.8125)[seat], abs=1e-15)
+    assert game.r.shape == (1, 2, 3)
+    assert expected_value(game, row[None], column[None]) == pytest.approx(0.8125, abs=1e-15)
 
 
 def test_rock_paper_scissors() -> None:
@@ -131,8 +129,6 @@ def test_quantities_of_a_matrix_game_are_plain_products(seed: int, eps: float) -
 
 
 def test_as_markov_refuses() -> None:
-    with pytest.raises(InputError, match=r"victim seat: expected 0 \(row\) or 1 \(col\) in a matrix game, got 2"):
-        as_markov(ROCK_PAPER_SCISSORS, 2)
     with pytest.raises(InputError, match="payoffs: expected finite payoffs"):
         as_markov(np.array([[np.nan]]))
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from sparring.judgement import damage_of, exact_damage, exact_rates, judged, rates_of, scale_of
 from sparring.metrics.outcome import Sample
-from sparring.results import (
+from sparring.records import (
     BENIGN,
     EXACT,
     LEARNED,
@@ -48,11 +48,11 @@ def returns(values: Any, invalid: int = 0) -> Sample:
     return Sample(None, None, np.full(len(values), 200), broken, -values, values, by_agent)
 
 
-def curve(budget: float, last: float = 0.6, seed: int = 0) -> Curve:
+def curve(budget: float, last: float = 0.6) -> Curve:
     """Thirty windows of 40 matches, that rise from .4 to `last`."""
     rates = np.linspace(0.4, last, 30)
     points = tuple((1e5 * i, float(r), float(r) - 0.1, float(r) + 0.1) for i, r in enumerate(rates))
-    return Curve(budget=budget, seed=seed, points=points, matches=(40,) * 30)
+    return Curve(budget=budget, seed=0, points=points, matches=(40,) * 30)
 
 
 def learned(

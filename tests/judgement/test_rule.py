@@ -18,7 +18,7 @@ from sparring.judgement import (
     still_improving,
 )
 from sparring.metrics.intervals import newcombe
-from sparring.results import AuditResult, Curve, Damage, Rates, SeedResult, Verdict, damage_in, replaced
+from sparring.records import AuditResult, Curve, Damage, Rates, SeedResult, Verdict, damage_in, replaced
 
 Z3 = 2.3939797998185104  # the 1 - .05/6 quantile of the standard normal distribution: Bonferroni for three budgets
 

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from finite_differences import check_gradient
 
 from sparring.errors import InputError
 from sparring.learners.a2c import A2CConfig, Matches, a2c, a2c_loss, policy_gradient_loss, whole_matches
@@ -18,6 +19,8 @@ from sparring.nets import ActorCritic, NetworkConfig, actor_critic
 from sparring.types import Box, Discrete, Experience, Spaces
 
 KEY = np.array([3, 4], np.uint32)
+# Compiled as a whole: one by one, their operations take much longer to compile.
+counted, losses = eqx.filter_jit(whole_matches), eqx.filter_jit(a2c_loss)
 SPACES = Spaces(Box((3,)), Discrete(4))
 T, B, N = 5, 4, 12
 # One step moves the policy by the gradient itself and leaves the critic.
@@ -86,14 +89,7 @@ def test_the_gradient_is_that_of_finite_differences(masked: bool) -> None:
         parts = eqx.combine(jax.tree.unflatten(structure, moved), (net.actor, net.critic))
         return a2c_loss(eqx.tree_at(lambda n: (n.actor, n.critic), net, parts), batch, 0.3)[0]
 
-    rng = np.random.default_rng(3)
-    for _ in range(8):
-        direction = [rng.normal(size=x.shape) for x in leaves]
-        ahead, behind = (
-            float(loss([x + h * d for x, d in zip(leaves, direction, strict=True)])) for h in (1e-5, -1e-5)
-        )
-        slope = sum(float((g * d).sum()) for g, d in zip(exact, direction, strict=True))
-        assert (ahead - behind) / 2e-5 == pytest.approx(slope, rel=1e-6)
+    check_gradient(loss, leaves, exact, step=1e-5, rtol=1e-6)
 
 
 def test_the_losses_are_those_of_rlax() -> None:
@@ -105,13 +101,15 @@ def test_the_losses_are_those_of_rlax() -> None:
         logits, advantage, weight = (jnp.asarray(rng.normal(size=s), jnp.float32) for s in ((N, 4), N, N))
         action = jnp.asarray(rng.integers(4, size=N))
         # rlax takes the mean over steps where we take the weighted sum.
-        theirs = jax.value_and_grad(lambda x: N * rlax.policy_gradient_loss(x, action, advantage, weight))(logits)
-        ours = jax.value_and_grad(policy_gradient_loss)(logits, action, advantage, weight)
+        theirs = jax.jit(jax.value_and_grad(lambda x: N * rlax.policy_gradient_loss(x, action, advantage, weight)))(
+            logits
+        )
+        ours = jax.jit(jax.value_and_grad(policy_gradient_loss))(logits, action, advantage, weight)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), ours, theirs)
         net, batch = network(), jax.tree.map(lambda x: x.astype(np.float32) if x.dtype.kind == "f" else x, matches())
         head = net.forward(batch.observation, ((), ()))[0]
         entropy = -N * rlax.entropy_loss(head, batch.controlled)
-    assert float(a2c_loss(net, batch, 0.3)[1]["entropy"]) == pytest.approx(float(entropy), rel=1e-5)
+    assert float(losses(net, batch, 0.3)[1]["entropy"]) == pytest.approx(float(entropy), rel=1e-5)
 
 
 @pytest.mark.parametrize("side", [0, 1])
@@ -136,7 +134,7 @@ def test_short_matches_are_not_favoured(sampling: Any) -> None:
     returns = []
     for agents in sampling.experiences:
         e = agents[sampling.agents[0]]
-        batch = eqx.filter_jit(whole_matches)(sampling.networks[0], e, 1.0)
+        batch = counted(sampling.networks[0], e, 1.0)
         weight = batch.weight.reshape(e.reward.shape)
         np.testing.assert_allclose((weight * e.terminated).sum(0), 1 / e.reward.shape[1], rtol=1e-6)
         returns.append(float((weight * e.reward).sum()))
@@ -164,7 +162,7 @@ def test_what_counts_of_a_round() -> None:
     controlled = np.ones((5, 3), bool)
     controlled[1, 0] = False
     legal = np.random.default_rng(1).random((5, 3, 4)) < 0.5
-    batch = whole_matches(
+    batch = counted(
         network(),
         Experience(
             jnp.asarray(observation),
@@ -197,7 +195,7 @@ def test_what_counts_of_a_round() -> None:
 def test_matches_that_another_policy_plays_count_for_nothing() -> None:
     """Two of four slots are played by a past policy (DECISIONS 28): the mean is over the other two."""
     mine = jnp.broadcast_to(jnp.asarray([True, False, True, False]), (T, B))
-    batch = whole_matches(network(), experience(valued=mine, controlled=mine), 1.0)
+    batch = counted(network(), experience(valued=mine, controlled=mine), 1.0)
     weight = np.reshape(batch.weight, (T, B))
     np.testing.assert_allclose(weight[0], [0.5, 0, 0.5, 0])
     assert not weight[1:].any()  # every step is a match, and the first one counts
@@ -206,7 +204,7 @@ def test_matches_that_another_policy_plays_count_for_nothing() -> None:
 def test_an_undiscounted_future_of_nothing() -> None:
     """gamma 0: only a match's first decision is weighed, and the weights before a match are no NaN."""
     first = jnp.zeros((T, B), bool).at[2].set(True)
-    batch = whole_matches(network(), experience(first=first, terminated=jnp.zeros((T, B), bool)), 0.0)
+    batch = counted(network(), experience(first=first, terminated=jnp.zeros((T, B), bool)), 0.0)
     controlled = np.asarray(batch.controlled).reshape(T, B)
     np.testing.assert_allclose(controlled[2], 1 / B)
     assert np.isfinite(controlled).all() and not controlled[[0, 1, 3, 4]].any()
@@ -216,13 +214,13 @@ def test_a_time_limit_bootstraps() -> None:
     e = experience(
         truncated=jnp.ones((T, B), bool), terminated=jnp.zeros((T, B), bool), bootstrap=jnp.full((T, B), 5.0)
     )
-    batch = whole_matches(network(), e, 0.9)
+    batch = counted(network(), e, 0.9)
     np.testing.assert_allclose(batch.returns[:B], e.reward[0] + 0.9 * 5, rtol=1e-5)
 
 
 def test_each_part_descends_its_own_loss_at_its_own_rate() -> None:
     start, e = network(), experience()
-    gradient, _ = eqx.filter_grad(a2c_loss, has_aux=True)(start, whole_matches(start, e, 1.0), 0.1)
+    gradient, _ = eqx.filter_jit(eqx.filter_grad(a2c_loss, has_aux=True))(start, counted(start, e, 1.0), 0.1)
     moved, metrics = a2c(A2CConfig(learning_rate=0.5, critic_rate=0.25)).update(start, e, KEY)
     for part, rate in (("actor", 0.5), ("critic", 0.25)):
         before, after, slope = (getattr(x, part).mlp.layers[0].weight for x in (start, moved, gradient))

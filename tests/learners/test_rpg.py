@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from finite_differences import check_gradient
 
 from sparring.errors import InputError
 from sparring.learners.a2c import Matches, whole_matches
@@ -69,14 +70,7 @@ def test_the_gradient_is_that_of_finite_differences(part: str, masked: bool) -> 
         total, metrics = rpg_loss(changed, batch, 0.3)
         return total if part == "network" else metrics["q_loss"]
 
-    rng = np.random.default_rng(3)
-    for _ in range(8):
-        direction = [rng.normal(size=x.shape) for x in leaves]
-        ahead, behind = (
-            float(loss([x + h * d for x, d in zip(leaves, direction, strict=True)])) for h in (1e-6, -1e-6)
-        )
-        slope = sum(float((g * d).sum()) for g, d in zip(exact, direction, strict=True))
-        assert (ahead - behind) / 2e-6 == pytest.approx(slope, rel=1e-5)
+    check_gradient(loss, leaves, exact, step=1e-6, rtol=1e-5)
 
 
 def test_the_regret_by_hand() -> None:
@@ -86,7 +80,7 @@ def test_the_regret_by_hand() -> None:
     is -2 times as much, times .2.
     """
     logits, q = jnp.log(jnp.array([[0.5, 0.25, 0.25]])), jnp.array([[0.0, 4.0, 2.0]])
-    loss, gradient = jax.value_and_grad(regret_loss)(logits, q, jnp.array([0.2]))
+    loss, gradient = jax.jit(jax.value_and_grad(regret_loss))(logits, q, jnp.array([0.2]))
     assert float(loss) == pytest.approx(0.6, rel=1e-6)
     np.testing.assert_allclose(gradient, [[0.3, -0.25, -0.05]], rtol=1e-5)
 
@@ -95,7 +89,9 @@ def test_illegal_actions_have_no_regret() -> None:
     """The second action is illegal: pi = (2/3, 0, 1/3), the baseline 2/3, the regrets 0 and 4/3, times .2."""
     legal = jnp.array([[True, False, True]])
     logits = heads.masked(jnp.log(jnp.array([[0.5, 0.25, 0.25]])), legal)
-    loss, gradient = jax.value_and_grad(regret_loss)(logits, jnp.array([[0.0, 4.0, 2.0]]), jnp.array([0.2]), legal)
+    loss, gradient = jax.jit(jax.value_and_grad(regret_loss))(
+        logits, jnp.array([[0.0, 4.0, 2.0]]), jnp.array([0.2]), legal
+    )
     assert float(loss) == pytest.approx(0.2 * 4 / 3, rel=1e-6)
     assert float(gradient[0, 1]) == 0
 
@@ -106,8 +102,8 @@ def test_the_loss_is_that_of_rlax() -> None:
         import rlax
 
         logits, q = (jnp.asarray(np.random.default_rng(seed).normal(size=(N, 4)), jnp.float32) for seed in (0, 1))
-        theirs = jax.value_and_grad(rlax.rpg_loss)(logits, q)
-    ours = jax.value_and_grad(regret_loss)(logits, q, jnp.full(N, 1 / N))  # rlax takes the mean over steps
+        theirs = jax.jit(jax.value_and_grad(rlax.rpg_loss))(logits, q)
+    ours = jax.jit(jax.value_and_grad(regret_loss))(logits, q, jnp.full(N, 1 / N))  # rlax takes the mean over steps
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), ours, theirs)
 
 
@@ -148,7 +144,7 @@ def test_without_control_the_policy_stays_as_it_is(sampling: Any) -> None:
     assert eqx.tree_equal(start.network.actor, moved.network.actor)
     assert not eqx.tree_equal(start.q, moved.q)
     assert float(metrics["grad_norm"]) == 0
-    batch = whole_matches(start.network, e, 1.0)
+    batch = eqx.filter_jit(whole_matches)(start.network, e, 1.0)
     played = jnp.take_along_axis(q(batch.observation, ())[0], batch.action[:, None], axis=1)[:, 0]
     weight = batch.weight if batch.moved is None else batch.moved
     assert float(metrics["q_loss"]) == pytest.approx(

@@ -248,6 +248,7 @@ def generic_ant(config: NetworkConfig) -> ActorCritic:
     return replace(net, normalizer=net.normalizer.update(OBSERVATIONS * np.arange(1, 121, dtype=np.float32)))
 
 
+@eqx.filter_jit
 def decided(net: ActorCritic, observation: Any) -> tuple[Any, Any, Any]:
     """Action, value and log-probability."""
     decision = net.act(KEY, View(observation), net.initial_state(40))

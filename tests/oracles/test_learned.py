@@ -166,3 +166,30 @@ def test_the_game_as_it_was_asked_for_is_stepped_in_training() -> None:
     # With rewards turned around the attacker wins by scissors against rock, which the plain game would punish.
     assert result["victim_return"] < -0.8 < result["baseline"]["victim_return"]
     assert result["win"] is not None and np.isfinite(result["damage"]["return"]["low"])
+
+
+def test_progress_says_which_matches_are_played(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from sparring.jobs import Job, do
+    from sparring.oracles.learned import LearnedOracle
+    from sparring.runs import Run
+
+    monkeypatch.chdir(tmp_path)
+    oracle = LearnedOracle(ask(Settings(game="matrix/rps", victim="first"), "first"))
+    attack = oracle.adversarial("first")
+    with Run.create(tmp_path / "run", "matrix/rps", "attack", 0, {}) as run:
+        oracle.evaluate(attack, 0.3, 4, run, "matches", 0)
+        oracle.evaluate(None, 0.0, 4, run, "benign-matches", 0)
+
+    def work(config: Any, at: Run) -> None:
+        oracle.evaluate(attack, 0.3, 4, at, "matches", 0)
+
+    for name in ("zero-0.3", "attack-0.3-0"):
+        do(Job(name, {}), tmp_path / name, work)
+    assert capsys.readouterr().err.splitlines() == [
+        "matches, budget 0.3: 4/4",
+        "matches, benign opponent: 4/4",
+        "matches, zero-0.3: 4/4",
+        "matches, attack-0.3-0: 4/4",
+    ]

@@ -46,3 +46,12 @@ def test_a_game_that_cannot_draw_says_so() -> None:
     game, policies = setup("matrix/rps", "first", "first")
     with pytest.raises(NoPicture, match="cannot draw"):
         film_win(game, policies, "row", SEED)
+
+
+def test_a_game_within_jax_that_can_draw_is_filmed() -> None:
+    game = make("discs/duel", 8)
+    policies = {
+        agent: load(name, game, agent) for agent, name in zip(game.agents, ("zero", "builtin:disc"), strict=True)
+    }
+    data, suffix = film_win(game, policies, "disc1", SEED)
+    assert suffix in (".mp4", ".webp") and 1_000 < len(data) < 2**20

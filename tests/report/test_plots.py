@@ -7,8 +7,8 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 from audits import curve, exact, learned, matches, returns, three_budgets
 
+from sparring.records import AuditResult, replaced
 from sparring.report import plots
-from sparring.results import AuditResult, replaced
 
 
 def drawn(audit: AuditResult) -> dict[str, str]:

@@ -9,8 +9,8 @@ import pytest
 from audits import exact, learned, matches, returns, three_budgets
 
 from sparring.errors import InputError
+from sparring.records import DefendResult, replaced
 from sparring.report.summary import write_summary
-from sparring.results import DefendResult, replaced
 
 
 def test_junit_has_one_test_case_per_budget_that_fails_as_the_exit_code_does(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ import time
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sparring.commands.common import accepted, mean, percent, perform, plain, spawned, who
+from sparring.commands.common import accepted, mean, percent, perform, spawned, who
 from sparring.commands.evaluate import chances
+from sparring.console import number
 from sparring.errors import InputError
 from sparring.oracles.base import Attack, Oracle
 from sparring.oracles.choose import oracle_for
@@ -15,7 +16,8 @@ from sparring.oracles.exact import ExactOracle, exact_oracle
 from sparring.oracles.learned import slots
 from sparring.oracles.options import PRESETS, OptionalInt, PolicyLike, Training
 from sparring.oracles.seating import Question, ask
-from sparring.results import EXACT, AttackResult, Rates, Reached, fields, write
+from sparring.records import EXACT, AttackResult, Rates, Reached, fields
+from sparring.results import plain, read, write
 from sparring.runs import Run
 from sparring.types import check_budget
 
@@ -44,7 +46,7 @@ def attack(game: Any, **settings: Any) -> dict[str, Any]:
         each agent.
 
     Returns:
-      The JSON result (`results.AttackResult`): `evaluate`'s keys, `policy` (the file), and `baseline`, the benign
+      The JSON result (`records.AttackResult`): `evaluate`'s keys, `policy` (the file), and `baseline`, the benign
       opponent's.
 
     Raises:
@@ -70,7 +72,7 @@ def prepare(settings: Settings) -> Prepared:
 
 def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
     del settings
-    return prepared.oracle.plan(1, 2 * prepared.matches)
+    return prepared.oracle.plan(1, 2 * prepared.matches, certificates=False)
 
 
 def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
@@ -121,13 +123,13 @@ def _reached(exact: ExactOracle, found: Attack, budget: float) -> Reached:
 
 
 def text(result: dict[str, Any]) -> str:
-    from sparring import results
-
-    found: AttackResult = results.read({k: v for k, v in result.items() if k != "run"})
+    found: AttackResult = read({k: v for k, v in result.items() if k != "run"})
     if found.oracle == EXACT:
+        assert found.victim_value is not None and found.baseline.victim_value is not None
+        attacked, alone = number(found.victim_value, ".6f"), number(found.baseline.victim_value, ".6f")
         return (
-            f"budget {found.budget!r}: the best response brings the victim's value down to {found.victim_value:.6f}; "
-            f"left alone, the benign opponent leaves it {found.baseline.victim_value:.6f}\n"
+            f"budget {found.budget!r}: the best response brings the victim's value down to {attacked}; "
+            f"left alone, the benign opponent leaves it {alone}\n"
             f"{chances(found)}. This is exact: no attack at this budget does more.\n"
             f"{found.policy}"
         )
@@ -139,8 +141,8 @@ def text(result: dict[str, Any]) -> str:
         lines.append(f"It was still improving when it stopped after {found.steps:,} steps: train longer.")
     if found.exact is not None:
         lines.append(
-            f"Exactly, it brings the victim's value down to {found.exact.value:.6f}; a best response reaches "
-            f"{found.exact.best_response_value:.6f}."
+            f"Exactly, it brings the victim's value down to {number(found.exact.value, '.6f')}; a best response "
+            f"reaches {number(found.exact.best_response_value, '.6f')}."
         )
     return "\n".join([*lines, found.policy])
 

@@ -1,63 +1,48 @@
 """`sparring audit`: how badly can a victim be made to fail, at which budgets, and how visibly?
 
-An audit is a list of jobs (`sparring.jobs`), each with a folder of its own: attacks, one for each budget and training
-seed, and the plain opponents that they are compared with; then the matches of the strongest attack at each budget; and,
-if nothing is found, the positive control. What they leave is put together and judged here.
+An audit is a list of jobs (`sparring.commands.audit_jobs`), each with a folder of its own: attacks, one for each budget
+and training seed, and the plain opponents that they are compared with; then the matches of the strongest attack at each
+budget; and, if nothing is found, the positive control. What they leave is judged here.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 
 import numpy as np
 
-from sparring.commands.common import accepted, as_config, mean, percent, perform, plain, spawned, who
+from sparring.commands import audit_jobs
+from sparring.commands.audit_jobs import Left, Prepared, Task
+from sparring.commands.common import accepted, as_config, mean, percent, perform, who
 from sparring.errors import InputError, NoPicture
 from sparring.files import write_atomic
 from sparring.jobs import JOBS, Job, map_jobs
-from sparring.judgement import judged, over_seeds
+from sparring.judgement import judged, positive_control_of
 from sparring.oracles import seating
-from sparring.oracles.base import Attack, Measured, Oracle
+from sparring.oracles.base import Oracle
 from sparring.oracles.choose import oracle_for
 from sparring.oracles.learned import SLOTS, LearnedOracle, slots
 from sparring.oracles.options import PRESETS, OptionalFile, OptionalFloat, OptionalInt, OptionalPolicy, Training
 from sparring.oracles.preparation import shipped_attackers
 from sparring.oracles.seating import Question
+from sparring.records import BENIGN, EXACT, AttackResult, AuditResult, BudgetResult, Measure, Rates, fields, replaced
 from sparring.report.html import write_report
 from sparring.report.summary import check_suffix, write_summary
-from sparring.results import (
-    BENIGN,
-    EXACT,
-    AttackResult,
-    AuditResult,
-    BudgetResult,
-    Damage,
-    Measure,
-    Rates,
-    Scale,
-    SeedResult,
-    damage_in,
-    fields,
-    read,
-    replaced,
-)
+from sparring.results import plain, read
 from sparring.runs import Run
-from sparring.types import Box, VectorGame, check_budget
+from sparring.types import Box, check_budget
 
 EXACT_BUDGETS = tuple(tenth / 10 for tenth in range(11))
 BUDGETS = (0.3, 0.7, 1.0)  # each costs a training
 SHIPPED_EPISODES = 96  # where nothing is trained: the whole audit then takes two or three minutes on two cores
-MATCHES, AGAIN, CONTROL = "matches", "benign-again", "positive-control"
 ENTRY = "sparring.commands.audit:job"
-Task: TypeAlias = tuple[str, dict[str, Any]]  # a job's name, and what is done
 
 
 @dataclass(frozen=True)
@@ -106,21 +91,12 @@ def audit(game: Any, **settings: Any) -> dict[str, Any]:
         each agent.
 
     Returns:
-      The JSON result (`results.AuditResult`); `report` is the HTML file's path.
+      The JSON result (`records.AuditResult`); `report` is the HTML file's path.
 
     Raises:
       InputError: bad input.
     """
     return perform("audit", accepted(Settings, game=game, **settings))
-
-
-class Prepared(NamedTuple):
-    oracle: Oracle
-    budgets: tuple[float, ...]
-    seeds: int
-    matches: int
-    plain: tuple[str, ...]  # opponents that an attack is compared with, besides the benign one
-    control: tuple[Oracle | None, str]  # of a victim that is known to be exploitable; else why there is none
 
 
 def prepare(settings: Settings) -> Prepared:
@@ -153,257 +129,9 @@ def prepare(settings: Settings) -> Prepared:
     return Prepared(oracle, budgets, seeds, matches, _plain(question), _control(settings.positive_control, oracle))
 
 
-def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
-    oracle, budgets, seeds, matches, others, control = prepared
-    evaluations = 2 + len(budgets) * (1 + (seeds if seeds > 1 else 0))
-    played = matches * evaluations + _few(matches) * len(others) * len(budgets)
-    planned = oracle.plan(seeds * len(budgets), played)
-    if oracle.name != EXACT:
-        planned["positive_control"] = control[1] if control[0] is None else f"if nothing is found: {control[1]}"
-    return {"budgets": list(budgets), "seeds": seeds, **planned, "jobs_side_by_side": settings.jobs}
-
-
-def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
-    begun = time.monotonic()
-    queue = _queue(settings, prepared, run)
-    folders = queue(_first(prepared, settings.seed))
-    chosen = _choose(prepared, folders, settings.fail_measure)
-    folders |= queue(_final(prepared, settings.seed, chosen))
-    record = _put_together(settings, prepared, run, folders, chosen, begun)
-    if record.verdict is not None and not record.verdict.beyond_noise and prepared.control[0] is not None:
-        queue([_control_job(prepared, settings.seed)])
-        record = _with_control(settings, prepared, run, record)
-    report = write_report(record, run.folder)
-    if settings.summary is not None:
-        write_summary(record, Path(settings.summary))
-    return {**plain(record), "report": str(report)}
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Jobs. A task says what is done, at which budget, with which seed; the folder's name is the job's.
-
-
-def job(config: Mapping[str, Any], run: Run) -> None:
-    """One job of an audit, in a process of its own: the settings are resolved there anew."""
-    _do(_resolved(json.dumps(config["settings"])), config["task"], run)
-
-
-def _queue(settings: Settings, prepared: Prepared, run: Run) -> Callable[[Sequence[Task]], dict[str, Path]]:
-    """What does tasks as jobs of this audit, and returns their folders."""
-    # What decides nothing is left out, so that a job is the same however many there are side by side.
-    kept = {k: v for k, v in as_config(settings).items() if k not in ("out", "config", "jobs", "json", "threads")}
-    number, entry = settings.jobs, ENTRY if prepared.oracle.question.portable else None
-
-    def queue(tasks: Sequence[Task]) -> dict[str, Path]:
-        jobs = [Job(name, {"settings": kept, "task": task}) for name, task in tasks]
-        return map_jobs(jobs, lambda config, at: _do(prepared, config["task"], at), run, number, entry, "audit")
-
-    return queue
-
-
-@lru_cache(maxsize=1)
-def _resolved(settings: str) -> Prepared:
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(settings).items()}
-    return prepare(Settings(**values, threads=1))
-
-
-def _do(prepared: Prepared, task: Mapping[str, Any], run: Run) -> None:
-    oracle, budget = prepared.oracle, task["budget"]
-    match task["kind"]:
-        case "attack":
-            attack = oracle.attack(budget, run, task["seed"])
-            oracle.robust(budget, run.folder)
-            oracle.evaluate(attack.adversarial, budget, task["matches"], run, MATCHES, task["matches_seed"])
-        case "final":
-            attack = oracle.found(budget, run.folder.parent / task["attacker"])
-            oracle.evaluate(attack.adversarial, budget, task["matches"], run, MATCHES, task["matches_seed"])
-        case "plain":
-            adversarial = None if task["opponent"] == BENIGN else oracle.adversarial(task["opponent"])
-            oracle.evaluate(adversarial, budget, task["matches"], run, MATCHES, task["matches_seed"])
-        case "control":
-            control = prepared.control[0]
-            assert control is not None
-            attack = control.attack(budget, run, task["seed"])
-            control.evaluate(attack.adversarial, budget, task["matches"], run, MATCHES, task["matches_seed"])
-            control.evaluate(None, 0.0, task["matches"], run, BENIGN, task["benign_seed"])
-
-
-def _first(prepared: Prepared, root: int) -> list[Task]:
-    """Attacks, the longest jobs, first; then the opponents that they are compared with."""
-    oracle, budgets, seeds, matches, others, _ = prepared
-    tasks: list[Task] = []
-    for i, budget in enumerate(budgets):
-        for k in range(seeds):
-            task = {
-                "kind": "attack",
-                "budget": budget,
-                "seed": spawned(root, 4, i, k),
-                "matches": matches,
-                # Chosen on matches of its own, so that the reported rate is not the luckiest of several.
-                "matches_seed": spawned(root, 5, i, k) if seeds > 1 else spawned(root, 2, i),
-            }
-            tasks.append((_attack_name(budget, k), task))
-    for number, name in enumerate((BENIGN,) if oracle.name == EXACT else (BENIGN, AGAIN)):
-        task = {"kind": "plain", "opponent": BENIGN, "budget": 0.0, "matches": matches}
-        tasks.append((name, {**task, "matches_seed": spawned(root, number)}))
-    for i, budget in enumerate(budgets):
-        for j, name in enumerate(others):
-            task = {"kind": "plain", "opponent": name, "budget": budget, "matches": _few(matches)}
-            tasks.append((f"{name}-{budget!r}", {**task, "matches_seed": spawned(root, 3, i, j)}))
-    return tasks
-
-
-def _final(prepared: Prepared, root: int, chosen: Sequence[str]) -> list[Task]:
-    """New matches of the attackers that were chosen among several; one that was the only one has played them."""
-    if prepared.seeds == 1:
-        return []
-    tasks = []
-    for i, budget in enumerate(prepared.budgets):
-        task = {"kind": "final", "budget": budget, "attacker": chosen[i], "matches": prepared.matches}
-        tasks.append((f"final-{budget!r}", {**task, "matches_seed": spawned(root, 2, i)}))
-    return tasks
-
-
-def _control_job(prepared: Prepared, root: int) -> Task:
-    seeds = {name: spawned(root, 7, i) for i, name in enumerate(("seed", "matches_seed", "benign_seed"))}
-    return CONTROL, {"kind": "control", "budget": max(prepared.budgets), "matches": prepared.matches, **seeds}
-
-
-def _attack_name(budget: float, seed: int) -> str:
-    return f"attack-{budget!r}-{seed}"
-
-
-def _few(matches: int) -> int:
-    """Matches of a plain opponent."""
-    return max(min(matches, slots(matches)), matches // 2) if matches else 0
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# What the jobs have left.
-
-
-class Seed(NamedTuple):
-    """One attack, on the matches that it was chosen by."""
-
-    name: str  # its job's
-    attack: Attack
-    measured: Measured
-
-
-def _seeds_at(prepared: Prepared, folders: Mapping[str, Path], budget: float) -> list[Seed]:
-    oracle, names = prepared.oracle, [_attack_name(budget, k) for k in range(prepared.seeds)]
-    return [Seed(n, oracle.found(budget, folders[n]), oracle.measured(folders[n], MATCHES)) for n in names]
-
-
-def _choose(prepared: Prepared, folders: Mapping[str, Path], measure: Measure | None) -> list[str]:
-    """At each budget the job of the strongest attack."""
-    oracle = prepared.oracle
-    benign = oracle.measured(folders[BENIGN], MATCHES)
-    chosen = []
-    for budget in prepared.budgets:
-        seeds = _seeds_at(prepared, folders, budget)
-        scale = oracle.scale([benign, *(seed.measured for seed in seeds)])
-        damages = [oracle.damage(seed.measured, benign, scale, 1) for seed in seeds]
-        strength = [_strength(damage, measure) for damage in damages]
-        chosen.append(seeds[max(range(len(seeds)), key=lambda k: (strength[k], -k))].name)
-    return chosen
-
-
-def _strength(damage: Damage, asked: Measure | None) -> float:
-    """Damage in the measure that the audit is judged by (DECISIONS 29)."""
-    measures: tuple[Measure, ...] = ("value", "win", "return") if asked is None else (asked,)
-    for measure in measures:
-        if (difference := damage_in(damage, measure)) is not None:
-            return -math.inf if difference.value is None else difference.value
-    return 0.0  # all returns are equal
-
-
-def _put_together(
-    settings: Settings, prepared: Prepared, run: Run, folders: Mapping[str, Path], chosen: Sequence[str], begun: float
-) -> AuditResult:
-    oracle, budgets, others = prepared.oracle, prepared.budgets, prepared.plain
-    names = chosen if prepared.seeds == 1 else [f"final-{budget!r}" for budget in budgets]
-    plain_names = [f"{name}-{budget!r}" for budget in budgets for name in others]
-    evaluations = [BENIGN, *(name for name in folders if name == AGAIN), *names, *plain_names]
-    measured = {name: oracle.measured(folders[name], MATCHES) for name in evaluations}
-    scale = oracle.scale(list(measured.values()))
-    benign, again = measured[BENIGN], measured.get(AGAIN)
-    results, curves, strongest = [], [], {}
-    for i, budget in enumerate(budgets):
-        attacked, opponents = measured[names[i]], {name: measured[f"{name}-{budget!r}"] for name in others}
-        seeds = _seeds_at(prepared, folders, budget)
-        best = next(seed for seed in seeds if seed.name == chosen[i])
-        strongest[budget] = best.attack
-        curves += [seed.attack.curve for seed in seeds if seed.attack.curve is not None]
-        rows = _seed_rows(oracle, seeds, best, scale) if oracle.trains else ()
-        results.append(
-            BudgetResult(
-                **fields(oracle.rates(attacked, scale)),
-                budget=budget,
-                attacker=_keep(best.attack, run.folder, f"-budget-{budget!r}"),
-                attack_steps=best.attack.steps,
-                damage=oracle.damage(attacked, benign, scale, len(budgets)),
-                baselines={
-                    BENIGN: oracle.rates(benign, scale),
-                    **{name: oracle.rates(one, scale) for name, one in opponents.items()},
-                },
-                versus={
-                    name: oracle.damage(attacked, one, scale, len(budgets) * len(others))
-                    for name, one in opponents.items()
-                },
-                seeds=rows,
-                over_seeds=over_seeds(rows),
-                shift=oracle.shift(benign, attacked),
-                shift_noise_floor=None if again is None else oracle.shift(benign, again),
-                shift_measure="total variation" if oracle.name == EXACT else "wasserstein-2",
-                still_improving=best.attack.still_improving,
-                **oracle.robust(budget, folders[chosen[i]]),
-            )
-        )
-        for path in folders[chosen[i]].glob("robust-victim.json"):
-            shutil.copyfile(path, run.folder / f"robust-victim-budget-{budget!r}.json")
-    at = {name: budget for budget, name in zip(budgets, names, strict=True)}
-    at |= {f"{name}-{budget!r}": budget for budget in budgets for name in others}
-    played = [(name, at.get(name, 0.0), 0, one) for name, one in measured.items()]
-    oracle.write_matches(run.folder / "matches.csv", played)
-    record = AuditResult(
-        **who(settings, oracle.question, run),
-        oracle=oracle.name,
-        reward=oracle.goal,
-        scale=scale,
-        budgets=tuple(results),
-        curves=tuple(curves),
-        train_game=settings.train_game,
-        wall_time_s=time.monotonic() - begun,
-    )
-    record = judged(record, settings.fail_above, settings.fail_measure)
-    assert record.verdict is not None
-    worst = record.verdict.budget
-    return replaced(record, **_clip(settings, run, oracle, strongest[worst].adversarial, worst))
-
-
-def _seed_rows(oracle: Oracle, seeds: Sequence[Seed], best: Seed, scale: Scale | None) -> tuple[SeedResult, ...]:
-    return tuple(
-        SeedResult(
-            seed=k,
-            attacker=f"{JOBS}/{seed.name}/{seed.attack.files[0].name}",
-            attack_steps=seed.attack.steps or 0,
-            rates=oracle.rates(seed.measured, scale),
-            chosen=seed is best,
-            still_improving=seed.attack.still_improving,
-        )
-        for k, seed in enumerate(seeds)
-    )
-
-
-def _keep(attack: Attack, folder: Path, suffix: str) -> str:
-    """Copy the attack's files beside the report; what they are called there, or a shipped attack's name."""
-    if attack.source is not None:
-        return attack.source
-    kept = [folder / f"{path.stem}{suffix}{path.suffix}" for path in attack.files]
-    for path, copy in zip(attack.files, kept, strict=True):
-        shutil.copyfile(path, copy)
-    return ", ".join(copy.name for copy in kept)
+def _plain(question: Question) -> tuple[str, ...]:
+    actions = [question.spaces[agent].action for agent in question.threat.attackers]
+    return ("zero" if isinstance(actions[0], Box) else "first", "random")
 
 
 def _control(brittle_too: bool, oracle: LearnedOracle) -> tuple[Oracle | None, str]:
@@ -418,14 +146,92 @@ def _control(brittle_too: bool, oracle: LearnedOracle) -> tuple[Oracle | None, s
     return replace(oracle, question=seating.with_victim(question, brittle)), f"{brittle}, a brittle victim, is attacked"
 
 
+def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
+    oracle, budgets, seeds, matches, others, control = prepared
+    evaluations = 2 + len(budgets) * (1 + (seeds if seeds > 1 else 0))
+    played = matches * evaluations + audit_jobs.few(matches) * len(others) * len(budgets)
+    planned = oracle.plan(seeds * len(budgets), played)
+    if oracle.name != EXACT:
+        planned["positive_control"] = control[1] if control[0] is None else f"if nothing is found: {control[1]}"
+    return {"budgets": list(budgets), "seeds": seeds, **planned, "jobs_side_by_side": settings.jobs}
+
+
+def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
+    begun = time.monotonic()
+    queue = _queue(settings, prepared, run)
+    folders = queue(audit_jobs.first_tasks(prepared, settings.seed))
+    chosen = audit_jobs.choose(prepared, folders, settings.fail_measure)
+    folders |= queue(audit_jobs.final_tasks(prepared, settings.seed, chosen))
+    left = audit_jobs.collect(prepared, folders, chosen, run.folder)
+    record = _judged_record(settings, prepared, run, left, begun)
+    if record.verdict is not None and not record.verdict.beyond_noise and prepared.control[0] is not None:
+        queue([audit_jobs.control_task(prepared, settings.seed)])
+        record = _with_control(settings, prepared, run, record)
+    report = write_report(record, run.folder)
+    if settings.summary is not None:
+        write_summary(record, Path(settings.summary))
+    return {**plain(record), "report": str(report)}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Tasks are done as jobs, here or in other processes.
+
+
+def job(config: Mapping[str, Any], run: Run) -> None:
+    """One job of an audit, in a process of its own: the settings are resolved there anew."""
+    audit_jobs.do(_resolved(json.dumps(config["settings"])), config["task"], run)
+
+
+def _queue(settings: Settings, prepared: Prepared, run: Run) -> Callable[[Sequence[Task]], dict[str, Path]]:
+    """What does tasks as jobs of this audit, and returns their folders."""
+    # What decides nothing is left out, so that a job is the same however many there are side by side.
+    kept = {k: v for k, v in as_config(settings).items() if k not in ("out", "config", "jobs", "json", "threads")}
+    number, entry = settings.jobs, ENTRY if prepared.oracle.question.portable else None
+
+    def work(config: Mapping[str, Any], at: Run) -> None:
+        audit_jobs.do(prepared, config["task"], at)
+
+    def queue(tasks: Sequence[Task]) -> dict[str, Path]:
+        jobs = [Job(name, {"settings": kept, "task": task}) for name, task in tasks]
+        return map_jobs(jobs, work, run, number, entry, "audit")
+
+    return queue
+
+
+@lru_cache(maxsize=1)
+def _resolved(settings: str) -> Prepared:
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(settings).items()}
+    return prepare(Settings(**values, threads=1))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The record of what the jobs have left.
+
+
+def _judged_record(settings: Settings, prepared: Prepared, run: Run, left: Left, begun: float) -> AuditResult:
+    oracle = prepared.oracle
+    record = AuditResult(
+        **who(settings, oracle.question, run),
+        oracle=oracle.name,
+        reward=oracle.goal,
+        scale=left.scale,
+        budgets=left.results,
+        curves=left.curves,
+        train_game=settings.train_game,
+        wall_time_s=time.monotonic() - begun,
+    )
+    record = judged(record, settings.fail_above, settings.fail_measure)
+    assert record.verdict is not None
+    worst = record.verdict.budget
+    return replaced(record, **_clip(settings, run, oracle, left.strongest[worst].adversarial, worst))
+
+
 def _with_control(settings: Settings, prepared: Prepared, run: Run, record: AuditResult) -> AuditResult:
     """The audit with what the same settings find on a victim that is known to be exploitable."""
-    from sparring.judgement import positive_control_of
-
-    oracle, budget, folder = prepared.control[0], max(prepared.budgets), run.folder / JOBS / CONTROL
+    oracle, budget, folder = prepared.control[0], max(prepared.budgets), run.folder / JOBS / audit_jobs.CONTROL
     assert oracle is not None
     attack = oracle.found(budget, folder)
-    attacked, alone = oracle.measured(folder, MATCHES), oracle.measured(folder, BENIGN)
+    attacked, alone = oracle.measured(folder, audit_jobs.MATCHES), oracle.measured(folder, BENIGN)
     scale = oracle.scale([attacked, alone])
     control = AttackResult(
         **who(settings, oracle.question, run),
@@ -454,8 +260,6 @@ def _clip(settings: Settings, run: Run, oracle: Oracle, adversarial: Any, budget
     if not settings.clip:
         return {"no_clip": "no clip was asked for (--no-clip)"}
     game, policies = oracle.seated(adversarial, budget, SLOTS)
-    if not isinstance(game, VectorGame):
-        return {"no_clip": f"no picture: {game.id} cannot draw itself"}
     try:
         attacker = oracle.question.threat.attackers[0]
         data, suffix = film_win(game, policies, attacker, np.random.SeedSequence(settings.seed, spawn_key=(6,)))
@@ -463,11 +267,6 @@ def _clip(settings: Settings, run: Run, oracle: Oracle, adversarial: Any, budget
         return {"no_clip": str(reason)}
     write_atomic(run.folder / f"clip{suffix}", data)
     return {"clip": f"clip{suffix}"}
-
-
-def _plain(question: Question) -> tuple[str, ...]:
-    actions = [question.spaces[agent].action for agent in question.threat.attackers]
-    return ("zero" if isinstance(actions[0], Box) else "first", "random")
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -7,15 +7,16 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sparring.commands.common import accepted, perform, plain, who
+from sparring.commands.common import accepted, perform, who
+from sparring.console import number
 from sparring.errors import InputError
 from sparring.files import write_json
 from sparring.oracles import tables
-from sparring.oracles.exact import ExactOracle, enough_memory, exact_oracle
-from sparring.oracles.learned import duration
+from sparring.oracles.exact import ExactOracle, enough_memory, exact_oracle, in_words, planned
 from sparring.oracles.options import PolicyLike, Seats
 from sparring.oracles.seating import ask
-from sparring.results import EXACT, BoundResult, CertifyResult, write
+from sparring.records import EXACT, BoundResult, CertifyResult
+from sparring.results import plain, write
 from sparring.runs import Run, versions
 from sparring.types import check_budget
 
@@ -91,9 +92,7 @@ def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
         "victim_rows": len(problem.victim_actions),
         "attacker_rows": len(problem.attacker_actions),
         "mismatch": prepared.mismatch,
-        "seconds": prepared.cost.seconds,
-        "memory_bytes": prepared.cost.memory,
-        "estimate": f"{_cost(prepared.cost)}; under 10 MB of disk",
+        **planned(prepared.cost),
     }
 
 
@@ -110,7 +109,7 @@ def _certify(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]
     begun = time.monotonic()
     oracle, mismatch, cost = prepared
     if cost.memory > LARGE_MEMORY or cost.seconds > LONG_SECONDS:
-        print(f"certify {oracle.question.game}: this takes {_cost(cost)}", file=sys.stderr)
+        print(f"certify {oracle.question.game}: this takes {in_words(cost)}", file=sys.stderr)
     problem, nu, question = oracle.problem(settings.budget), oracle.nu, oracle.question
     best = problem.best_response(nu)
     certificate = robust(problem)
@@ -158,11 +157,6 @@ def _certify(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]
     return plain(result)
 
 
-def _cost(cost: Cost) -> str:
-    """An estimate for people."""
-    return f"about {duration(cost.seconds)} on one core and {cost.memory / 1e9:.1f} GB of memory"
-
-
 def _record(bound: Bound) -> BoundResult:
     known = {name: value for name, value in asdict(bound).items() if name in BoundResult.__struct_fields__}
     return BoundResult(**known, slack=bound.slack, vacuous=bound.vacuous)
@@ -171,11 +165,14 @@ def _record(bound: Bound) -> BoundResult:
 def text(result: dict[str, Any]) -> str:
     how = "in rationals" if result["exact"] else "by another route"
     verdict = f"verified {how}" if result["verified"] else f"NOT verified {how}: trust neither number"
-    interval = f"[{_digits(result['lower'], 9)}, {_digits(result['upper'], 9)}]"
+    interval = f"[{number(result['lower'], '.9f')}, {number(result['upper'], '.9f')}]"
+    expl, value, least, gap = (
+        number(x, ".6f") for x in (result["expl"], -result["expl"], result["robust_expl"], result["gap"])
+    )
     lines = [
-        f"budget {result['budget']!r}: the victim's exploitability is {_digits(result['expl'])} "
-        f"(its value falls to {_digits(-result['expl'])})",
-        f"the most robust victim's is {_digits(result['robust_expl'])}: the gap is {_digits(result['gap'])}",
+        f"budget {result['budget']!r}: the victim's exploitability is {expl}: under the worst attack its value is "
+        f"{value} (exploitability is minus this value)",
+        f"the most robust victim's is {least}: the gap is {gap}",
         f"the best value that any victim can be sure of lies in {interval}",
         f"both exploitabilities and this interval: {verdict}",
         "",
@@ -183,10 +180,8 @@ def text(result: dict[str, Any]) -> str:
     ]
     for bound in result["bounds"]:
         vacuous = " (vacuous)" if bound["vacuous"] else ""
-        numbers = ", ".join("none" if bound[key] is None else f"{bound[key]:.4g}" for key in ("true", "sharp", "paper"))
+        numbers = ", ".join(
+            "none" if bound[key] is None else number(bound[key], ".4g") for key in ("true", "sharp", "paper")
+        )
         lines.append(f"  {bound['name']}: {numbers}{vacuous}")
     return "\n".join([*lines, "", result["run"]])
-
-
-def _digits(value: float, digits: int = 6) -> str:
-    return f"{round(value, digits) + 0.0:.{digits}f}"  # the sum makes -0.0 a 0.0

@@ -5,14 +5,15 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from sparring.console import Stopped
+from sparring.console import Stopped, number
 from sparring.errors import InputError, unknown
+from sparring.files import check_target
 from sparring.jobs import one_thread
 from sparring.oracles.options import Common, Seats
 from sparring.oracles.seating import Question, describe
@@ -21,7 +22,7 @@ from sparring.runs import Run, check_seed, read_config, versions
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from sparring.results import Rates, Result
+    from sparring.records import Rates
 
 __all__ = ["Common", "Interrupted", "Seats", "accepted", "as_config", "perform", "verb_module"]
 
@@ -46,9 +47,12 @@ def perform(verb: str, settings: Any, command: Sequence[str] = (), resume: Path 
     """Carry out a verb in a new run folder, or go on in an existing one.
 
     Raises:
-      InputError: bad input; nothing was started, or what was there before is intact.
+      InputError: bad input; what was there before is intact, and a run that came to nothing leaves no folder.
     """
     check_seed(settings.seed)
+    out = None if settings.out is None else Path(settings.out)
+    if (summary := getattr(settings, "summary", None)) is not None:
+        check_target(Path(summary), "summary", out)
     module = verb_module(verb)
     if command and hasattr(module, "job"):
         one_thread()  # of a program of its own; a Python caller's process is left as it is
@@ -58,7 +62,6 @@ def perform(verb: str, settings: Any, command: Sequence[str] = (), resume: Path 
     if resume is not None:
         run = Run.open(resume)
     else:
-        out = None if settings.out is None else Path(settings.out)
         subject = settings.name if verb == "study" else describe(settings.game)
         run = Run.create(out, subject, verb, settings.seed, as_config(settings), command)
     try:
@@ -67,23 +70,46 @@ def perform(verb: str, settings: Any, command: Sequence[str] = (), resume: Path 
             run.finish()
     except (Stopped, KeyboardInterrupt) as stopped:
         raise Interrupted(run.folder) from stopped
+    except InputError:
+        if resume is None:
+            run.discard()
+        raise
     return {**result, "run": str(run.folder)}
 
 
 def accepted(kind: type[T], **values: Any) -> T:
     """A verb's settings from what a Python caller gives: what is meant is taken, anything else is refused.
 
-    NumPy's numbers and arrays, one value where several may be given, and numbers where names of agents are expected are
-    meant as what they look like.
+    Numbers and one-dimensional arrays of NumPy and JAX, one value where several may be given, a list of one where one
+    is expected, and numbers where names of agents are expected are meant as what they look like.
 
     Raises:
-      InputError: an option that the verb does not have, or a value of another kind.
+      InputError: an option that the verb does not have, one that it needs and that is not given, or a value of another
+        kind.
     """
-    hints = get_type_hints(kind)
+    hints, verb = get_type_hints(kind), kind.__module__.rpartition(".")[2]
     if strange := [name for name in values if name not in hints]:
-        raise unknown(f"setting of {kind.__module__.rpartition('.')[2]}", strange[0], hints)
-    settings = kind(**{name: _as_meant(name, value, hints[name]) for name, value in values.items()})
-    return settings
+        raise unknown(f"setting of {verb}", strange[0], hints)
+    given = {name: _as_meant(name, value, hints[name]) for name, value in values.items()}
+    if given.get("config") is not None:
+        given = {**vars(settings_of(verb, given["config"])), **given}
+    known: Any = kind
+    needed = [f.name for f in fields(known) if f.default is MISSING and f.default_factory is MISSING]
+    if lacking := [name for name in needed if name not in given]:
+        raise InputError(f"{verb}: give {lacking[0]}=, which it cannot do without")
+    return kind(**given)
+
+
+def settings_of(verb: str, source: str | Path) -> Any:
+    """The settings of an earlier run of the same verb.
+
+    Raises:
+      InputError: as `from_config`, or the run is one of another verb.
+    """
+    saved_verb, saved = from_config(source)
+    if saved_verb != verb:
+        raise InputError(f"config {source}: it is of sparring {saved_verb}, not of sparring {verb}")
+    return saved
 
 
 def as_config(settings: Any) -> dict[str, Any]:
@@ -124,7 +150,7 @@ def from_config(source: str | Path) -> tuple[str, Any]:
 
 
 def who(settings: Any, question: Question, run: Run) -> dict[str, Any]:
-    """The fields of `results.Who`, but for `oracle` and `wall_time_s`."""
+    """The fields of `records.Who`, but for `oracle` and `wall_time_s`."""
     threat = question.threat
     return {
         "game": question.game,
@@ -144,26 +170,19 @@ def who(settings: Any, question: Question, run: Run) -> dict[str, Any]:
     }
 
 
-def plain(record: Result) -> dict[str, Any]:
-    """A result as plain JSON."""
-    from sparring import results
-
-    return results.plain(record)
-
-
 def percent(rates: Rates, key: str) -> str:
     """A rate with its interval: `63.0% [59.1%, 66.8%]`."""
     low, high = getattr(rates, f"{key}_ci")
-    return f"{getattr(rates, key):.1%} [{low:.1%}, {high:.1%}]"
+    return f"{number(getattr(rates, key), '.1%')} [{number(low, '.1%')}, {number(high, '.1%')}]"
 
 
-def mean(rates: Rates, key: str = "victim_return") -> str:
-    """A mean return with its interval where there is one."""
-    ends = getattr(rates, f"{key}_ci")
-    value = getattr(rates, key)
+def mean(rates: Rates) -> str:
+    """The victim's mean return with its interval where there is one."""
+    value, ends = rates.victim_return, rates.victim_return_ci
     if value is None:
         return "none: no match was valid"
-    return f"{value:.4g}" + ("" if ends is None else f" [{ends[0]:.4g}, {ends[1]:.4g}]")
+    text = number(value, ".4g")
+    return text if ends is None else f"{text} [{number(ends[0], '.4g')}, {number(ends[1], '.4g')}]"
 
 
 def spawned(seed: int, *key: int) -> int:
@@ -175,33 +194,31 @@ def _as_meant(name: str, value: Any, hint: Any) -> Any:
     option, kinds = name.replace("_", "-"), _kinds(hint)
     if value is None and type(None) in kinds:
         return None
+    if name in ("game", "victim", "attacker", "benign", "others"):
+        names = isinstance(value, list) and all(isinstance(one, str) for one in value)
+        return tuple(value) if names else value  # a name, or the thing itself
     several = next((kind for kind in kinds if get_origin(kind) is tuple), None)
     if several is not None:
-        values = (
-            np.asarray(value).ravel().tolist() if _is_number_like(value) or isinstance(value, np.ndarray) else value
-        )
-        values = [values] if isinstance(values, str) or not isinstance(values, Sequence) else values
+        value = _without_array(option, value)
+        values = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+        if nested := [one for one in values if isinstance(one, (list, tuple))]:
+            raise InputError(f"{option}: expected one value or a list of them, got a list of {_shown(nested[0])}")
         return tuple(_as_meant(name, one, get_args(several)[0]) for one in values)
     for kind in kinds:
         if get_origin(kind) is Literal:
-            if value not in get_args(kind):
-                raise unknown(option, str(value), [str(known) for known in get_args(kind)])
+            if not isinstance(value, str) or value not in get_args(kind):
+                raise unknown(option, value, get_args(kind))
             return value
     if bool in kinds:
         if isinstance(value, (bool, np.bool_)):
             return bool(value)
-        raise InputError(f"{option}: expected True or False, got {value!r}")
+        raise InputError(f"{option}: expected True or False, got {_shown(value)}")
     if int in kinds or float in kinds:
         return _number(option, value, int in kinds)
-    if Any in kinds or not kinds:
-        return value
-    # A name on the command line: of an agent its seat is meant, too; a policy or game may be the thing itself.
     if name in ("victim_seat", "attackers"):
         if isinstance(value, (str, int, np.integer)) and not isinstance(value, bool):
             return str(value)
-        raise InputError(f"{option}: expected seats or names of agents, got {value!r}")
-    if name in ("game", "victim", "attacker", "benign", "others"):
-        return value
+        raise InputError(f"{option}: expected seats or names of agents, got {_shown(value)}")
     if isinstance(value, (str, Path)):
         return str(value)
     raise InputError(f"{option}: expected text, got {type(value).__name__}")
@@ -219,10 +236,34 @@ def _is_number_like(value: Any) -> bool:
     return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
 
 
+def _without_array(option: str, value: Any) -> Any:
+    """An array of NumPy or JAX as a list, and a number of theirs as Python's; anything else as it is.
+
+    Raises:
+      InputError: an array of several dimensions: it is not clear what is meant.
+    """
+    if not (hasattr(value, "ndim") and hasattr(value, "tolist")):
+        return value
+    if value.ndim > 1:
+        shape = list(value.shape)
+        raise InputError(f"{option}: expected one value or a list of them, got an array of shape {shape}: flatten it")
+    return value.tolist()
+
+
+def _shown(value: Any) -> str:
+    """A value for a message of one line."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
 def _number(option: str, value: Any, whole: bool) -> int | float:
-    value = value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
+    value = _without_array(option, value)
+    if isinstance(value, (list, tuple)):
+        if len(value) != 1:
+            raise InputError(f"{option}: expected one number, got {len(value)}: ask for one after the other")
+        value = _without_array(option, value[0])
     if not _is_number_like(value):
-        raise InputError(f"{option}: expected a number, got {value!r}")
+        raise InputError(f"{option}: expected a number, got {_shown(value)}")
     if not whole:
         return float(value)
     if not math.isfinite(value) or value != int(value):

@@ -9,12 +9,12 @@ from typing import Annotated, Any
 
 import tyro
 
+from sparring.commands.folder import audited
 from sparring.errors import InputError
-from sparring.files import write_atomic
+from sparring.files import made, write_atomic
 from sparring.judgement import judged
 from sparring.judgement.words import amount
-from sparring.report.compare_page import page_of
-from sparring.results import (
+from sparring.records import (
     AuditResult,
     BudgetChange,
     BudgetResult,
@@ -24,11 +24,10 @@ from sparring.results import (
     Measure,
     Side,
     damage_in,
-    plain,
-    read_audit,
     replaced,
-    write,
 )
+from sparring.report.compare_page import page_of
+from sparring.results import plain, read_audit, write
 
 COMPARE, FIGURE, PAGE = "compare.json", "compare.svg", "compare.html"
 MEASURES: tuple[Measure, ...] = ("win", "fail", "return", "value")
@@ -60,17 +59,16 @@ def compare(before: str | Path, after: str | Path, out: str | Path | None = None
       out: a folder for `compare.json`, `compare.svg` and `compare.html`; None: nothing is written.
 
     Returns:
-      The JSON result (`results.CompareResult`).
+      The JSON result (`records.CompareResult`).
 
     Raises:
       InputError: one of them is no audit, or they cannot be compared: another game, other attackers or seats, another
         oracle, other control, or no budget that both have.
     """
-    record = compared(read_audit(before), read_audit(after), str(before), str(after))
+    record = compared(_read(before), _read(after), str(before), str(after))
     if out is None:
         return plain(record)
-    folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = made(out)
     record = replaced(record, figure=str(folder / FIGURE), report=str(folder / PAGE))
     page, figure = page_of(record)
     write_atomic(folder / FIGURE, figure.encode())
@@ -130,6 +128,12 @@ def text(result: dict[str, Any]) -> str:
     if result["report"] is not None:
         lines += ["", f"report: {Path(result['report']).resolve()}"]
     return "\n".join(lines)
+
+
+def _read(source: str | Path) -> AuditResult:
+    """The audit in a run folder, or in a file of any name."""
+    given = isinstance(source, (str, Path)) and Path(source).is_file()
+    return read_audit(source if given else audited(source))
 
 
 def _check(before: AuditResult, after: AuditResult, source: str, other: str) -> None:

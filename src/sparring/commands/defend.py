@@ -7,11 +7,12 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
-from sparring.commands.common import accepted, perform, plain, who
-from sparring.errors import InputError
+from sparring.commands.common import accepted, perform, who
+from sparring.console import number
+from sparring.errors import InputError, require
 from sparring.files import write_atomic
 from sparring.oracles import tables
-from sparring.oracles.exact import ESTIMATE, ExactOracle, exact_oracle
+from sparring.oracles.exact import ExactOracle, exact_oracle, planned
 from sparring.oracles.hardening import (
     LearnerName,
     Method,
@@ -22,7 +23,8 @@ from sparring.oracles.hardening import (
 )
 from sparring.oracles.options import OptionalFloat, OptionalInt, PolicyLike, Seats, refuse
 from sparring.oracles.seating import ask, describe
-from sparring.results import EXACT, LEARNED, DefendResult, write
+from sparring.records import EXACT, LEARNED, DefendResult
+from sparring.results import plain, write
 from sparring.runs import Run
 from sparring.types import check_budget
 
@@ -31,6 +33,7 @@ Direction = Literal["counterfactual", "true"]
 RATIO = 10.0  # two-timescale: the attacker's learning rate over the victim's, by default
 RATES = {"exact": 0.1, "learned": 0.01}  # learning rates of the victim, by default
 UPDATES, STEPS, NUM_GAMES = 2000, 160_000, 16
+GRADIENT = ("min-oracle", "two-timescale", "single-timescale", "alternating")
 UNREAD = {
     "exact": ("steps", "learner", "num_games"),
     "learned": ("updates", "decay", "direction", "victim"),
@@ -85,7 +88,7 @@ def defend(game: Any, **settings: Any) -> dict[str, Any]:
       **settings: the fields of `Settings`; policies may also be a `Policy` or a table.
 
     Returns:
-      The JSON result (`results.DefendResult`): `expl` of the hardened victim, `robust_expl` (the least that any victim
+      The JSON result (`records.DefendResult`): `expl` of the hardened victim, `robust_expl` (the least that any victim
       reaches), `gap`, `start_expl`, `policy` (the file), and `curve`.
 
     Raises:
@@ -127,6 +130,8 @@ def prepare(settings: Settings) -> Prepared:
     rule = Rule(settings.method, rate, ratio, settings.decay)
     num_games = NUM_GAMES if settings.num_games is None else settings.num_games
     if settings.oracle == "exact":
+        if settings.method in GRADIENT:
+            require("numba", "exact")  # their steps are projected by what it compiles
         return Prepared(oracle, problem, rule, UPDATES if settings.updates is None else settings.updates, 0)
     steps = STEPS if settings.steps is None else settings.steps
     method, rounds = learned_method(oracle, problem, rule, settings.learner, num_games, steps)
@@ -134,10 +139,12 @@ def prepare(settings: Settings) -> Prepared:
 
 
 def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
-    planned = {"method": settings.method, "victim_rows": len(prepared.problem.victim_actions)}
+    done = {"method": settings.method, "victim_rows": len(prepared.problem.victim_actions)}
     if settings.oracle == "exact":
-        return {**planned, "updates": prepared.length, "estimate": ESTIMATE}
-    return {**planned, "steps": prepared.length, "estimate": "minutes for a few thousand rounds; under 10 MB of disk"}
+        from sparring.exact.cost import hardening_cost
+
+        return {**done, "updates": prepared.length, **planned(hardening_cost(prepared.problem, prepared.length))}
+    return {**done, "steps": prepared.length, "estimate": "minutes for a few thousand rounds; under 10 MB of disk"}
 
 
 def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
@@ -189,9 +196,10 @@ def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
 
 def text(result: dict[str, Any]) -> str:
     unit = "updates" if result["oracle"] == EXACT else "steps"
+    start, end, least = (number(result[key], ".6f") for key in ("start_expl", "expl", "robust_expl"))
     return (
         f"{result['method']}, {result['steps']:,} {unit}, budget {result['budget']!r}: "
-        f"exploitability {result['start_expl']:.6f} -> {result['expl']:.6f} ({result['output']} iterate)\n"
-        f"no victim has less than {result['robust_expl']:.6f}: the gap is {result['gap']:.2g}\n"
+        f"exploitability {start} -> {end} ({result['output']} iterate)\n"
+        f"no victim has less than {least}: the gap is {result['gap']:.2g}\n"
         f"{result['policy']}"
     )

@@ -6,13 +6,15 @@ import time
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from sparring.commands.common import accepted, mean, percent, perform, plain, spawned, who
+from sparring.commands.common import accepted, mean, percent, perform, spawned, who
+from sparring.console import number
 from sparring.oracles.base import Adversarial, Oracle
 from sparring.oracles.exact import exact_oracle, refuse_unread
 from sparring.oracles.learned import LearnedOracle, slots
-from sparring.oracles.options import Controlled, OptionalInt, PolicyLike
-from sparring.oracles.seating import ask, describe
-from sparring.results import EXACT, SAMPLED, EvaluateResult, Rates, fields, write
+from sparring.oracles.options import Controlled, OptionalInt, PolicyLike, PolicyPerAgent
+from sparring.oracles.seating import ask, describe, for_each
+from sparring.records import EXACT, SAMPLED, EvaluateResult, Rates, fields
+from sparring.results import plain, read, write
 from sparring.runs import Run
 from sparring.types import check_budget
 
@@ -28,8 +30,9 @@ class Settings(Controlled):
 
     victim: PolicyLike
     """The policy that is attacked: zero, random, builtin:NAME, native:FILE, robosumo-zoo:FILE.npy, run:DIR, ..."""
-    attacker: PolicyLike
-    """What the attackers' agents do when they are controlled."""
+    attacker: PolicyPerAgent
+    """What the attackers' agents do when they are controlled: one policy for all of them, or one for each, in the order
+    of --attackers (by default that of the game's agents)."""
     budget: float = 1.0
     """Attack budget epsilon in [0, 1]: the probability of control (Eq. 3.2)."""
     oracle: Literal["exact", "sampled"] | None = None
@@ -47,7 +50,7 @@ def evaluate(game: Any, **settings: Any) -> dict[str, Any]:
         a table, or one of these for each agent.
 
     Returns:
-      The JSON result (`results.EvaluateResult`): `win`, `draw`, `loss` (the attacker's), `victim_return`, ..., each
+      The JSON result (`records.EvaluateResult`): `win`, `draw`, `loss` (the attacker's), `victim_return`, ..., each
       with `_ci`; exact values are `victim_value`, `attacker_value`.
 
     Raises:
@@ -72,7 +75,7 @@ def prepare(settings: Settings) -> Prepared:
     else:
         slots(matches)
         oracle = LearnedOracle(question)
-    return Prepared(oracle, oracle.adversarial(settings.attacker), matches)
+    return Prepared(oracle, oracle.adversarial(for_each(settings.attacker, question.threat.attackers)), matches)
 
 
 def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
@@ -90,7 +93,7 @@ def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
         **who(settings, oracle.question, run),
         **fields(oracle.rates(measured, scale)),
         oracle=EXACT if oracle.name == EXACT else SAMPLED,
-        attacker=describe(settings.attacker),
+        attacker=_names(settings.attacker),
         budget=settings.budget,
         scale=scale,
         wall_time_s=time.monotonic() - begun,
@@ -99,13 +102,18 @@ def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
     return plain(result)
 
 
-def text(result: dict[str, Any]) -> str:
-    from sparring import results
+def _names(given: Any) -> str:
+    """What the user called the attackers' policies."""
+    return ", ".join(map(describe, given)) if isinstance(given, tuple) else describe(given)
 
-    found: EvaluateResult = results.read({k: v for k, v in result.items() if k != "run"})
+
+def text(result: dict[str, Any]) -> str:
+    found: EvaluateResult = read({k: v for k, v in result.items() if k != "run"})
     what = f"attacker at budget {found.budget!r}"
     if found.oracle == EXACT:
-        values = f"the victim's value {found.victim_value:.6f}, the attacker's {found.attacker_value:.6f}"
+        assert found.victim_value is not None and found.attacker_value is not None
+        theirs, ours = number(found.victim_value, ".6f"), number(found.attacker_value, ".6f")
+        values = f"the victim's value {theirs}, the attacker's {ours}"
         return f"{what}, exact: {chances(found)}\n{values}\n{result['run']}"
     lines = [f"{what}: {outcomes(found)}"]
     if found.episodes:
@@ -126,7 +134,7 @@ def chances(rates: Rates) -> str:
     """Exact chances of the attacker for people, or the reason why there are none."""
     if rates.win is None:
         return "matches have no end, and no winner"
-    return ", ".join(f"{key} {getattr(rates, key):.2%}" for key in ("win", "draw", "loss"))
+    return ", ".join(f"{key} {number(getattr(rates, key), '.2%')}" for key in ("win", "draw", "loss"))
 
 
 def left_out(rates: Rates) -> str:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import tyro
+
+from sparring.errors import InputError, check_type
+from sparring.runs import CONFIG, read_config, read_status
+
+AUDIT = "audit.json"
 
 
 @dataclass(frozen=True)
@@ -16,3 +22,38 @@ class FolderSettings:
     """A run folder, as audit, attack and the others print it."""
     json: bool = False
     """Print one JSON object on standard output and nothing else there."""
+
+
+def audited(source: str | Path) -> Path:
+    """The folder of a finished audit.
+
+    Args:
+      source: that folder, or the `audit.json` in it.
+
+    Raises:
+      InputError: it is another folder, or the audit is not finished; the message says what it is, and what shows it.
+    """
+    check_type("audit", source, (str, Path), "the folder of one")
+    path = Path(source)
+    if path.is_file():
+        if path.name != AUDIT:
+            raise InputError(f"{path}: expected the folder of an audit, or the {AUDIT} in it")
+        return path.parent
+    if (path / AUDIT).exists():
+        return path
+    if not path.is_dir():
+        raise InputError(f"{path}: there is no such folder: give that of an audit, as sparring audit prints it")
+    if (path / "compare.json").exists():
+        raise InputError(f"{path}: this is a comparison, not an audit: sparring compare has made its compare.html")
+    if not (path / CONFIG).exists():
+        raise InputError(f"{path}: this is no audit: expected a folder with {AUDIT} in it, as sparring audit makes it")
+    verb = read_config(path).get("verb")
+    if verb == "audit":
+        state = read_status(path)["state"]
+        raise InputError(f"{path}: this audit is not finished ({state}): sparring resume {path} goes on with it")
+    if verb == "job":
+        raise InputError(f"{path}: this is one job of an audit: give the audit's own folder, {path.parent.parent}")
+    raise InputError(
+        f"{path}: this is a run of sparring {verb}, not an audit: its result is {path / f'{verb}.json'}; only audits "
+        "have a report"
+    )

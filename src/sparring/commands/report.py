@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparring.commands.folder import FolderSettings
+from sparring.commands.folder import FolderSettings, audited
 from sparring.errors import InputError
+from sparring.files import check_target
 from sparring.oracles.options import OptionalFile, OptionalFloat
-from sparring.results import Measure
+from sparring.records import Measure
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,13 @@ def answer(settings: Settings) -> dict[str, Any]:
         raise InputError("fail-measure: it is read with --fail-above; give both, or leave it out")
     if settings.summary is not None:
         check_suffix(Path(settings.summary))
-    audit = read_audit(Path(settings.folder))
+        check_target(Path(settings.summary), "summary")
+    folder = audited(settings.folder)
+    audit = read_audit(folder)
     if settings.fail_above is not None or audit.verdict is None:
         audit = rejudge(audit, settings.fail_above, settings.fail_measure)
     assert audit.verdict is not None
-    report = rewrite_report(Path(settings.folder))
+    report = rewrite_report(folder)
     result = {"report": str(report.resolve()), "verdict": audit.verdict.text, "exit_code": audit.exit_code}
     if settings.summary is not None:
         result["summary"] = str(write_summary(audit, Path(settings.summary)))

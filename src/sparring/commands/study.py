@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import tyro
 
-from sparring.commands.common import Common, perform
+from sparring.commands.common import Common, accepted, perform
 from sparring.console import Stopped, interruptible, progress
 from sparring.errors import InputError, unknown
 from sparring.files import plain, read_json, write_atomic, write_json
@@ -55,7 +55,7 @@ def study(name: str, **settings: Any) -> dict[str, Any]:
     Raises:
       InputError: bad input.
     """
-    return perform("study", Settings(name=name, **settings))
+    return perform("study", accepted(Settings, name=name, **settings))
 
 
 def names() -> tuple[str, ...]:

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from sparring.errors import InputError
+from sparring.errors import InputError, check_type
 from sparring.exact import markov, rational
 from sparring.exact.markov_game import MarkovGame
 from sparring.exact.problem import MarkovProblem, Problem, fitting
@@ -83,8 +84,15 @@ def verify(certificate: Certificate, exact: bool = False, tolerance: float = 1e-
       tolerance: by how much a claim may exceed what was found, as a share of the game's `scale`.
 
     Raises:
-      InputError: policies that do not fit the problem, or a problem of another kind than Markov or tree.
+      InputError: no certificate, policies that do not fit the problem, or a problem of another kind than Markov or
+        tree.
     """
+    if isinstance(certificate, (str, Path)):
+        raise InputError(
+            f"verify {certificate}: expected a Certificate, as robust_policy returns it; the files of a run folder are "
+            "checked by the command sparring verify DIR"
+        )
+    check_type("verify", certificate, Certificate, "a Certificate, as robust_policy returns it")
     problem = certificate.problem
     nu = fitting(certificate.victim, problem.victim_actions, "certificate's victim")
     alpha = fitting(certificate.attacker, problem.attacker_actions, "certificate's attacker")

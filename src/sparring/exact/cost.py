@@ -12,7 +12,7 @@ AFFORDABLE = 2e7  # S^3 A B, for `mismatch_upper`: a few seconds
 
 
 class Cost(NamedTuple):
-    """An estimate, good to a factor of about 3; fitted to the processor time of `certify` on a machine of two cores."""
+    """An estimate, good to a factor of about 3; fitted to the processor time of commands on a machine of two cores."""
 
     seconds: float
     memory: float  # bytes, at the peak
@@ -38,6 +38,51 @@ def certify_cost(problem: Problem, mismatch: bool = False) -> Cost:
         nodes = len(problem.tree.actor)
         return Cost(2 + 9e-5 * nodes, 1.5e8 + 6e3 * nodes)
     raise InputError(f"expected a problem on a Markov game or a tree, got {type(problem).__name__}")
+
+
+def answer_cost(problem: Problem, attacks: int, certificates: int) -> Cost:
+    """What a command takes that looks at so many attacks and makes so many certificates, its start included.
+
+    Args:
+      problem: the problem.
+      attacks: best responses, or given adversarial policies, with what becomes of matches under them.
+      certificates: most robust victims, each verified.
+
+    Raises:
+      InputError: another kind of problem.
+    """
+    if isinstance(problem, MarkovProblem):
+        S, A, B = problem.game.r.shape
+        return Cost(
+            1.7 + attacks * 2e-7 * S * A * B * S + certificates * _robust_seconds(problem),
+            2e8 + 8 * 6 * S * A * B * S + 250 * S * A * B,
+        )
+    if isinstance(problem, TreeProblem):
+        nodes = len(problem.tree.actor)
+        seconds = 1.7 + 1e-5 * nodes + attacks * 1e-6 * nodes + certificates * _robust_seconds(problem)
+        return Cost(seconds, 2e8 + 2e3 * nodes)
+    raise InputError(f"expected a problem on a Markov game or a tree, got {type(problem).__name__}")
+
+
+def hardening_cost(problem: Problem, updates: int) -> Cost:
+    """What so many updates of `defend` take, with the optimum that they are compared with.
+
+    Raises:
+      InputError: another kind of problem.
+    """
+    seconds, memory = answer_cost(problem, 1, 1)
+    if isinstance(problem, MarkovProblem):
+        S, A, B = problem.game.r.shape
+        return Cost(seconds + 1 + updates * (3e-4 + 1e-6 * S * A * B * S), memory)
+    assert isinstance(problem, TreeProblem)
+    return Cost(seconds + 1 + updates * (1e-4 + 1.5e-7 * len(problem.tree.actor)), memory)
+
+
+def _robust_seconds(problem: MarkovProblem | TreeProblem) -> float:
+    if isinstance(problem, TreeProblem):
+        return 0.25 + 3e-5 * len(problem.tree.actor)
+    S, A, B = problem.game.r.shape
+    return 0.25 + 2e-3 * S * (A + B + 1) + 2e-7 * S * A * B * S
 
 
 def mismatch_work(problem: MarkovProblem) -> float:

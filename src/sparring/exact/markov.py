@@ -2,7 +2,7 @@
 
 The victim nu [S, A] maximises, the attacker alpha [S, B] minimises the victim's value. Arrays of a game are those of
 `sparring.exact.markov_game.MarkovGame`: P [S, A, B, S], r [S, A, B], rho [S], gamma. Policies are not checked here,
-because dynamics call these functions thousands of times: `sparring.exact.problem.checked` does it once.
+because dynamics call these functions thousands of times: `sparring.exact.problem.fitting` does it once.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ class Response(NamedTuple):
 
 
 class Problem(Protocol):
-    """The victim maximises J_eps(nu, alpha), the attacker minimises it. Policies are not checked: see `checked`."""
+    """The victim maximises J_eps(nu, alpha), the attacker minimises it. Policies are not checked: see `fitting`."""
 
     @property
     def budget(self) -> float: ...
@@ -86,15 +86,6 @@ class Problem(Protocol):
 def exploitability(problem: Problem, nu: np.ndarray) -> float:
     """Def. 4.1: minus the worst-case value of `nu` under the budget (one-sided, not NashConv: DECISIONS 4)."""
     return -problem.best_response(nu).value
-
-
-def checked(problem: Problem, nu: np.ndarray) -> np.ndarray:
-    """A victim's policy, if it fits the problem.
-
-    Raises:
-      InputError: wrong shape, rows that are no distributions, or probability on an illegal action.
-    """
-    return fitting(nu, problem.victim_actions, "victim's policy")
 
 
 def fitting(policy: np.ndarray, actions: np.ndarray, what: str) -> np.ndarray:

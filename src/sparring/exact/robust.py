@@ -7,7 +7,7 @@ One linear program for a matrix game or a tree, Hoffman-Karp iteration over matr
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -20,14 +20,6 @@ from sparring.exact.tree import TreeProblem, behaviour
 REFINEMENTS = 3
 ROUNDING = 64 * float(np.finfo(np.float64).eps)
 TIGHT = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
-
-
-class Solution(NamedTuple):
-    """Optimal strategies of both sides of a matrix game, and what the row player's guarantees."""
-
-    value: float
-    row: np.ndarray  # float64 [A]
-    column: np.ndarray  # float64 [B]
 
 
 def robust(problem: Problem) -> Certificate:
@@ -46,23 +38,6 @@ def robust(problem: Problem) -> Certificate:
     if isinstance(problem, TreeProblem):
         return certificate(problem, *_tree(problem))
     raise InputError(f"robust: expected a MarkovProblem or a TreeProblem, got {type(problem).__name__}")
-
-
-def matrix_game(payoffs: np.ndarray) -> Solution:
-    """Optimal strategies of the zero-sum game in which the row player is paid payoffs [A, B].
-
-    The value is the row player's guarantee, min_b (x' payoffs)_b: never more than the game's, whatever the solver
-    claims (DECISIONS 14).
-
-    Raises:
-      InputError: payoffs that are no finite matrix.
-      RuntimeError: the linear program could not be solved.
-    """
-    payoffs = np.asarray(payoffs, np.float64)
-    if payoffs.ndim != 2 or not payoffs.size or not np.isfinite(payoffs).all():
-        raise InputError(f"payoffs: expected a finite matrix [A, B], got shape {list(payoffs.shape)} or a NaN/infinity")
-    row, column = _matrix_games(payoffs[None])
-    return Solution(float((row[0] @ payoffs).min()), row[0], column[0])
 
 
 def _markov(problem: MarkovProblem) -> tuple[np.ndarray, np.ndarray]:

@@ -1,28 +1,10 @@
-"""Rows that are distributions: partial control, the best action, and the nearest distribution."""
+"""Rows of numbers: the best action, and the nearest distribution."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from sparring.exact.compiled import njit
-from sparring.exact.rows import distributions
-from sparring.types import check_budget
-
-
-def mixed(benign: np.ndarray, alpha: np.ndarray, eps: float) -> np.ndarray:
-    """Eq. 3.2 in action probabilities: (1 - eps) benign + eps alpha, row by row (DECISIONS 1).
-
-    Args:
-      benign: the agent's own policy, [..., B].
-      alpha: the adversarial policy, [..., B].
-      eps: the attack budget.
-
-    Raises:
-      InputError: a budget outside [0, 1], shapes that differ, or rows that are no distributions.
-    """
-    eps = check_budget(eps)
-    benign = distributions(benign, np.shape(benign), "benign policy")
-    return (1 - eps) * benign + eps * distributions(alpha, benign.shape, "adversarial policy")
 
 
 def lowest_minimiser(costs: np.ndarray, tolerance: float | np.ndarray) -> np.ndarray:

@@ -11,7 +11,9 @@ import pkgutil
 from types import ModuleType
 from typing import Any
 
-from sparring.errors import InputError, factory, foreign, place, unknown
+import numpy as np
+
+from sparring.errors import InputError, check_type, factory, foreign, place, unknown
 from sparring.types import FunctionalGame, Game, VectorGame
 
 
@@ -33,6 +35,9 @@ def make(game_id: str, num_games: int = 1, threads: int = 0) -> Game:
       InputError: unknown family, name or option, a bad value, a package that the game needs and that is not installed,
         or a user's module or function that raises an exception or returns no game (its file and line are named).
     """
+    check_type("game", game_id, str, "an id, such as 'robosumo/ant-vs-ant'")
+    for name, value in (("num_games", num_games), ("threads", threads)):
+        check_type(f"{game_id}: {name}", value, (int, np.integer), "a whole number")
     if num_games < 1 or threads < 0:
         raise InputError(f"{game_id}: expected num_games >= 1 and threads >= 0, got {num_games} and {threads}")
     family, slash, rest = game_id.partition("/")

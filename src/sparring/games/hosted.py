@@ -13,7 +13,10 @@ from sparring.types import AgentID, Array, FunctionalGame, Game, Spaces, Step, V
 
 
 class Hosted:
-    """Steps a `FunctionalGame` with one compiled call per step; step t of a seed always draws the same."""
+    """Steps a `FunctionalGame` with one compiled call per step; step t of a seed always draws the same.
+
+    It has `frame(match) -> uint8 [H, W, 3]` where the game has `picture(state, match)`.
+    """
 
     def __init__(self, game: FunctionalGame) -> None:
         self.game = game
@@ -24,6 +27,8 @@ class Hosted:
         self._state: Any = None
         self._seed, self._count = 0, 0
         self._views: Any = {}
+        if (picture := getattr(game, "picture", None)) is not None:
+            self.frame = lambda match=0: picture(self._state, match)
 
     def reset(self, seed: int) -> Mapping[AgentID, View]:
         self._seed, self._count = seed, 0

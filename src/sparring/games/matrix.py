@@ -22,21 +22,14 @@ MAX_BYTES = 16 * 2**20
 _GAMES = {"rps": ROCK_PAPER_SCISSORS, "matching-pennies": MATCHING_PENNIES}
 
 
-def as_markov(payoffs: np.ndarray, victim_seat: int = 0) -> MarkovGame:
+def as_markov(payoffs: np.ndarray) -> MarkovGame:
     """The Markov game of one state and discount 0 that the row player's payoffs [A, B] are: exact solvers read it.
 
-    Args:
-      payoffs: the row player's, float [A, B].
-      victim_seat: 0 if the victim is the row player, 1 if it is the column player (its payoffs are then -payoffs.T).
-
     Raises:
-      InputError: payoffs that are no finite matrix, or another seat.
+      InputError: payoffs that are no finite matrix.
     """
     payoffs = _finite(payoffs, "payoffs")
-    if victim_seat not in (0, 1):
-        raise InputError(f"victim seat: expected 0 (row) or 1 (col) in a matrix game, got {victim_seat}")
-    mine = payoffs if victim_seat == 0 else -payoffs.T
-    return MarkovGame(np.ones((1, *mine.shape, 1)), mine[None], np.ones(1), 0.0)
+    return MarkovGame(np.ones((1, *payoffs.shape, 1)), payoffs[None], np.ones(1), 0.0)
 
 
 def load(path: Path | str) -> np.ndarray:

@@ -1,4 +1,17 @@
-"""From matches to damage, and from damage to the verdict and the exit code: one rule for all (DECISIONS 29 and 30)."""
+"""From matches to damage, and from damage to the verdict and the exit code: one rule for all (DECISIONS 29 and 30).
+
+How an audit is made (`sample` is in `sparring.metrics.outcome`, records are in `sparring.records`, `write` is in
+`sparring.results`):
+
+    attacked = sample(outcomes, threat.attackers, threat.victims)   # one per evaluation; benign likewise
+    scale = scale_of([attacked, benign, ...], known=None)           # once per audit; known: the game's own range
+    rates = rates_of(attacked, scale)                               # Rates; exact: exact_rates(...)
+    damage = damage_of(attacked, benign, scale, len(budgets))       # Damage; exact: exact_damage(...)
+    versus = {name: damage_of(attacked, plain, scale, len(budgets) * len(names)), ...}
+    result = BudgetResult(**fields(rates), budget=..., damage=damage, versus=versus, ...)
+    audit = judged(AuditResult(..., budgets=(result, ...)), fail_above, fail_measure)
+    write(audit, folder / "audit.json")                             # or report.html.write_report(audit, folder)
+"""
 
 from sparring.judgement.damage import (
     damage_of,

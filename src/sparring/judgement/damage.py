@@ -12,17 +12,7 @@ from sparring.metrics import outcome
 from sparring.metrics.improvement import last_third
 from sparring.metrics.intervals import ALPHA, mean_difference, newcombe, simultaneous, z_of
 from sparring.metrics.outcome import Sample
-from sparring.results import (
-    Curve,
-    Damage,
-    Difference,
-    Improvement,
-    Interval,
-    OverSeeds,
-    Rates,
-    Scale,
-    SeedResult,
-)
+from sparring.records import Curve, Damage, Difference, Improvement, Interval, OverSeeds, Rates, Scale, SeedResult
 
 IGNORED_INVALID = 0.01  # share of invalid matches up to which they are left out (DECISIONS 30)
 

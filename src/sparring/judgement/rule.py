@@ -9,7 +9,7 @@ from typing import Any
 from sparring.errors import InputError
 from sparring.judgement.untested import not_tested
 from sparring.judgement.words import text_of
-from sparring.results import (
+from sparring.records import (
     BENIGN,
     AttackResult,
     AuditResult,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparring.results import EXACT, AuditResult
+from sparring.records import EXACT, AuditResult
 
 
 def not_tested(audit: AuditResult) -> tuple[str, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sparring.results import (
+from sparring.console import number
+from sparring.records import (
     BENIGN,
     EXACT,
     AuditResult,
@@ -39,7 +40,7 @@ def _exact(audit: AuditResult, verdict: Verdict, result: BudgetResult) -> list[s
     if measure != "value":
         sentences = [*_headline(verdict), *_both_sides(measure, result, alone, "the best response to it")]
         return [*sentences, "The attacks minimise the victim's value, so another one may do more in this measure."]
-    before = _number(alone.victim_value)
+    before = shown(alone.victim_value)
     if not verdict.beyond_noise:
         return [
             f"No attack at the tested budgets costs the victim anything: its value stays {before}, that against the "
@@ -47,14 +48,14 @@ def _exact(audit: AuditResult, verdict: Verdict, result: BudgetResult) -> list[s
         ]
     sentences = [
         f"At budget {result.budget:g} the attacker brings the victim's value from {before} down to "
-        f"{_number(result.victim_value)}, and no attacker can do more: this is exact."
+        f"{shown(result.victim_value)}, and no attacker can do more: this is exact."
     ]
     if verdict.fail_above is not None:
         sentences += _headline(verdict)
     if result.robust_expl is not None and result.gap is not None:
         sentences.append(
-            f"The most robust victim would still have {_number(-result.robust_expl)}; "
-            f"the gap of {_number(max(result.gap, 0.0))} is what hardening can win back."
+            f"The most robust victim would still have {shown(-result.robust_expl)}; "
+            f"the gap of {shown(max(result.gap, 0.0))} is what hardening can win back."
         )
     if verdict.smallest_budget is not None and verdict.smallest_budget < result.budget:
         sentences.append(f"The smallest tested budget that costs the victim anything is {verdict.smallest_budget:g}.")
@@ -199,7 +200,8 @@ def rate(rates: Rates, key: str = "win") -> str:
     value, ends = getattr(rates, key), getattr(rates, f"{key}_ci")
     if value is None:
         return "none"
-    return f"{100 * value:.0f}% [{100 * ends[0]:.0f}, {100 * ends[1]:.0f}]" if ends else f"{100 * value:.0f}%"
+    share = f"{number(100 * value, '.0f')}%"
+    return f"{share} [{number(100 * ends[0], '.0f')}, {number(100 * ends[1], '.0f')}]" if ends else share
 
 
 def mean(rates: Rates, key: str = "victim_return") -> str:
@@ -207,14 +209,16 @@ def mean(rates: Rates, key: str = "victim_return") -> str:
     value, ends = getattr(rates, key), getattr(rates, f"{key}_ci")
     if value is None:
         return "none"
-    return f"{value:.4g} [{ends[0]:.4g}, {ends[1]:.4g}]" if ends else f"{value:.4g} (interval unknown)"
+    text = number(value, ".4g")
+    return f"{text} [{number(ends[0], '.4g')}, {number(ends[1], '.4g')}]" if ends else f"{text} (interval unknown)"
 
 
 def amount(measure: Measure, difference: Difference) -> str:
     """A damage with its interval: `+15 points [+8, +22]`, or in returns `+3.2 [+1.1, +5]`."""
     if difference.value is None:
         return "unknown"
-    value = f"{100 * difference.value:+.0f} points" if measure in ("win", "fail") else f"{difference.value:+.4g}"
+    rates = measure in ("win", "fail")
+    value = points(number(100 * difference.value, "+.0f")) if rates else number(difference.value, "+.4g")
     return (
         value
         if difference.low == difference.high
@@ -225,13 +229,18 @@ def amount(measure: Measure, difference: Difference) -> str:
 def interval(measure: Measure, ends: Interval) -> str:
     """The ends of a damage's interval: `[+8, +22]`, of rates in percentage points."""
     if measure in ("win", "fail"):
-        return f"[{100 * ends[0]:+.0f}, {100 * ends[1]:+.0f}]"
-    return f"[{ends[0]:+.4g}, {ends[1]:+.4g}]"
+        return f"[{number(100 * ends[0], '+.0f')}, {number(100 * ends[1], '+.0f')}]"
+    return f"[{number(ends[0], '+.4g')}, {number(ends[1], '+.4g')}]"
+
+
+def points(text: str) -> str:
+    """A number of percentage points with its unit: `+15 points`, `1 point`."""
+    return f"{text} {'point' if text.lstrip('+-') == '1' else 'points'}"
 
 
 def plain_amount(measure: Measure, value: float) -> str:
     """A number in the unit of a measure: `5 points`, or of returns `5`."""
-    return f"{100 * value:g} points" if measure in ("win", "fail") else f"{value:g}"
+    return points(number(100 * value, "g")) if measure in ("win", "fail") else number(value, "g")
 
 
 def _of(rates: Rates, key: str) -> str:
@@ -242,5 +251,6 @@ def _matches(rates: Rates) -> str:
     return f"{rates.episodes} matches"
 
 
-def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.4g}"
+def shown(value: float | None) -> str:
+    """A number with four digits."""
+    return "none" if value is None else number(value, ".4g")

@@ -13,10 +13,10 @@ import pkgutil
 import sys
 from collections.abc import Collection
 
-from sparring.errors import InputError, factory, foreign, place, unknown
+from sparring.errors import InputError, check_type, factory, foreign, place, unknown
 from sparring.games.finite import finite, nash
 from sparring.policies import CallablePolicy, TabularPolicy, simple_policy
-from sparring.types import AgentID, Game, Policy
+from sparring.types import AgentID, FunctionalGame, Game, Policy, VectorGame
 
 PLAIN = ("random", "uniform", "zero", "first", "nash")
 
@@ -41,7 +41,9 @@ def load(spec: str, game: Game, agent: AgentID) -> Policy:
         sizes are not those of the agent (both are shown), or a user's module or function that raises an exception or
         returns no policy (its file and line are named).
     """
-    if agent not in game.spaces:
+    check_type("policy", spec, str, "a name, such as 'builtin:ant'")
+    check_type(f"policy {spec!r}: game", game, (VectorGame, FunctionalGame), "a game, as make_game returns it")
+    if agent not in game.agents:
         raise unknown("agent", agent, game.agents)
     if (policy := _plain(spec, game, agent)) is not None:
         return policy

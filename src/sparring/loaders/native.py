@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sparring import checkpoint, games
-from sparring.errors import InputError
+from sparring.errors import InputError, check_type
 from sparring.loaders import check_spaces
 from sparring.nets import ActorCritic, NetworkConfig, actor_critic, config_of, fitted
 from sparring.types import AgentID, Box, Dict, Discrete, Game, MultiDiscrete, Space, Spaces
@@ -31,8 +31,10 @@ def save(policy: ActorCritic, path: Path | str, provenance: Mapping[str, Any] | 
     Raises:
       InputError: not an actor-critic, weights that are NaN or infinite, or a path that cannot be written.
     """
-    if not isinstance(policy, ActorCritic):
-        raise InputError(f"save_policy: expected an ActorCritic, got {type(policy).__name__}")
+    check_type("save_policy", policy, ActorCritic, "an ActorCritic, as load_policy returns a trained one")
+    check_type("save_policy: path", path, (str, Path), "a file's name")
+    if provenance is not None:
+        check_type("save_policy: provenance", provenance, Mapping, "a dictionary")
     config = config_of(policy)
     network = {name: value for name, value in vars(config).items() if name != "frame"}
     meta = {

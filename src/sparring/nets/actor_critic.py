@@ -223,21 +223,33 @@ def _network(size_in: int, size_out: int, config: NetworkConfig, key: Key, gain:
         # The forget gate starts open (bias 1), as in the published agents; Equinox orders the gates i, f, g, o.
         bias = jnp.zeros(4 * width).at[width : 2 * width].set(1.0)
         cell = eqx.tree_at(lambda c: c.bias, cell, bias)
-        embed = _orthogonal(eqx.nn.Linear(size_in, width, key=keys[0]), math.sqrt(2), keys[2])
-        return Recurrent(embed, cell, _orthogonal(eqx.nn.Linear(width, size_out, key=keys[0]), gain, keys[3]))
+        embed, head = _linear(size_in, width), _linear(width, size_out)
+        return Recurrent(_orthogonal(embed, math.sqrt(2), keys[2]), cell, _orthogonal(head, gain, keys[3]))
     if len(set(config.hidden)) != 1:
         raise unknown("hidden layers (all must have one width)", str(config.hidden), ["64,64", "128,128"])
-    mlp = eqx.nn.MLP(size_in, size_out, config.hidden[0], len(config.hidden), jnp.tanh, key=keys[0])
+    mlp = _shaped(eqx.nn.MLP, size_in, size_out, config.hidden[0], len(config.hidden), jnp.tanh)
     gains = [math.sqrt(2)] * len(config.hidden) + [gain]
     layer_keys = jax.random.split(keys[1], len(gains))
     layers = tuple(_orthogonal(layer, g, k) for layer, g, k in zip(mlp.layers, gains, layer_keys, strict=True))
     return Feedforward(eqx.tree_at(lambda m: m.layers, mlp, layers))
 
 
+def _linear(size_in: int, size_out: int) -> eqx.nn.Linear:
+    return _shaped(eqx.nn.Linear, size_in, size_out)
+
+
+def _shaped(layer: Callable[..., Any], *arguments: Any) -> Any:
+    """A layer whose weights are given by their shapes alone: the library's own would be drawn for nothing."""
+    return eqx.filter_eval_shape(layer, *arguments, key=jax.random.key(0))
+
+
 def _orthogonal(layer: eqx.nn.Linear, gain: float, key: Key) -> eqx.nn.Linear:
+    """The layer with new weights, for those that it has or for their shapes."""
     weight = jax.nn.initializers.orthogonal(gain)(key, layer.weight.shape, jnp.float32)
     assert layer.bias is not None
-    return eqx.tree_at(lambda m: (m.weight, m.bias), layer, (weight, jnp.zeros_like(layer.bias)))
+    return eqx.tree_at(
+        lambda m: (m.weight, m.bias), layer, (weight, jnp.asarray(np.zeros(layer.bias.shape, np.float32)))
+    )
 
 
 def set_std(network: ActorCritic, std: float) -> ActorCritic:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from sparring.oracles.seating import Question
-from sparring.results import Curve, Damage, Goal, Improvement, OracleName, Rates, Scale
+from sparring.records import Curve, Damage, Goal, Improvement, OracleName, Rates, Scale
 from sparring.runs import Run
 
 Adversarial = Any  # of an exact oracle a table float64 [T, B], of a learned one each attacker's policy
@@ -49,8 +49,11 @@ class Oracle(Protocol):
         """An attack takes time, and another seed of training finds another one."""
         ...
 
-    def plan(self, attacks: int, matches: int) -> dict[str, Any]:
-        """What so many attacks and so many matches would take; measured on this machine where that is needed."""
+    def plan(self, attacks: int, matches: int, certificates: bool = True) -> dict[str, Any]:
+        """What so many attacks and so many matches would take; measured on this machine where that is needed.
+
+        With `certificates`, each attack comes with what `robust` makes.
+        """
         ...
 
     def adversarial(self, source: Any) -> Adversarial:

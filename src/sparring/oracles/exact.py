@@ -11,20 +11,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import numpy as np
 
-from sparring.errors import InputError
+from sparring.errors import InputError, require
 from sparring.files import read_json, write_json
 from sparring.oracles import tables
 from sparring.oracles.base import Attack
+from sparring.oracles.learned import duration
 from sparring.oracles.options import TRAINING, refuse
 from sparring.oracles.seating import Question
-from sparring.results import EXACT, Damage, Goal, OracleName, Rates, Scale, fields
+from sparring.records import EXACT, Damage, Goal, OracleName, Rates, Scale, fields
 from sparring.runs import Run
 
 if TYPE_CHECKING:
+    from sparring.exact.cost import Cost
     from sparring.exact.finite import FiniteProblem
     from sparring.games.finite import FiniteGame
 
-ESTIMATE = "seconds up to a hundred thousand tree nodes; under 10 MB of disk"
 ATTACKER, VICTIM, ROBUST = "attacker.json", "robust-victim.json", "robust.json"
 UNREAD = (*TRAINING, "seeds", "episodes", "positive_control")  # options about training and about matches
 
@@ -60,9 +61,12 @@ class ExactOracle:
     def problem(self, budget: float) -> FiniteProblem:
         return replace(self.base, budget=budget)
 
-    def plan(self, attacks: int, matches: int) -> dict[str, Any]:
+    def plan(self, attacks: int, matches: int, certificates: bool = True) -> dict[str, Any]:
+        from sparring.exact.cost import answer_cost
+
         del matches
-        return {"oracle": EXACT, "best_responses": attacks, "victim_rows": len(self.nu), "estimate": ESTIMATE}
+        cost = answer_cost(self.base, max(attacks, 1), attacks if certificates else 0)
+        return {"oracle": EXACT, "best_responses": attacks, "victim_rows": len(self.nu), **planned(cost)}
 
     def adversarial(self, source: Any) -> np.ndarray:
         return tables.adversarial_table(source, self.game, self.question.threat.attackers, self.base)
@@ -154,6 +158,17 @@ class ExactOracle:
         return found
 
 
+def planned(cost: Cost) -> dict[str, Any]:
+    """The fields of a plan that say how much an exact answer takes."""
+    estimate = f"{in_words(cost)}; under 10 MB of disk"
+    return {"seconds": cost.seconds, "memory_bytes": cost.memory, "estimate": estimate}
+
+
+def in_words(cost: Cost) -> str:
+    """An estimate for people."""
+    return f"about {duration(cost.seconds)} on one core and {cost.memory / 1e9:.1f} GB of memory"
+
+
 def value_range(problem: FiniteProblem) -> tuple[float, float]:
     """The least and the largest value that the victim can have."""
     from sparring.exact.problem import MarkovProblem
@@ -200,9 +215,11 @@ def exact_oracle(question: Question) -> ExactOracle:
     """The oracle for a question about a game that can be enumerated.
 
     Raises:
-      InputError: a game that can only be simulated, control that has no exact answer here, or several victims.
+      InputError: a game that can only be simulated, control that has no exact answer here, several victims, or a
+        package that is not installed.
     """
     from sparring.games.finite import problem
+    from sparring.games.tree import SampledTree
 
     threat, game = question.threat, question.finite
     if game is None:
@@ -220,6 +237,8 @@ def exact_oracle(question: Question) -> ExactOracle:
             f"victim-seat: exact answers are for one victim, got {len(threat.victims)}; use a sampled oracle"
         )
     without_horizon(game)
+    if isinstance(game, SampledTree):
+        require("numba", "exact")  # what solves trees; before anything is begun
     with enough_memory(question.game):
         benign = {agent: tables.table(threat.benign[agent], game, agent) for agent in threat.attackers}
         others = {agent: tables.table(policy, game, agent) for agent, policy in (threat.others or {}).items()}

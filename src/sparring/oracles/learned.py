@@ -14,11 +14,12 @@ import numpy as np
 from sparring import checkpoint
 from sparring.console import Stopped, interruptible, progress
 from sparring.errors import InputError
+from sparring.jobs import JOB
 from sparring.oracles import seating
 from sparring.oracles.base import Attack
 from sparring.oracles.preparation import Training
 from sparring.oracles.seating import Question
-from sparring.results import LEARNED, Curve, Damage, Goal, OracleName, Rates, Scale
+from sparring.records import LEARNED, Curve, Damage, Goal, OracleName, Rates, Scale
 from sparring.runs import Run, read_events
 from sparring.types import AgentID, Game, Outcomes, Policy, States
 
@@ -53,7 +54,8 @@ class LearnedOracle:
     def trains(self) -> bool:
         return self.training is not None and not self.shipped
 
-    def plan(self, attacks: int, matches: int) -> dict[str, Any]:
+    def plan(self, attacks: int, matches: int, certificates: bool = True) -> dict[str, Any]:
+        del certificates  # there are none
         length, rate = self._pace(matches)
         steps = self.training.config.steps * attacks if self.training is not None and self.trains else 0
         seconds = matches * length / rate
@@ -133,7 +135,8 @@ class LearnedOracle:
         path = run.folder / f"{name}{MATCHES}"
         if not path.exists():
             benign = self.question.threat.benign
-            outcomes = self._play(adversarial or benign, budget if adversarial else 0.0, matches, seed, name)
+            label = f"matches, {_whose(run, budget if adversarial else None)}"
+            outcomes = self._play(adversarial or benign, budget if adversarial else 0.0, matches, seed, label)
             save_matches(path, outcomes)
         return read_matches(path)
 
@@ -260,6 +263,13 @@ class LearnedOracle:
         trajectory, _ = rollout(game, policies, steps, rng, state)
         np.asarray(trajectory.terminated)  # what runs within JAX may still be running
         return steps * game.num_games / (time.perf_counter() - begun)
+
+
+def _whose(run: Run, budget: float | None) -> str:
+    """Whose matches are played, for the progress: a job's name, such as `zero-0.3`, says it all."""
+    if run.config["verb"] == JOB:
+        return run.config["game"]
+    return "benign opponent" if budget is None else f"budget {budget!r}"
 
 
 def curve_of(

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     GameArgument: TypeAlias = Any
     PolicyLike: TypeAlias = Any
     OptionalPolicy: TypeAlias = Any
+    PolicyPerAgent: TypeAlias = Any
 else:
     GameArgument = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="GAME")]
     PolicyLike = Annotated[str, tyro.conf.arg(metavar="POLICY")]
     OptionalPolicy = Annotated[str | None, tyro.conf.arg(metavar="POLICY")]
+    PolicyPerAgent = Annotated[tuple[str, ...], tyro.conf.arg(metavar="POLICY [POLICY ...]")]
 OptionalInt = Annotated[int | None, tyro.conf.arg(metavar="N")]
 OptionalFloat = Annotated[float | None, tyro.conf.arg(metavar="X")]
 OptionalFile = Annotated[str | None, tyro.conf.arg(metavar="FILE")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from sparring.errors import InputError
 from sparring.oracles import seating
 from sparring.oracles.options import PRESETS, TRAINING, changed
 from sparring.oracles.seating import Question
-from sparring.results import Goal
+from sparring.records import Goal
 from sparring.types import AgentID, Game
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def training_of(asked: Asked, question: Question) -> Training:
     for option in ("steps", "num_games", "steps_per_round", "epochs", "minibatch"):
         if (value := getattr(asked, option)) is not None and value < 1:
             raise InputError(f"{option.replace('_', '-')}: expected at least 1, got {value}")
+    if (rate := asked.learning_rate) is not None and not (math.isfinite(rate) and rate >= 0):
+        raise InputError(f"learning-rate: expected a number of at least 0, got {rate}")
     known = seating.family_learning(name)
     defaults = dict(getattr(known, "ATTACK", {}))
     ppo = dict(defaults.pop("ppo", {}))

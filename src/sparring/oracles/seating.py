@@ -89,9 +89,10 @@ def ask(settings: Seats, victim: Any) -> Question:
     rest = tuple(agent for agent in first.agents if agent not in victims and agent not in attackers)
     if settings.others is not None and not rest:
         raise InputError("others: every agent is a victim or an attacker, so there are no others; leave it out")
+    attacked = {agent: policy(victim, first, agent, "victim") for agent in victims}
     benign, benign_name = settings.benign, describe(settings.benign)
     if benign is None:
-        benign, benign_name = _default_benign(victim, first, found, victims, attackers)
+        benign, benign_name = _default_benign(victim, first, found is not None, victims, attackers)
     others = "uniform" if settings.others is None else settings.others
     threat = ThreatModel(
         victims,
@@ -110,9 +111,9 @@ def ask(settings: Seats, victim: Any) -> Question:
         first,
         found,
         threat,
-        {agent: policy(victim, first, agent, "victim") for agent in victims},
+        attacked,
         Names(describe(victim), benign_name, describe(others) if rest else None),
-        all(isinstance(given, str) for given in (settings.game, victim, settings.benign or "", others)),
+        all(isinstance(given, str) for given in (settings.game, victim, benign_name, others)),
     )
 
 
@@ -217,6 +218,22 @@ def policy(source: Any, game: Game, agent: AgentID, what: str = "policy") -> Pol
     raise InputError(f"{what} {describe(source)} of {agent}: expected {kinds}, got {type(source).__name__}")
 
 
+def for_each(given: Any, agents: Sequence[AgentID]) -> Any:
+    """A policy for each agent from names in their order; one name is meant for all, anything else stays as it is.
+
+    Raises:
+      InputError: another number of names.
+    """
+    if not isinstance(given, (tuple, list)) or not all(isinstance(name, str) for name in given):
+        return given
+    if len(given) == 1:
+        return given[0]
+    if len(given) != len(agents):
+        each = f", or one for each of {', '.join(agents)} in this order" if len(agents) > 1 else ""
+        raise InputError(f"attacker: expected one policy{each}, got {len(given)}")
+    return dict(zip(agents, given, strict=True))
+
+
 def describe(source: Any) -> str:
     """A policy's or game's name, or the type of one given as a Python object."""
     return source if isinstance(source, str) else f"<{type(source).__name__}>"
@@ -278,18 +295,25 @@ def _finite(game: Game) -> FiniteGame | None:
 
 
 def _default_benign(
-    victim: Any, game: Game, found: Any, victims: Sequence[AgentID], attackers: Sequence[AgentID]
+    victim: Any, game: Game, exact: bool, victims: Sequence[AgentID], attackers: Sequence[AgentID]
 ) -> tuple[Any, str]:
-    if found is not None:
+    """Uniform in games that can be enumerated; elsewhere each attacker's agent plays as a victim whose seat is alike.
+
+    Raises:
+      InputError: an attacker's agent is like none of the victims.
+    """
+    if exact:
         return "uniform", "uniform"
+    own: dict[AgentID, Any] = {}
     for agent in attackers:
-        if game.spaces[agent] != game.spaces[victims[0]]:
+        alike = [other for other in victims if game.spaces[other] == game.spaces[agent]]
+        if not alike:
             raise InputError(
-                f"{game.id}: give --benign: {agent} differs from {victims[0]}, so the victim cannot play both"
+                f"{game.id}: give --benign: {agent} differs from {' and '.join(victims)}, so it cannot play its policy"
             )
-    if isinstance(victim, Mapping) and set(victim) & set(game.agents):
-        victim = victim[victims[0]]
-    return victim, "the victim's own policy"
+        several = isinstance(victim, Mapping) and set(victim) & set(game.agents)
+        own[agent] = victim[alike[0]] if several else victim
+    return own, "the victim's own policy"
 
 
 def _tabular(source: Any, game: Game, agent: AgentID, what: str) -> Policy:

@@ -17,6 +17,9 @@ from sparring.policies import batch_of, check_action
 from sparring.types import AgentID, Array, Decision, Game, Key, Policy, View
 
 Policies = Mapping[AgentID, Policy]
+Views = Mapping[AgentID, View]
+States = Mapping[AgentID, Any]  # of policies
+Decisions = dict[AgentID, Decision]
 # Beyond the number of agents: the key of the coin that a team shares (DECISIONS 31).
 _TEAM = 0x7C013000
 
@@ -25,7 +28,7 @@ class Prepared(NamedTuple):
     """Policies taken apart, once for many steps: flattening networks takes longer than evaluating them."""
 
     agents: tuple[AgentID, ...]  # all of the game's: an agent's place among them is part of its seed
-    compiled: Callable[..., dict[AgentID, Decision]]  # decides for the traceable policies
+    compiled: Callable[..., Decisions]  # decides for the traceable policies
     numbers: list[Any]  # their leaves, all that `compiled` needs of them
     traceable: tuple[AgentID, ...]
     host: Mapping[AgentID, Policy]  # the other policies
@@ -41,19 +44,13 @@ def prepare(game: Game, policies: Policies, record: tuple[AgentID, ...]) -> Prep
     return Prepared(game.agents, _compiled(tree, static, game.agents, record), numbers, tuple(traceable), host)
 
 
-def decide(
-    prepared: Prepared,
-    key: Key,
-    views: Mapping[AgentID, View],
-    policy_state: Mapping[AgentID, Any],
-    first: Array,
-) -> dict[AgentID, Decision]:
+def decide(prepared: Prepared, key: Key, views: Views, policy_state: States, first: Array) -> Decisions:
     """The decision of every prepared policy; the arguments are those of `act_all`.
 
     Raises:
       InputError: a policy refuses; the agent is named.
     """
-    decisions: dict[AgentID, Decision] = {}
+    decisions: Decisions = {}
     if prepared.traceable:
         seen = {agent: views[agent] for agent in prepared.traceable}
         carried = {agent: policy_state[agent] for agent in prepared.traceable}
@@ -77,10 +74,10 @@ def act_all(
     agents: tuple[AgentID, ...],
     record: tuple[AgentID, ...],
     key: Key,
-    views: Mapping[AgentID, View],
-    policy_state: Mapping[AgentID, Any],
+    views: Views,
+    policy_state: States,
     first: Array,
-) -> dict[AgentID, Decision]:
+) -> Decisions:
     """The decisions of traceable policies, within JAX.
 
     Args:
@@ -135,9 +132,7 @@ def _where_it_moves(decision: Decision, view: View, xp: Any) -> Decision:
     return decision._replace(controlled=controlled, log_prob=log_prob)
 
 
-def checked_actions(
-    game: Game, decisions: Mapping[AgentID, Decision], views: Mapping[AgentID, View], step: int
-) -> dict[AgentID, np.ndarray]:
+def checked_actions(game: Game, decisions: Decisions, views: Views, step: int) -> dict[AgentID, np.ndarray]:
     """Every agent's actions as NumPy arrays.
 
     Raises:
@@ -161,17 +156,11 @@ def checked_actions(
 @lru_cache
 def _compiled(
     tree: Any, static: tuple[Any, ...], agents: tuple[AgentID, ...], record: tuple[AgentID, ...]
-) -> Callable[..., dict[AgentID, Decision]]:
+) -> Callable[..., Decisions]:
     """`act_all`, compiled for policies of one structure; in `static`, None stands for a number."""
 
     @jax.jit
-    def act(
-        numbers: list[Any],
-        key: Key,
-        views: Mapping[AgentID, View],
-        policy_state: Mapping[AgentID, Any],
-        first: Array,
-    ) -> dict[AgentID, Decision]:
+    def act(numbers: list[Any], key: Key, views: Views, policy_state: States, first: Array) -> Decisions:
         left = iter(numbers)
         leaves = [next(left) if leaf is None else leaf for leaf in static]
         return act_all(jax.tree.unflatten(tree, leaves), agents, record, key, views, policy_state, first)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sparring.judgement.words import MEASURES, amount
+from sparring.records import BudgetChange, Change, CompareResult, Measure
 from sparring.report import plots
-from sparring.results import BudgetChange, Change, CompareResult, Measure
+from sparring.report.templates import rendered
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,17 +15,9 @@ if TYPE_CHECKING:
 
 def page_of(record: CompareResult) -> tuple[str, str]:
     """The page as HTML, and its figure as SVG; the same record gives the same text."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
     figure = damage_figure(record)
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     rows = [
         (
             f"{entry.budget:g}",
@@ -36,10 +28,13 @@ def page_of(record: CompareResult) -> tuple[str, str]:
         for measure in MEASURES
         if (found := _of(entry, measure)) is not None
     ]
-    page = environment.get_template("compare.html.j2").render(
-        record=record, figure=Markup(plots.on_page(figure)), lines=record.text.splitlines(), rows=rows
-    )
-    return page, figure
+    values = {
+        "record": record,
+        "figure": Markup(plots.on_page(figure)),
+        "lines": record.text.splitlines(),
+        "rows": rows,
+    }
+    return rendered("compare.html.j2", values), figure
 
 
 def damage_figure(record: CompareResult) -> str:

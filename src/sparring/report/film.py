@@ -7,31 +7,32 @@ from collections.abc import Mapping
 import numpy as np
 
 from sparring.errors import NoPicture
+from sparring.games.hosted import hosted
 from sparring.play.rollout import rollout
 from sparring.report.video import encode
-from sparring.types import AgentID, Policy, VectorGame
+from sparring.types import AgentID, Game, Policy
 
 MAX_STEPS = 501
 LENGTHS = (15, 300)  # steps of a match worth watching
 
 
 def film_win(
-    game: VectorGame, policies: Mapping[AgentID, Policy], winner: AgentID, seed: np.random.SeedSequence, fps: int = 20
+    game: Game, policies: Mapping[AgentID, Policy], winner: AgentID, seed: np.random.SeedSequence, fps: int = 20
 ) -> tuple[bytes, str]:
     """A match that `winner` wins, as a film: its bytes and the suffix of its file.
 
     All matches are played once to find one, and then once more up to that one's end, drawing it.
 
     Args:
-      game: B matches, which can draw: it has `frame(match) -> uint8 [H, W, 3]`.
+      game: B matches, which can draw: it has `frame(match) -> uint8 [H, W, 3]`, or within JAX `picture(state, match)`.
       policies: one for every agent.
       winner: whose win is wanted.
       seed: of this call alone.
-      fps: control steps per second.
 
     Raises:
       NoPicture: the game or the machine cannot draw, or `winner` won none of the matches.
     """
+    game = hosted(game)
     frame = getattr(game, "frame", None)
     if frame is None:
         raise NoPicture(f"no picture: {game.id} cannot draw itself")
@@ -44,7 +45,7 @@ def film_win(
     for _ in range(length - 1):
         _, state = rollout(game, policies, 1, rng, state)
         frames.append(frame(match))
-    return encode(np.stack(frames), fps)
+    return encode(np.stack(frames))
 
 
 def _won(wins: np.ndarray, ended: np.ndarray) -> tuple[int, int]:

@@ -13,19 +13,21 @@ from sparring.files import check_file, write_atomic
 from sparring.judgement import judged
 from sparring.judgement.damage import IGNORED_INVALID
 from sparring.judgement.rule import invalid_share, slack_of
-from sparring.judgement.words import MEASURES, amount, control_sentence, goal, interval, mean, plain_amount, rate
-from sparring.report import plots
-from sparring.results import (
-    BENIGN,
-    EXACT,
-    AuditResult,
-    BudgetResult,
-    Measure,
-    Verdict,
-    damage_in,
-    encode,
-    read_audit,
+from sparring.judgement.words import (
+    MEASURES,
+    amount,
+    control_sentence,
+    goal,
+    interval,
+    mean,
+    plain_amount,
+    rate,
+    shown,
 )
+from sparring.records import BENIGN, EXACT, AuditResult, BudgetResult, Difference, Measure, Verdict, damage_in
+from sparring.report import plots
+from sparring.report.templates import rendered
+from sparring.results import encode, read_audit
 
 AUDIT, REPORT = "audit.json", "report.html"
 MAX_CLIP_BYTES = 16 * 2**20
@@ -76,6 +78,8 @@ def _with_verdict(audit: AuditResult) -> AuditResult:
 
 def _page(audit: AuditResult, folder: Path) -> tuple[str, dict[str, str]]:
     """The report as HTML and its figures as SVG; the same audit gives the same text."""
+    from markupsafe import Markup
+
     verdict, exact = audit.verdict, audit.oracle == EXACT
     assert verdict is not None
     budgets = sorted(audit.budgets, key=lambda result: result.budget)
@@ -85,6 +89,12 @@ def _page(audit: AuditResult, folder: Path) -> tuple[str, dict[str, str]]:
     figures = plots.figures(audit, verdict)
     clip, clip_type = _clip(audit, folder)
     values = {
+        "damage_in": damage_in,
+        "amount": amount,
+        "rate": rate,
+        "mean": mean,
+        "number": shown,
+        "audit": audit,
         "exact": exact,
         "verdict": verdict,
         "headline": _headline(verdict),
@@ -107,26 +117,10 @@ def _page(audit: AuditResult, folder: Path) -> tuple[str, dict[str, str]]:
         "outcomes": any(rates.win is not None for r in budgets for rates in (r, r.baselines[BENIGN])),
         "duration": None if audit.wall_time_s is None else _duration(audit.wall_time_s),
         "settings": list(_flat(audit.settings)),
-        "figures": figures,
+        "figures": {name: Markup(plots.on_page(svg)) for name, svg in figures.items()},
         "budgets": budgets,
     }
-    return _render(audit, values), figures
-
-
-def _render(audit: AuditResult, values: Mapping[str, Any]) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {"damage_in": damage_in, "amount": amount, "rate": rate, "mean": mean, "number": _number}
-    drawn = {name: Markup(plots.on_page(svg)) for name, svg in values["figures"].items()}
-    return environment.get_template("audit.html.j2").render(audit=audit, **{**values, "figures": drawn})
+    return rendered("audit.html.j2", values), figures
 
 
 _LEADING = {
@@ -158,18 +152,18 @@ def _tiles(audit: AuditResult, verdict: Verdict) -> list[tuple[str, str, str]]:
     benign, at = result.baselines[BENIGN], f"budget {result.budget:g}"
     if verdict.measure == "value":
         tiles = [
-            (f"Exploitability, {at}", _number(result.expl), f"value {_number(result.victim_value)}"),
-            ("Most robust victim", _number(result.robust_expl), "verified" if result.verified else "NOT verified"),
-            ("Gap", _number(result.gap), "what hardening can win back"),
+            (f"Exploitability, {at}", shown(result.expl), f"value {shown(result.victim_value)}"),
+            ("Most robust victim", shown(result.robust_expl), "verified" if result.verified else "NOT verified"),
+            ("Gap", shown(result.gap), "what hardening can win back"),
         ]
-        return tiles if result.shift is None else [*tiles, ("Visibility", _number(result.shift), result.shift_measure)]
+        return tiles if result.shift is None else [*tiles, ("Visibility", shown(result.shift), result.shift_measure)]
     name, write = (
         ("Victim's return", mean) if verdict.measure == "return" else (MEASURES[verdict.measure].capitalize(), rate)
     )
     key = "victim_return" if verdict.measure == "return" else verdict.measure
     tiles = [(f"{name}, {at}", *_split(write(result, key))), (f"{name}, benign", *_split(write(benign, key)))]
     if verdict.damage is not None:
-        tiles.append(("Damage", *_split(amount(verdict.measure, verdict.damage).replace(" points", " pts"))))
+        tiles.append(("Damage", *_split(amount(verdict.measure, verdict.damage).replace(" point", " pt"))))
     allowed = "" if verdict.fail_above is None else f"; allowed: {plain_amount(verdict.measure, verdict.fail_above)}"
     return [*tiles, ("Matches", str(result.episodes), f"against {benign.episodes} benign ones{allowed}")]
 
@@ -196,18 +190,12 @@ def _improvements(budgets: list[BudgetResult]) -> Iterator[_Row]:
         rows = [(str(row.seed), row.still_improving) for row in result.seeds] or [("", result.still_improving)]
         for seed, found in rows:
             if found is not None:
-                gain = f"{found.gain:+.4g} {interval('return', (found.low, found.high))}"
-                if found.measure == "win":
-                    gain = f"{100 * found.gain:+.0f} points {interval('win', (found.low, found.high))}"
+                gain = amount(found.measure, Difference(value=found.gain, low=found.low, high=found.high))
                 yield f"{result.budget:g}", seed, gain, f"{found.p:.2g}", found.improving
 
 
 def _agents(audit: AuditResult, seats: tuple[int, ...]) -> str:
     return " and ".join(audit.agents[seat] if audit.agents else f"seat {seat}" for seat in seats)
-
-
-def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.4g}"
 
 
 def _clip(audit: AuditResult, folder: Path) -> tuple[str | None, str]:

@@ -11,7 +11,7 @@ from itertools import cycle, product
 from typing import TYPE_CHECKING, Any
 
 from sparring.judgement.words import amount
-from sparring.results import BENIGN, EXACT, AuditResult, Measure, Verdict, damage_in
+from sparring.records import BENIGN, EXACT, AuditResult, Measure, Verdict, damage_in
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,7 +86,7 @@ def damage_figure(audit: AuditResult, measure: Measure) -> str:
             found = damage_in(result.damage, measure)
             if found is not None and found.low > 0:
                 top = getattr(result, f"{key}_ci") or (getattr(result, key),) * 2
-                text = amount(measure, found).partition(" [")[0].replace(" points", " pts")
+                text = amount(measure, found).partition(" [")[0].replace(" point", " pt")
                 style: Any = {"ha": "center", "color": ATTACKER, "weight": "bold"}
                 text = text if share else f"damage {text}"
                 axes.annotate(text, (result.budget, unit * top[1]), (0, 5), textcoords="offset points", **style)

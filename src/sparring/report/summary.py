@@ -13,7 +13,7 @@ from sparring.files import write_atomic
 from sparring.judgement import judged
 from sparring.judgement.rule import slack_of, state_at
 from sparring.judgement.words import MEASURES, amount, mean, rate
-from sparring.results import BENIGN, AuditResult, BudgetResult, Finding, Measure, Result, Verdict, damage_in
+from sparring.records import BENIGN, AuditResult, BudgetResult, Finding, Measure, Result, Verdict, damage_in
 
 _NUMBERS = ("win", "draw", "loss", "fail", "victim_return", "attacker_return")
 

@@ -17,7 +17,7 @@ def encode(frames: np.ndarray, fps: int = 20, max_bytes: int = MAX_BYTES) -> tup
 
     Args:
       frames: uint8 [T, H, W, 3], RGB.
-      fps: frames per second.
+      fps: frames per second; by default as many as RoboSumo's control steps.
       max_bytes: the coarser of several qualities is taken until the film fits.
 
     Returns:

@@ -10,8 +10,9 @@ import pytest
 
 from sparring.errors import InputError
 from sparring.games.robosumo.bodies import BODIES
-from sparring.games.robosumo.model import SumoSettings, build, format_settings, parse_settings
+from sparring.games.robosumo.model import build
 from sparring.games.robosumo.observation import size
+from sparring.games.robosumo.settings import SumoSettings, format_settings, parse_settings
 
 
 @pytest.mark.parametrize(

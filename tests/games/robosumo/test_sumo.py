@@ -12,7 +12,7 @@ import pytest
 from mujoco.batch import SimulationError
 
 from sparring.errors import InputError
-from sparring.games.robosumo.model import SumoSettings
+from sparring.games.robosumo.settings import SumoSettings
 from sparring.games.robosumo.sumo import RoboSumo
 from sparring.types import Step, View
 

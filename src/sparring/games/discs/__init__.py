@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from sparring.errors import unknown
+from sparring.games.discs.settings import parse_settings
 
 if TYPE_CHECKING:
     from sparring.games.discs.duel import Duel
@@ -20,7 +21,7 @@ def names() -> tuple[str, ...]:
 
 
 def make(name: str, num_games: int, threads: int, options: Mapping[str, str]) -> Duel:
-    """The game `discs/duel`; the options are the fields of `duel.DuelSettings`.
+    """The game `discs/duel`; the options are the fields of `settings.DuelSettings`.
 
     Raises:
       InputError: an unknown name or option, or a bad value.
@@ -28,6 +29,7 @@ def make(name: str, num_games: int, threads: int, options: Mapping[str, str]) ->
     del threads
     if name not in names():
         raise unknown("discs game", name, names())
-    from sparring.games.discs.duel import Duel, parse_settings
+    settings = parse_settings(options)
+    from sparring.games.discs.duel import Duel
 
-    return Duel(num_games, parse_settings(options))
+    return Duel(num_games, settings)

@@ -26,18 +26,20 @@ def names() -> tuple[str, ...]:
 
 
 def make(name: str, num_games: int, threads: int, options: Mapping[str, str]) -> RoboSumo:
-    """The game of that pair; the options are the fields of `model.SumoSettings`.
+    """The game of that pair; the options are the fields of `settings.SumoSettings`.
 
     Raises:
       InputError: an unknown pair or option, a bad value, or MuJoCo is not installed.
     """
     if name not in _PAIRS:
         raise unknown("robosumo game", name, _PAIRS)
+    from sparring.games.robosumo.settings import parse_settings
+
+    settings = parse_settings(options)
     require("mujoco", "robosumo")
-    from sparring.games.robosumo.model import parse_settings
     from sparring.games.robosumo.sumo import RoboSumo
 
-    return RoboSumo(_PAIRS[name], num_games, threads, parse_settings(options))
+    return RoboSumo(_PAIRS[name], num_games, threads, settings)
 
 
 def frame(name: str) -> Symmetry:

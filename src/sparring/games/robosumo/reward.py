@@ -16,11 +16,9 @@ TALL = 0.6  # m
 RING_MARGIN = 0.1  # m beyond the border
 WIN, LOSE, DRAW = 2000.0, -2000.0, -1000.0
 
-REWARD_TERMS = ("win", "lose", "draw", "ctrl", "move", "push")
-
 
 class Terms(NamedTuple):
-    """One robot's terms of one step, each `float64 [B]`. The reward is the sum of `REWARD_TERMS`.
+    """One robot's terms of one step, each `float64 [B]`. The reward is the sum of the first six.
 
     The last three are for shaping only: metres by which the robot's own motion brought it nearer to the opponent, the
     change of how much farther from the centre (in the square's norm) the opponent is than the robot itself, and the

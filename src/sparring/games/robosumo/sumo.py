@@ -13,8 +13,9 @@ from mujoco.batch import Batch, SimulationError
 from sparring.errors import InputError
 from sparring.games.robosumo import reward as rewards
 from sparring.games.robosumo.bodies import BODIES
-from sparring.games.robosumo.model import FRAME_SKIP, SumoSettings, build, format_settings
+from sparring.games.robosumo.model import FRAME_SKIP, build
 from sparring.games.robosumo.observation import observe, size, slices
+from sparring.games.robosumo.settings import SumoSettings, format_settings
 from sparring.types import AgentID, Array, Box, Spaces, Step, View
 
 START_RADIUS, START_HEIGHT = 1.15, 1.25  # m, of the torsos, before noise

@@ -1,0 +1,238 @@
+"""The jobs of an audit: which there are, what each of them does, and what all of them have left.
+
+A task says what is done, at which budget, with which seed; the job's folder has the task's name.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+from sparring.commands.common import spawned
+from sparring.jobs import JOBS
+from sparring.judgement import over_seeds
+from sparring.oracles.base import Attack, Measured, Oracle
+from sparring.oracles.learned import slots
+from sparring.records import BENIGN, EXACT, BudgetResult, Curve, Damage, Measure, Scale, SeedResult, damage_in, fields
+from sparring.runs import Run
+
+MATCHES, AGAIN, CONTROL = "matches", "benign-again", "positive-control"
+Task: TypeAlias = tuple[str, dict[str, Any]]  # a job's name, and what is done
+
+
+class Prepared(NamedTuple):
+    """What decides which jobs there are, and what they need."""
+
+    oracle: Oracle
+    budgets: tuple[float, ...]
+    seeds: int
+    matches: int
+    plain: tuple[str, ...]  # opponents that an attack is compared with, besides the benign one
+    control: tuple[Oracle | None, str]  # of a victim that is known to be exploitable; else why there is none
+
+
+def first_tasks(prepared: Prepared, root: int) -> list[Task]:
+    """Attacks, the longest jobs, first; then the opponents that they are compared with."""
+    oracle, budgets, seeds, matches, others, _ = prepared
+    tasks: list[Task] = []
+    for i, budget in enumerate(budgets):
+        for k in range(seeds):
+            task = {
+                "kind": "attack",
+                "budget": budget,
+                "seed": spawned(root, 4, i, k),
+                "matches": matches,
+                # Chosen on matches of its own, so that the reported rate is not the luckiest of several.
+                "matches_seed": spawned(root, 5, i, k) if seeds > 1 else spawned(root, 2, i),
+            }
+            tasks.append((_attack_name(budget, k), task))
+    for number, name in enumerate((BENIGN,) if oracle.name == EXACT else (BENIGN, AGAIN)):
+        task = {"kind": "plain", "opponent": BENIGN, "budget": 0.0, "matches": matches}
+        tasks.append((name, {**task, "matches_seed": spawned(root, number)}))
+    for i, budget in enumerate(budgets):
+        for j, name in enumerate(others):
+            task = {"kind": "plain", "opponent": name, "budget": budget, "matches": few(matches)}
+            tasks.append((_plain_name(name, budget), {**task, "matches_seed": spawned(root, 3, i, j)}))
+    return tasks
+
+
+def final_tasks(prepared: Prepared, root: int, chosen: Sequence[str]) -> list[Task]:
+    """New matches of the attackers that were chosen among several; one that was the only one has played them."""
+    if prepared.seeds == 1:
+        return []
+    tasks = []
+    for i, budget in enumerate(prepared.budgets):
+        task = {"kind": "final", "budget": budget, "attacker": chosen[i], "matches": prepared.matches}
+        tasks.append((_final_name(budget), {**task, "matches_seed": spawned(root, 2, i)}))
+    return tasks
+
+
+def control_task(prepared: Prepared, root: int) -> Task:
+    """The same attack on a victim that is known to be exploitable."""
+    seeds = {name: spawned(root, 7, i) for i, name in enumerate(("seed", "matches_seed", "benign_seed"))}
+    return CONTROL, {"kind": "control", "budget": max(prepared.budgets), "matches": prepared.matches, **seeds}
+
+
+def _attack_name(budget: float, seed: int) -> str:
+    return f"attack-{budget!r}-{seed}"
+
+
+def _final_name(budget: float) -> str:
+    return f"final-{budget!r}"
+
+
+def _plain_name(opponent: str, budget: float) -> str:
+    return f"{opponent}-{budget!r}"
+
+
+def few(matches: int) -> int:
+    """Matches of a plain opponent."""
+    return max(min(matches, slots(matches)), matches // 2) if matches else 0
+
+
+def do(prepared: Prepared, task: Mapping[str, Any], run: Run) -> None:
+    """Do what a task says, in the folder of its job."""
+    oracle, budget = prepared.oracle, task["budget"]
+    match task["kind"]:
+        case "attack":
+            attack = oracle.attack(budget, run, task["seed"])
+            oracle.robust(budget, run.folder)
+            oracle.evaluate(attack.adversarial, budget, task["matches"], run, MATCHES, task["matches_seed"])
+        case "final":
+            attack = oracle.found(budget, run.folder.parent / task["attacker"])
+            oracle.evaluate(attack.adversarial, budget, task["matches"], run, MATCHES, task["matches_seed"])
+        case "plain":
+            adversarial = None if task["opponent"] == BENIGN else oracle.adversarial(task["opponent"])
+            oracle.evaluate(adversarial, budget, task["matches"], run, MATCHES, task["matches_seed"])
+        case "control":
+            control = prepared.control[0]
+            assert control is not None
+            attack = control.attack(budget, run, task["seed"])
+            control.evaluate(attack.adversarial, budget, task["matches"], run, MATCHES, task["matches_seed"])
+            control.evaluate(None, 0.0, task["matches"], run, BENIGN, task["benign_seed"])
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What the jobs have left.
+
+
+class Seed(NamedTuple):
+    """One attack, on the matches that it was chosen by."""
+
+    name: str  # its job's
+    attack: Attack
+    measured: Measured
+
+
+def _seeds_at(prepared: Prepared, folders: Mapping[str, Path], budget: float) -> list[Seed]:
+    oracle, names = prepared.oracle, [_attack_name(budget, k) for k in range(prepared.seeds)]
+    return [Seed(n, oracle.found(budget, folders[n]), oracle.measured(folders[n], MATCHES)) for n in names]
+
+
+def choose(prepared: Prepared, folders: Mapping[str, Path], measure: Measure | None) -> list[str]:
+    """At each budget the job of the strongest attack."""
+    oracle = prepared.oracle
+    benign = oracle.measured(folders[BENIGN], MATCHES)
+    chosen = []
+    for budget in prepared.budgets:
+        seeds = _seeds_at(prepared, folders, budget)
+        scale = oracle.scale([benign, *(seed.measured for seed in seeds)])
+        damages = [oracle.damage(seed.measured, benign, scale, 1) for seed in seeds]
+        strength = [_strength(damage, measure) for damage in damages]
+        chosen.append(seeds[max(range(len(seeds)), key=lambda k: (strength[k], -k))].name)
+    return chosen
+
+
+def _strength(damage: Damage, asked: Measure | None) -> float:
+    """Damage in the measure that the audit is judged by (DECISIONS 29)."""
+    measures: tuple[Measure, ...] = ("value", "win", "return") if asked is None else (asked,)
+    for measure in measures:
+        if (difference := damage_in(damage, measure)) is not None:
+            return -math.inf if difference.value is None else difference.value
+    return 0.0  # all returns are equal
+
+
+class Left(NamedTuple):
+    """What all jobs of an audit have left, put together."""
+
+    scale: Scale | None
+    results: tuple[BudgetResult, ...]
+    curves: tuple[Curve, ...]
+    strongest: Mapping[float, Attack]  # by budget
+
+
+def collect(prepared: Prepared, folders: Mapping[str, Path], chosen: Sequence[str], folder: Path) -> Left:
+    """Put together what the jobs have left, and copy what is kept into the audit's folder; `chosen` as by `choose`."""
+    oracle, budgets, others = prepared.oracle, prepared.budgets, prepared.plain
+    names = chosen if prepared.seeds == 1 else [_final_name(budget) for budget in budgets]
+    plain_names = [_plain_name(name, budget) for budget in budgets for name in others]
+    evaluations = [BENIGN, *(name for name in folders if name == AGAIN), *names, *plain_names]
+    measured = {name: oracle.measured(folders[name], MATCHES) for name in evaluations}
+    scale = oracle.scale(list(measured.values()))
+    benign, again = measured[BENIGN], measured.get(AGAIN)
+    results, curves, strongest = [], [], {}
+    for i, budget in enumerate(budgets):
+        attacked, opponents = measured[names[i]], {name: measured[_plain_name(name, budget)] for name in others}
+        seeds = _seeds_at(prepared, folders, budget)
+        best = next(seed for seed in seeds if seed.name == chosen[i])
+        strongest[budget] = best.attack
+        curves += [seed.attack.curve for seed in seeds if seed.attack.curve is not None]
+        rows = _seed_rows(oracle, seeds, best, scale) if oracle.trains else ()
+        results.append(
+            BudgetResult(
+                **fields(oracle.rates(attacked, scale)),
+                budget=budget,
+                attacker=_keep(best.attack, folder, f"-budget-{budget!r}"),
+                attack_steps=best.attack.steps,
+                damage=oracle.damage(attacked, benign, scale, len(budgets)),
+                baselines={
+                    BENIGN: oracle.rates(benign, scale),
+                    **{name: oracle.rates(one, scale) for name, one in opponents.items()},
+                },
+                versus={
+                    name: oracle.damage(attacked, one, scale, len(budgets) * len(others))
+                    for name, one in opponents.items()
+                },
+                seeds=rows,
+                over_seeds=over_seeds(rows),
+                shift=oracle.shift(benign, attacked),
+                shift_noise_floor=None if again is None else oracle.shift(benign, again),
+                shift_measure="total variation" if oracle.name == EXACT else "wasserstein-2",
+                still_improving=best.attack.still_improving,
+                **oracle.robust(budget, folders[chosen[i]]),
+            )
+        )
+        for path in folders[chosen[i]].glob("robust-victim.json"):
+            shutil.copyfile(path, folder / f"robust-victim-budget-{budget!r}.json")
+    at = {name: budget for budget, name in zip(budgets, names, strict=True)}
+    at |= {_plain_name(name, budget): budget for budget in budgets for name in others}
+    played = [(name, at.get(name, 0.0), 0, one) for name, one in measured.items()]
+    oracle.write_matches(folder / "matches.csv", played)
+    return Left(scale, tuple(results), tuple(curves), strongest)
+
+
+def _seed_rows(oracle: Oracle, seeds: Sequence[Seed], best: Seed, scale: Scale | None) -> tuple[SeedResult, ...]:
+    return tuple(
+        SeedResult(
+            seed=k,
+            attacker=f"{JOBS}/{seed.name}/{seed.attack.files[0].name}",
+            attack_steps=seed.attack.steps or 0,
+            rates=oracle.rates(seed.measured, scale),
+            chosen=seed is best,
+            still_improving=seed.attack.still_improving,
+        )
+        for k, seed in enumerate(seeds)
+    )
+
+
+def _keep(attack: Attack, folder: Path, suffix: str) -> str:
+    """Copy the attack's files beside the report; what they are called there, or a shipped attack's name."""
+    if attack.source is not None:
+        return attack.source
+    kept = [folder / f"{path.stem}{suffix}{path.suffix}" for path in attack.files]
+    for path, copy in zip(attack.files, kept, strict=True):
+        shutil.copyfile(path, copy)
+    return ", ".join(copy.name for copy in kept)
