@@ -78,9 +78,9 @@ BAD: list[tuple[str, Callable[[], object], str]] = [
     ("ThreatModel", lambda: sparring.ThreatModel("row", "col", {"col": 1}, 0.5, "uniform"), "others: expected a"),  # pyright: ignore
     (
         "ThreatModel",
-        lambda: sparring.ThreatModel("row", "col", {"col": 1}, 0.5, control=3),
+        lambda: sparring.ThreatModel("row", "col", {"col": 1}, 0.5, control=3),  # pyright: ignore
         "unknown kind of control 3",
-    ),  # pyright: ignore
+    ),
     ("ThreatModel", lambda: sparring.ThreatModel("row", "col", {"col": 1}, np.zeros((3, 3))), "budget: expected a"),  # pyright: ignore
     ("attack", lambda: sparring.attack(NOWHERE, victim="uniform"), "game: expected an id"),
     ("attack", lambda: sparring.attack(RPS), "attack: give victim="),
@@ -109,9 +109,9 @@ BAD: list[tuple[str, Callable[[], object], str]] = [
     ("exploitability", lambda: sparring.exploitability(RPS, "uniform", None), "threat: expected a ThreatModel"),  # pyright: ignore
     (
         "load_policy",
-        lambda: sparring.load_policy("uniform", "matrix/rps", "row"),
+        lambda: sparring.load_policy("uniform", "matrix/rps", "row"),  # pyright: ignore
         "game: expected a game, as make_game",
-    ),  # pyright: ignore
+    ),
     ("load_policy", lambda: sparring.load_policy(NOWHERE, sparring.make_game(RPS), "row"), "policy: expected a name"),  # pyright: ignore
     ("load_policy", lambda: sparring.load_policy("uniform", sparring.make_game(RPS), 0), "unknown agent 0"),  # pyright: ignore
     ("load_policy", lambda: sparring.load_policy("native:nowhere", sparring.make_game(RPS), "row"), "nowhere"),

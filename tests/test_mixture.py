@@ -234,12 +234,22 @@ class Holder:
         return self.held[0].act(key, view, state)
 
 
+class Asking(Holder):
+    """One that asks a function."""
+
+    def __init__(self, held: Any, function: Any) -> None:
+        super().__init__(held)
+        self.function = function
+
+    def act(self, key: Any, view: View, state: Any) -> Decision:
+        return self.function(key, view)
+
+
 def test_a_mix_that_a_users_policy_holds_has_a_coin_of_its_own() -> None:
     """In a container or in an enclosing function: [.25 .25 .5] is executed, as for the plain nest."""
     zero, one, two = (CallablePolicy(lambda o, rng, a=a: np.full(len(o), a)) for a in range(3))
     view, inner = View(np.zeros((20_000, 1), np.float32)), mix(zero, one, 0.5)
-    enclosing = Holder((zero,))
-    enclosing.act = lambda key, view, state: inner.act(key, view, inner.initial_state(len(view.observation)))
+    enclosing = Asking((zero,), lambda key, view: inner.act(key, view, inner.initial_state(len(view.observation))))
     for benign in (inner, Holder([inner]), enclosing):
         policy = mix(benign, two, 0.5)
         assert policy.number == 2
