@@ -260,7 +260,7 @@ def test_a_mix_that_a_users_policy_holds_has_a_coin_of_its_own() -> None:
 def test_mixes_beside_each_other_have_coins_of_their_own() -> None:
     """Two coins a match: of four pairs of actions, each is met in a quarter of the matches."""
     constant = [CallablePolicy(lambda o, rng, a=a: np.full(len(o), a)) for a in range(4)]
-    left, right = (mix(*constant[i : i + 2], 0.5, "episode") for i in (0, 2))
+    left, right = (mix(constant[i], constant[i + 1], 0.5, "episode") for i in (0, 2))
     policy, view, n = mix(left, right, 0.5), View(np.zeros((4000, 1), np.float32)), 4000
     state, seen = policy.initial_state(n), []
     for step in range(16):

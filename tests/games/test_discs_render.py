@@ -11,6 +11,7 @@ from sparring.games.discs.render import COLOURS, SIZE, picture
 from sparring.games.discs.settings import RADIUS
 from sparring.games.export import make_parallel_env
 from sparring.games.hosted import Hosted
+from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
 
 
 def at(image: np.ndarray, x: float, y: float, ring: float) -> tuple[int, ...]:
@@ -40,7 +41,7 @@ def test_a_hosted_duel_shows_the_moment_and_the_match() -> None:
     assert (first != second).any() and (game.frame(0) == first).all()
     game.step({agent: np.ones((2, 2), np.float32) for agent in game.agents})
     assert (game.frame(0) != first).any()
-    assert not hasattr(Hosted(make("matrix/rps")), "frame")
+    assert not hasattr(Hosted(MatrixGame(ROCK_PAPER_SCISSORS)), "frame")
 
 
 def test_other_libraries_see_it_too() -> None:

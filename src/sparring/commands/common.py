@@ -200,7 +200,7 @@ def _as_meant(name: str, value: Any, hint: Any) -> Any:
     several = next((kind for kind in kinds if get_origin(kind) is tuple), None)
     if several is not None:
         value = _without_array(option, value)
-        values = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+        values: Sequence[Any] = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
         if nested := [one for one in values if isinstance(one, (list, tuple))]:
             raise InputError(f"{option}: expected one value or a list of them, got a list of {_shown(nested[0])}")
         return tuple(_as_meant(name, one, get_args(several)[0]) for one in values)
