@@ -195,8 +195,9 @@ def _as_meant(name: str, value: Any, hint: Any) -> Any:
     if value is None and type(None) in kinds:
         return None
     if name in ("game", "victim", "attacker", "benign", "others"):
-        names = isinstance(value, list) and all(isinstance(one, str) for one in value)
-        return tuple(value) if names else value  # a name, or the thing itself
+        if isinstance(value, list) and all(isinstance(one, str) for one in value):
+            return tuple(value)
+        return value  # a name, or the thing itself
     several = next((kind for kind in kinds if get_origin(kind) is tuple), None)
     if several is not None:
         value = _without_array(option, value)
