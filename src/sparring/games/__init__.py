@@ -133,7 +133,8 @@ def _from_factory(path: str, num_games: int) -> Game:
 
 def _not_a_game(made: Any) -> str:
     protocol = FunctionalGame if hasattr(made, "init") else VectorGame
-    needed = [name for name in vars(protocol) if not name.startswith("_")]
+    declared = [vars(base) for base in reversed(protocol.__mro__) if base.__module__ == protocol.__module__]
+    needed = [name for names in declared for name in names if not name.startswith("_")]
     lacking = [name for name in needed if not hasattr(made, name)]
     kind = type(made)
     got = "None" if made is None else f"{kind.__module__}.{kind.__qualname__}, which has no {', '.join(lacking)}"
