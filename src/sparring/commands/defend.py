@@ -32,7 +32,7 @@ Output = Literal["last", "sampled", "best", "averaged"]
 Direction = Literal["counterfactual", "true"]
 RATIO = 10.0  # two-timescale: the attacker's learning rate over the victim's, by default
 RATES = {"exact": 0.1, "learned": 0.01}  # learning rates of the victim, by default
-TEMPERATURE, COOLING = 0.1, 0.5  # magnetic, by default
+TEMPERATURE, COOLING = 1.0, 0.5  # magnetic, by default
 UPDATES, STEPS, NUM_GAMES = 2000, 160_000, 16
 GRADIENT = ("min-oracle", "two-timescale", "single-timescale", "alternating")
 UNREAD = {
@@ -75,9 +75,9 @@ class Settings(Seats):
     ratio: OptionalFloat = None
     """Of two-timescale: the attacker's learning rate over the victim's, by default 10."""
     temperature: OptionalFloat = None
-    """Of magnetic: the weight of the entropies at the start, in payoffs; by default XX."""
+    """Of magnetic: the weight of the entropies at the start, in payoffs; by default 1."""
     cooling: OptionalFloat = None
-    """Of magnetic: the temperature falls as (t + 1) to the power of minus this, by default YY; 0: it is constant."""
+    """Of magnetic: the temperature falls as (t + 1) to the power of minus this, by default 0.5; 0: it is constant."""
     direction: Direction = "counterfactual"
     """With --oracle exact, in trees: gradients without the agent's own reach, or the true ones, which freeze where it
     hardly goes (DECISIONS 9). In Markov and matrix games every gradient is the true one."""

@@ -75,7 +75,7 @@ def _logarithm(policy: np.ndarray) -> np.ndarray:
 
 @njit(cache=True)
 def _dilated(parent, count, benign, eps, logarithm, cost):
-    """The policy [I, A] whose plan minimises a linear cost [1 + I A] plus the dilated negative entropy, from the leaves.
+    """The policy [I, A] whose plan minimises a linear cost [1 + I A] plus the dilated negative entropy.
 
     The plan y of what is played is that of (1 - eps) benign + eps p, and the entropy is that of p: psi(y) is the sum
     over sets of y(I) sum_a p(a|I) log p(a|I). The proximal step minimises <eta g, y> + eta tau psi(y) + B(y; y_t), B
