@@ -59,7 +59,7 @@ def double_oracle(problem: Problem, start: Iterate) -> Iterator[Iterate]:
             attackers = _joined(problem, attackers, down.policy)
         if (len(victims), len(attackers)) != sizes:
             if isinstance(problem, MarkovProblem):
-                nu, alpha = _restricted(problem, (victims > 0).any(axis=0), (attackers > 0).any(axis=0))
+                nu, alpha = _restricted(problem, _played(victims), _played(attackers))
             else:
                 payoffs = _values(problem, victims, attackers, payoffs)
                 nu, alpha = _mixture(problem, victims, attackers, payoffs)
@@ -69,10 +69,15 @@ def double_oracle(problem: Problem, start: Iterate) -> Iterator[Iterate]:
 def _joined(problem: Problem, population: np.ndarray, policy: np.ndarray) -> np.ndarray:
     """The population with one more, unless it holds that already: then the gain was rounding."""
     if isinstance(problem, MarkovProblem):
-        known = not (policy[~(population > 0).any(axis=0)] > 0).any()
+        known = not (policy[~_played(population)] > 0).any()
     else:
         known = bool((population == policy).all(axis=(1, 2)).any())
     return population if known else np.concatenate([population, policy[None]])
+
+
+def _played(population: np.ndarray) -> np.ndarray:
+    """Which actions any policy of a population [k, S, A] plays, bool [S, A]."""
+    return np.asarray((population > 0).any(axis=0))
 
 
 def _values(problem: Problem, victims: np.ndarray, attackers: np.ndarray, known: np.ndarray) -> np.ndarray:
