@@ -22,7 +22,7 @@ os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / ".pytest_cache" / "compiled"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
-ENOUGH = 1_200_000  # kB; what was compiled for earlier files is rarely needed again
+ENOUGH = 900_000  # kB; what was compiled for earlier files is rarely needed again
 
 
 @pytest.fixture(scope="module", autouse=True)
