@@ -13,7 +13,7 @@ import pytest
 from sparring.errors import InputError
 from sparring.games.hosted import hosted
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
-from sparring.play.checks import check_observation, stepped
+from sparring.play.checks import check_observation, is_sound, stepped
 from sparring.play.evaluate import evaluate
 from sparring.play.rollout import rollout
 from sparring.policies import CallablePolicy, ConstantPolicy, RandomPolicy
@@ -294,3 +294,18 @@ def test_a_match_that_ends_in_two_ways_stops_play() -> None:
     actions = {agent: np.zeros(2, int) for agent in game.agents}
     with pytest.raises(InputError, match="step 3: match 0 ended in two ways"):
         stepped(game, actions, 3)
+
+
+def test_a_game_that_inherits_from_a_sound_one_is_looked_at() -> None:
+    class Shifted(MatrixGame):
+        def step(self, state: Any, actions: Any, key: Any) -> Any:
+            state, step = super().step(state, actions, key)
+            return state, step._replace(
+                view={a: v._replace(observation=v.observation + 2) for a, v in step.view.items()}
+            )
+
+    game = Shifted(ROCK_PAPER_SCISSORS, B)
+    assert is_sound(MatrixGame(ROCK_PAPER_SCISSORS)) and not is_sound(game)
+    policies = {agent: RandomPolicy(spaces.action) for agent, spaces in game.spaces.items()}
+    with pytest.raises(InputError, match=r"step 1, match 0: observation: number 0 is 3\.0"):
+        rollout(game, policies, 2, np.random.default_rng(0))

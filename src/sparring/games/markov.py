@@ -38,6 +38,7 @@ class SampledMarkovGame:
 
     agents: tuple[AgentID, ...] = ("victim", "attacker")
     TRACED, STATIC = ("_arrays",), ("num_games", "horizon")
+    SOUND = True  # see `play.checks.is_sound`
 
     def __init__(
         self, game: MarkovGame, num_games: int = 1, horizon: int | None = None, id: str = "markov/custom"

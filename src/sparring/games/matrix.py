@@ -64,6 +64,7 @@ class MatrixGame:
 
     agents: tuple[AgentID, ...] = ("row", "col")
     TRACED, STATIC = ("payoffs",), ("num_games",)
+    SOUND = True  # see `play.checks.is_sound`
 
     def __init__(self, payoffs: Array, num_games: int = 1, id: str = "matrix/custom") -> None:
         payoffs = _finite(payoffs, id)

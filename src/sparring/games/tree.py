@@ -25,6 +25,7 @@ class SampledTree:
     """
 
     TRACED, STATIC = ("_play",), ("num_games", "agents", "sizes", "_rounds")
+    SOUND = True  # see `play.checks.is_sound`
 
     def __init__(self, tree: Tree, num_games: int = 1, id: str | None = None) -> None:
         self.id, self.tree, self.num_games = id or tree.id, tree, num_games

@@ -16,7 +16,7 @@ import numpy as np
 
 from sparring.errors import InputError, foreign
 from sparring.mixture import MixedState
-from sparring.play.checks import Fault, begun, check_faults, check_kind, check_views, fault, stepped
+from sparring.play.checks import Fault, begun, check_faults, check_kind, check_views, fault, is_sound, stepped
 from sparring.play.deciding import Policies, act_all, checked_actions, decide, prepare
 from sparring.policies import PoolState
 from sparring.pytrees import traceable
@@ -181,6 +181,7 @@ def _rollout_scan(
     watch: tuple[AgentID, ...],
 ) -> tuple[Trajectory, RolloutState, dict[AgentID, Fault]]:
     initial = state
+    sound = is_sound(game)
 
     def act(key: Key, s: RolloutState) -> dict[AgentID, Decision]:
         return act_all(policies, game.agents, record, key, s.views, s.policy, s.first)
@@ -199,7 +200,7 @@ def _rollout_scan(
         seen = {a: s.views[a].observation for a in watch}
         reward = {a: _earned(step, a, jnp) for a in game.agents}
         looked_at = zip(game.agents, spaces, strict=True)
-        faults = {a: fault(own, s.views[a], decisions[a].action) for a, own in looked_at}
+        faults = {a: fault(own, s.views[a], decisions[a].action, sound) for a, own in looked_at}
         out = (faults, rows, seen, reward, step.outcome, step.terminated, step.truncated, step.invalid, step.info)
         return RolloutState(game_state, step.view, policy_state, ended), out
 
