@@ -244,13 +244,12 @@ def fault(spaces: Spaces, view: View, action: Array, sound: bool = False) -> Fau
             return {n: x for n, (x, _) in found.items()}, {n: x for n, (_, x) in found.items()}
         limits = _limits(space)
         values = observation.reshape(len(observation), -1)
-        if limits is None:
-            allowed = jnp.isfinite
-        else:
-            low, high = (jnp.broadcast_to(jnp.asarray(x, jnp.float32), observation.shape[1:]).ravel() for x in limits)
+        row = observation.shape[1:]
+        low, high = (jnp.broadcast_to(jnp.asarray(x, jnp.float32), row).ravel() for x in limits or (0.0, 0.0))
 
-            def allowed(values: Array) -> Array:
-                return jnp.isfinite(values) & (values >= low) & (values <= high)
+        def allowed(values: Array) -> Array:
+            within = jnp.isfinite(values)
+            return within if limits is None else within & (values >= low) & (values <= high)
 
         def place(values: Array) -> tuple[Array, Array]:
             bad = ~allowed(values)
