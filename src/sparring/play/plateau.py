@@ -15,9 +15,10 @@ from sparring.types import Array
 class Plateau:
     """A side waits until the others hardly gain any more: the learned min oracle (Algorithm 1, DECISIONS 22).
 
-    What the others gain is what the side itself loses. It is due when its mean score (the return of the matches that
-    ended in a round) over the newer half of the rounds since its last update is no more than 2 standard errors below
-    that over the older half, or after `most` rounds.
+    What the others gain is what the side itself loses. The latest rounds are compared: `window` of them, or half of
+    those since its last update if that is more, so that what was gained at once does not count for ever. The side is
+    due when its mean score (the return of the matches that ended in a round) over their newer half is no more than 2
+    standard errors below that over their older half, or after `most` rounds.
 
     Raises:
       InputError: fewer than 4 rounds to compare, or no more at the most.
@@ -111,7 +112,8 @@ def waited(
     returns, _, carried = ended_returns(reward, ended, invalid, before.carried)
     scores, rounds = before.scores.copy(), int(before.rounds) + 1
     scores[rounds - 1] = returns.mean() if len(returns) else np.nan
-    found = trend(-scores[:rounds]) if rounds >= waits.window else None
+    latest = max(waits.window, rounds // 2)
+    found = trend(-scores[rounds - latest : rounds]) if rounds >= latest else None
     if rounds < waits.most and (found is None or found.gain > 2 * found.error):
         return Waited(scores, np.array(rounds, np.int64), carried), False, {}
     evidence = {"waited": rounds, **({} if found is None else found._asdict())}
