@@ -5,10 +5,10 @@ from __future__ import annotations
 import gc
 import os
 import resource
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import jax
 import pytest
 from hypothesis import settings
 
@@ -16,21 +16,19 @@ from hypothesis import settings
 settings.register_profile("sparring", deadline=None, derandomize=True)
 settings.load_profile("sparring")
 
-# Most of the time goes into compiling: it is done roughly, and what one test has compiled, other workers, other
-# interpreters and later runs read.
-CACHE = Path(__file__).resolve().parent.parent / ".pytest_cache" / "compiled"
+# Most of the time goes into compiling: it is done roughly, and what one test has compiled, other tests, workers and
+# later runs read. Programs that tests start share nothing: some of them are killed while they write.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(500_000_000))  # bytes; what was not used for long goes
+jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / ".pytest_cache" / "compiled"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
-ENOUGH = 1_200_000  # kB; what was compiled for earlier files is rarely needed again
+ENOUGH = 900_000  # kB; what was compiled for earlier files is rarely needed again
 
 
 @pytest.fixture(scope="module", autouse=True)
 def memory() -> Iterator[None]:
     """Let go of compiled programs when a worker has grown large."""
     yield
-    if "jax" in sys.modules and resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > ENOUGH:
-        sys.modules["jax"].clear_caches()
+    if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > ENOUGH:
+        jax.clear_caches()
         gc.collect()

@@ -242,6 +242,7 @@ ATTACK = ["attack", GAME, "--victim", "zero", "--steps", "4096", "--num-games", 
 ATTACK += ["--episodes", "4", "--seed", "5"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line(in_tmp: Path) -> None:
     """The largest file that the process may write stands for the disk: the write fails half-way in the same manner."""
     program = shlex.join([sys.executable, "-m", "sparring", *ATTACK, "--out", "run"])
@@ -353,6 +354,7 @@ def test_a_changed_result_is_found(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(json.loads(capsys.readouterr().out)["different"]) == ["evaluate.json", "other.json"]
 
 
+@pytest.mark.slow
 def test_an_attack_whose_output_nobody_reads_is_finished(in_tmp: Path) -> None:
     """As after `2>&1 | head -1`: what would be shown is lost, and nothing else is."""
     reader, writer = os.pipe()

@@ -27,6 +27,7 @@ def test_a_section_yields_a_warm_up_and_its_turns(section: str) -> None:
         assert min(seconds) > 0
 
 
+@pytest.mark.slow
 def test_both_ways_of_physics_alone_compute_the_same() -> None:
     # 40 steps are long enough for matches to end and start anew.
     batch, rollout = speed_sections.BatchPhysics(1), speed_sections.RolloutPhysics(1)

@@ -148,6 +148,7 @@ def test_nothing_found_needs_a_positive_control() -> None:
     assert read_config(Path(found["run"], "jobs/positive-control"))["verb"] == "job"
 
 
+@pytest.mark.slow
 def test_the_shipped_audit_needs_no_training() -> None:
     result = sparring.audit(GAME, episodes=4, out="run")
     assert result["victim"] == "builtin:ant"

@@ -102,5 +102,5 @@ def test_other_budgets_and_other_files_are_refused(tmp_path: Path) -> None:
     a, b = runs(tmp_path, learned({1.0: benign}, benign), learned({0.5: benign}, benign))
     with pytest.raises(InputError, match=r"no budget is in both audits: .* has 1, .* has 0\.5"):
         compare(a, b)
-    with pytest.raises(InputError, match="cannot read"):
+    with pytest.raises(InputError, match="there is no such folder"):
         compare(a, tmp_path / "nowhere")

@@ -56,15 +56,28 @@ def test_the_last_iterate_is_not_the_best_by_construction(method: str) -> None:
         assert result["expl"] < result["start_expl"]
 
 
-@pytest.mark.parametrize(("method", "output"), [("min-oracle", "sampled"), ("fictitious-play", "averaged")])
+@pytest.mark.parametrize(
+    ("method", "output", "updates", "call"),
+    [
+        ("min-oracle", "sampled", 300, 120),
+        ("fictitious-play", "averaged", 300, 120),
+        ("magnetic", "last", 300, 120),
+        ("double-oracle", "last", 4, 4),  # in the middle: the 6 strategies of each side are there after 6 updates
+    ],
+)
 def test_stopped_and_resumed_it_ends_as_an_uninterrupted_one(
-    method: str, output: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    method: str,
+    output: str,
+    updates: int,
+    call: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    words = ["defend", KUHN, "--method", method, "--output", output, "--updates", "300"]
+    words = ["defend", KUHN, "--method", method, "--output", output, "--updates", str(updates)]
     assert cli.main([*words, "--out", "straight"]) == cli.DONE
-    stopped_at(monkeypatch, Hardening, "add", 120)
+    stopped_at(monkeypatch, Hardening, "add", call)
     assert cli.main([*words, "--out", "stopped"]) == cli.INTERRUPTED
-    assert read_status(Path("stopped"))["done"] == 119  # the start is the first of 120
+    assert read_status(Path("stopped"))["done"] == call - 1  # the start is the first call
     assert cli.main(["resume", "stopped"]) == cli.DONE
     same_victim("straight", "stopped")
 
@@ -128,6 +141,18 @@ def test_the_min_oracle_comes_close() -> None:
     assert result["gap"] < 2e-3
 
 
+def test_the_double_oracle_ends_at_the_optimum() -> None:
+    assert abs(sparring.defend(KUHN, method="double-oracle", updates=10, output="last")["gap"]) < 1e-9
+
+
+def test_heat_keeps_the_magnetic_method_away_from_the_optimum() -> None:
+    gaps = [
+        sparring.defend(KUHN, method="magnetic", output="last", updates=400, learning_rate=1.0, **settings)["gap"]
+        for settings in ({"temperature": 0.3}, {}, {"cooling": 0.0})
+    ]
+    assert gaps[0] < gaps[1] < gaps[2]
+
+
 def test_output_rules_are_named_and_differ() -> None:
     found = {
         rule: sparring.defend(KUHN, method="single-timescale", updates=60, learning_rate=1.0, output=rule)
@@ -167,6 +192,11 @@ def test_same_seed_same_victim() -> None:
         ({"learning_rate": float("nan")}, "learning-rate: expected a number"),
         ({"ratio": 2.0}, "min-oracle has no ratio"),
         ({"ratio": 0.0, "method": "two-timescale"}, "ratio: expected a positive number"),
+        ({"temperature": 0.1}, "temperature: min-oracle has no temperature"),
+        ({"cooling": 0.5, "method": "double-oracle"}, "cooling: double-oracle has no temperature"),
+        ({"temperature": -1.0, "method": "magnetic"}, "temperature: expected a number of at least 0"),
+        ({"oracle": "learned", "method": "double-oracle"}, "method=double-oracle: networks cannot learn by it"),
+        ({"oracle": "learned", "method": "magnetic"}, "method=magnetic: networks cannot learn by it"),
         ({"oracle": "learned", "victim": "first"}, "victim: it is read with --oracle exact alone"),
         ({"oracle": "learned", "updates": 5}, "updates: it is read with --oracle exact alone"),
         ({"steps": 5}, "steps: it is read with --oracle learned alone"),

@@ -129,6 +129,7 @@ def test_what_is_meant_in_python_is_taken() -> None:
     assert [entry["expl"] for entry in one["budgets"]] == [pytest.approx(0.5)]
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_only_in_the_return_needs_the_own_discount() -> None:
     """gamma .5: giving up 1 at once costs more than .3 a step later; with .99 the attack would choose the other.
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from sparring.errors import InputError
 from sparring.exact import dynamics
+from sparring.exact.double_oracle import double_oracle
 from sparring.exact.dynamics import Iterate, power
 from sparring.exact.markov_game import random_game
 from sparring.exact.outputs import Outputs, outputs
@@ -43,6 +44,8 @@ METHODS: dict[str, Callable[[Problem, Iterate], Iterator[Iterate]]] = {
     "regularised": lambda problem, start: dynamics.regularised(
         problem, start, power(0.5), power(0.5), power(0.3, 1 / 3)
     ),
+    "magnetic": lambda problem, start: dynamics.magnetic(problem, start, power(0.5), power(0.3, 1 / 3)),
+    "double_oracle": double_oracle,
 }
 # Expl of nu after k updates, and of the mean of the iterates 0 .. k; an independent implementation on the same start.
 RPS_GOLDENS = {
@@ -217,7 +220,9 @@ def test_policies_stay_policies_and_runs_go_on(name: str, budget: float) -> None
         np.testing.assert_array_equal(whole.alpha, resumed.alpha)
 
 
-@pytest.mark.parametrize("name", ["simultaneous", "alternating", "extragradient", "optimistic", "regularised"])
+@pytest.mark.parametrize(
+    "name", ["simultaneous", "alternating", "extragradient", "optimistic", "regularised", "magnetic"]
+)
 def test_nothing_moves_at_the_equilibrium(name: str) -> None:
     # Rock-Paper-Scissors from the uniform start, DECISIONS 8.
     reached = after(METHODS[name](RPS, start_of(RPS)), 50)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sparring.exact.certificate import Certificate, verify
 from sparring.exact.markov_game import random_game
 from sparring.exact.problem import MarkovProblem, exploitability, legal, uniform
-from sparring.exact.robust import _matrix_games, robust
+from sparring.exact.robust import matrix_games, robust
 from sparring.exact.tree import TreeProblem, tree_problem
 from sparring.exact.tree_game import Tree
 from sparring.games.matrix import MATCHING_PENNIES, ROCK_PAPER_SCISSORS, as_markov
@@ -134,7 +134,7 @@ def test_matching_pennies_by_hand(q: float, eps: float) -> None:
 
 def solved(payoffs: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
     """What the row player's strategy guarantees in a matrix game of one state, and both strategies."""
-    (row,), (column,) = _matrix_games(payoffs[None])
+    (row,), (column,) = matrix_games(payoffs[None])
     return float((row @ payoffs).min()), row, column
 
 

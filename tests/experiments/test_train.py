@@ -118,6 +118,7 @@ def test_self_play_goes_on_from_where_it_was(name: str, partner: str, tmp_path: 
 
 
 @pytest.mark.usefixtures("tiny")
+@pytest.mark.slow
 def test_a_run_of_another_version_of_a_variant_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train("tiny-attack", chosen("tiny-attack", 32), 5, tmp_path / "run", 1)
     variant = VARIANTS["tiny-attack"]

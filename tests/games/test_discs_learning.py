@@ -42,6 +42,7 @@ def wins(first: Policy, second: Policy, seed: int, matches: int = MATCHES) -> in
     return int((played.outcome[ATTACKER] == 1).sum())
 
 
+@pytest.mark.slow
 def test_self_play_gets_stronger() -> None:
     """After 16 rounds with the shaped reward it beats itself as it was after one; the interval is clear of one half."""
     ppo = PPOConfig(**SELF_PLAY["ppo"], network=NetworkConfig(**NETWORK))
@@ -85,7 +86,9 @@ def test_an_attack_on_the_early_disc_is_found() -> None:
     assert low > 0
 
 
-@pytest.mark.parametrize("budget", [0.3, 0.7, 1.0])
+@pytest.mark.parametrize(
+    "budget", [pytest.param(0.3, marks=pytest.mark.slow), pytest.param(0.7, marks=pytest.mark.slow), 1.0]
+)
 def test_the_shipped_attackers_still_win(budget: float) -> None:
     game = make("discs/duel", 1)
     early = load("builtin:disc-early", game, VICTIM)

@@ -118,6 +118,7 @@ def test_a_team_that_shares_nothing() -> None:
     assert apart - 4 * error < mean < apart + 4 * error + 0.04
 
 
+@pytest.mark.slow
 def test_three_players_of_poker_are_no_stronger_than_the_exact_team() -> None:
     """A learned team sees less than the exact one, whose members know each other's cards; it beats its benign play."""
     game = make("openspiel/kuhn_poker,players=3", 128)

@@ -63,7 +63,7 @@ def test_a_recurrent_gaussian_too(tmp_path: Path) -> None:
 
 def test_only_sound_actor_critics_are_saved(tmp_path: Path, network: ActorCritic) -> None:
     other: Any = RandomPolicy(Discrete(3))
-    with pytest.raises(InputError, match="expected an ActorCritic, got RandomPolicy"):
+    with pytest.raises(InputError, match="expected an ActorCritic, as load_policy returns"):
         native.save(other, tmp_path / "x.safetensors")
     diverged = eqx.tree_at(lambda n: n.normalizer.mean, network, network.normalizer.mean * np.nan)
     with pytest.raises(InputError, match=r"not saved, because the weights normalizer/mean are NaN"):

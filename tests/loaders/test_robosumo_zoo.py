@@ -120,6 +120,7 @@ def check(cell: Cell, matches: int) -> None:
 
 
 @with_zoo
+@pytest.mark.slow
 def test_published_ants_are_equals() -> None:
     check(CELLS[0], matches=60)
 

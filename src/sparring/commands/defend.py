@@ -35,6 +35,7 @@ Output = Literal["last", "sampled", "best", "averaged"]
 Direction = Literal["counterfactual", "true"]
 RATIO = 10.0  # two-timescale: the attacker's learning rate over the victim's, by default
 RATES = {"exact": 0.1, "learned": 0.01}  # learning rates of the victim, by default
+TEMPERATURE, COOLING = 1.0, 0.5  # magnetic, by default
 UPDATES, STEPS, NUM_GAMES = 2000, 160_000, 16
 GRADIENT = ("min-oracle", "two-timescale", "single-timescale", "alternating")
 UNREAD = {
@@ -60,9 +61,11 @@ class Settings(Seats):
     method: Literal[Method, "regularised"] = "min-oracle"
     """min-oracle: Algorithm 1. two-timescale: Algorithm 2. single-timescale, alternating: gradients at equal rates,
     at once or in turn. self-play: best responses in turn. fictitious-play: best responses to averages. retrain: once,
-    against the best attack on the starting victim. Where the game can only be simulated, the min oracle's victim waits
-    until its attackers hardly gain any more, self-play and fictitious-play draw half or all opponents from the past,
-    and there is also regularised: PPO that is held near a slow mean of its own policies."""
+    against the best attack on the starting victim. double-oracle: best responses join populations, between which the
+    game is solved. magnetic: mirror descent drawn towards entropy. The last two in exact games with --oracle exact
+    alone. Where the game can only be simulated, the min oracle's victim waits until its attackers hardly gain any
+    more, self-play and fictitious-play draw half or all opponents from the past, and there is also regularised: PPO
+    that is held near a slow mean of its own policies."""
     budget: float = 1.0
     """Attack budget epsilon in [0, 1]: the probability of control (Eq. 3.2)."""
     oracle: Literal["exact", "learned"] = "exact"
@@ -86,6 +89,10 @@ class Settings(Seats):
     """With --oracle exact: the step size falls as (t + 1) to the power of minus this; 0.5: the inverse square root."""
     ratio: OptionalFloat = None
     """Of two-timescale: the attacker's learning rate over the victim's, by default 10."""
+    temperature: OptionalFloat = None
+    """Of magnetic: the weight of the entropies at the start, in payoffs; by default 1."""
+    cooling: OptionalFloat = None
+    """Of magnetic: the temperature falls as (t + 1) to the power of minus this, by default 0.5; 0: it is constant."""
     direction: Direction = "counterfactual"
     """With --oracle exact, in trees: gradients without the agent's own reach, or the true ones, which freeze where it
     hardly goes (DECISIONS 9). In Markov and matrix games every gradient is the true one."""
@@ -166,28 +173,32 @@ def prepare(settings: Settings) -> Prepared | simulated.Prepared:
     for name in ("updates", "steps", "num_games"):
         if (value := getattr(settings, name)) is not None and value < 1:
             raise InputError(f"{name.replace('_', '-')}: expected at least 1, got {value}")
-    for name in ("learning_rate", "decay"):
+    for name in ("learning_rate", "decay", "temperature", "cooling"):
         if (value := getattr(settings, name)) is not None and not (math.isfinite(value) and value >= 0):
             raise InputError(f"{name.replace('_', '-')}: expected a number of at least 0, got {value}")
     if settings.ratio is not None and settings.method != "two-timescale":
         raise InputError(f"ratio: {settings.method} has no ratio of learning rates; use --method two-timescale")
     if settings.ratio is not None and not (math.isfinite(settings.ratio) and settings.ratio > 0):
         raise InputError(f"ratio: expected a positive number, got {settings.ratio}")
+    if method != "magnetic":
+        refuse(settings, ("temperature", "cooling"), f"{method} has no temperature; use --method magnetic")
     oracle = exact_oracle(ask(settings, _start(settings), first))
     problem = oracle.problem(settings.budget)
     if isinstance(problem, TreeProblem):
         problem = replace(problem, direction=settings.direction)
     ratio = (RATIO if settings.ratio is None else settings.ratio) if settings.method == "two-timescale" else 1.0
     rate = RATES[settings.oracle] if settings.learning_rate is None else settings.learning_rate
-    rule = Rule(method, rate, ratio, settings.decay)
+    temperature = TEMPERATURE if settings.temperature is None else settings.temperature
+    cooling = COOLING if settings.cooling is None else settings.cooling
+    rule = Rule(method, rate, ratio, settings.decay, temperature, cooling)
     num_games = NUM_GAMES if settings.num_games is None else settings.num_games
     if settings.oracle == "exact":
         if settings.method in GRADIENT:
             require("numba", "exact")  # their steps are projected by what it compiles
         return Prepared(oracle, problem, rule, UPDATES if settings.updates is None else settings.updates, 0)
     steps = STEPS if settings.steps is None else settings.steps
-    method, rounds = learned_method(oracle, problem, rule, settings.learner, num_games, steps)
-    return Prepared(oracle, problem, rule, rounds * method.steps_per_round * num_games, num_games)
+    training, rounds = learned_method(oracle, problem, rule, settings.learner, num_games, steps)
+    return Prepared(oracle, problem, rule, rounds * training.steps_per_round * num_games, num_games)
 
 
 def _start(settings: Settings) -> Any:

@@ -10,17 +10,20 @@ where a policy gives no probability, softmax steps never give any, and true grad
 | AGDA | `alternating` |
 | SIBR, AIBR | `simultaneous_best_response`, `alternating_best_response` |
 | GAMin, which is Algorithm 1 with a constant step | `min_oracle` |
+
+The double oracle, which solves linear programs, is in `sparring.exact.double_oracle`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from sparring.errors import InputError
+from sparring.exact.magnetic import mirror_step
 from sparring.exact.problem import Problem
 from sparring.exact.simplex import project
 
@@ -35,6 +38,26 @@ class Iterate(NamedTuple):
     t: int = 0
     step: float = 1.0  # the victim's step size from here on: the weight of nu in the output rule of Algorithms 1 and 2
     base: tuple[np.ndarray, np.ndarray] | None = None  # `optimistic` alone: the two points that steps start from
+    populations: tuple[np.ndarray, np.ndarray] | None = None  # `double_oracle` alone: [k, S, A] and [m, T, B]
+
+
+def saved(iterate: Iterate) -> dict[str, np.ndarray]:
+    """An iterate as arrays, from which `restored` makes it again, bit for bit."""
+    arrays = {name: np.asarray(getattr(iterate, name)) for name in ("nu", "alpha", "t", "step")}
+    for name in ("base", "populations"):
+        if (pair := getattr(iterate, name)) is not None:
+            arrays |= {f"{name}/victim": pair[0], f"{name}/attacker": pair[1]}
+    return arrays
+
+
+def restored(arrays: Mapping[str, np.ndarray]) -> Iterate:
+    """The iterate of which `saved` made `arrays`; others among them are not read."""
+    pairs = {
+        name: (arrays[f"{name}/victim"], arrays[f"{name}/attacker"])
+        for name in ("base", "populations")
+        if f"{name}/victim" in arrays
+    }
+    return Iterate(arrays["nu"], arrays["alpha"], int(arrays["t"]), float(arrays["step"]), **pairs)
 
 
 def power(eta: float, exponent: float = 0.0) -> Schedule:
@@ -178,6 +201,20 @@ def regularised(
             _softmax_step(nu, eta_nu(t), up, tau(t)),
             _softmax_step(alpha, eta_alpha(t), -down, tau(t)),
         )
+        t += 1
+
+
+def magnetic(problem: Problem, start: Iterate, eta: Schedule, tau: Schedule) -> Iterator[Iterate]:
+    """Magnetic mirror descent on J + tau H(nu) - tau H(alpha) (Sokota et al. 2023); beyond the paper.
+
+    In trees H is the dilated entropy of realisation plans, as in OpenSpiel's `mmd_dilated`, whose iterates at full
+    control these are; in matrix and Markov games it is the sum over rows (see `sparring.exact.magnetic`). The last
+    iterate converges for a constant tau to the equilibrium that tau bends, and to the game's own as tau falls to 0.
+    """
+    nu, alpha, t = start.nu, start.alpha, start.t
+    while True:
+        yield Iterate(nu, alpha, t, eta(t))
+        nu, alpha = mirror_step(problem, nu, alpha, eta(t), tau(t))
         t += 1
 
 

@@ -51,7 +51,7 @@ def _markov(problem: MarkovProblem) -> tuple[np.ndarray, np.ndarray]:
     while True:
         onwards = game.r + game.gamma * game.P @ values
         benign = np.einsum("sab,sb->sa", onwards, problem.benign)[:, :, None]
-        nu, alpha = _matrix_games((1 - problem.budget) * benign + problem.budget * onwards)
+        nu, alpha = matrix_games((1 - problem.budget) * benign + problem.budget * onwards)
         answer = _answer(problem, alpha)
         # Each state by its own payoffs: one that is paid much must not hide what another one still loses.
         sizes = np.abs(game.r).max(axis=(1, 2)) + game.gamma * (game.P @ np.abs(values)).max(axis=(1, 2))
@@ -67,7 +67,7 @@ def _answer(problem: MarkovProblem, alpha: np.ndarray) -> np.ndarray:
     return markov.value(problem.game, markov.victim_response(problem.game, played).policy, played)
 
 
-def _matrix_games(payoffs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def matrix_games(payoffs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Optimal strategies [S, A] and [S, B] of S matrix games [S, A, B], by one linear program of S blocks.
 
     Columns: the row players' x(s, a), slacks l(s, b), values v(s). Rows: sum_a x(s, a) payoffs(s, a, b) is

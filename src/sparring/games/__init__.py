@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from sparring.errors import InputError, check_type, factory, foreign, place, unknown
-from sparring.types import FunctionalGame, Game, VectorGame
+from sparring.types import FunctionalGame, Game, SimulatedGame, VectorGame
 
 
 def names() -> tuple[str, ...]:
@@ -133,7 +133,7 @@ def _from_factory(path: str, num_games: int) -> Game:
 
 def _not_a_game(made: Any) -> str:
     protocol = FunctionalGame if hasattr(made, "init") else VectorGame
-    needed = [name for name in vars(protocol) if not name.startswith("_")]
+    needed = [name for part in (SimulatedGame, protocol) for name in vars(part) if not name.startswith("_")]
     lacking = [name for name in needed if not hasattr(made, name)]
     kind = type(made)
     got = "None" if made is None else f"{kind.__module__}.{kind.__qualname__}, which has no {', '.join(lacking)}"

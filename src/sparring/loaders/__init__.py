@@ -16,7 +16,7 @@ from collections.abc import Collection
 from sparring.errors import InputError, check_type, factory, foreign, place, unknown
 from sparring.games.finite import finite, nash
 from sparring.policies import CallablePolicy, TabularPolicy, simple_policy
-from sparring.types import AgentID, FunctionalGame, Game, Policy, VectorGame
+from sparring.types import AgentID, Game, Policy
 
 PLAIN = ("random", "uniform", "zero", "first", "nash")
 
@@ -42,7 +42,9 @@ def load(spec: str, game: Game, agent: AgentID) -> Policy:
         returns no policy (its file and line are named).
     """
     check_type("policy", spec, str, "a name, such as 'builtin:ant'")
-    check_type(f"policy {spec!r}: game", game, (VectorGame, FunctionalGame), "a game, as make_game returns it")
+    if not (hasattr(game, "spaces") and hasattr(game, "agents")):
+        kind = type(game).__name__
+        raise InputError(f"policy {spec!r}: game: expected a game, as make_game returns it, got {kind}")
     if agent not in game.agents:
         raise unknown("agent", agent, game.agents)
     if (policy := _plain(spec, game, agent)) is not None:

@@ -29,7 +29,15 @@ if TYPE_CHECKING:
     from sparring.training import TrainState
 
 Method = Literal[
-    "min-oracle", "two-timescale", "single-timescale", "alternating", "self-play", "fictitious-play", "retrain"
+    "min-oracle",
+    "two-timescale",
+    "single-timescale",
+    "alternating",
+    "self-play",
+    "fictitious-play",
+    "retrain",
+    "double-oracle",
+    "magnetic",
 ]
 LearnerName = Literal["a2c", "rpg"]
 POINTS = 200  # of the curve, at most
@@ -44,6 +52,8 @@ class Rule:
     learning_rate: float  # the victim's
     ratio: float  # the attacker's over the victim's
     decay: float = 0.0  # exact: the step size falls as (t + 1)^-decay
+    temperature: float = 0.0  # magnetic: the weight of the entropies at first
+    cooling: float = 0.0  # magnetic: the temperature falls as (t + 1)^-cooling
 
 
 class Hardening:
@@ -100,7 +110,7 @@ def harden_exactly(run: Run, oracle: ExactOracle, problem: Problem, rule: Rule, 
     if (saved := run.load()) is not None:
         arrays, meta = saved
         hardening.restore(arrays, meta)
-        iterate = Iterate(arrays["nu"], arrays["alpha"], int(arrays["t"]), float(arrays["step"]))
+        iterate = dynamics.restored(arrays)
         iterates = exact_iterates(problem, iterate, rule)
         next(iterates)  # it has been taken
         if iterate.t >= updates:
@@ -113,13 +123,7 @@ def harden_exactly(run: Run, oracle: ExactOracle, problem: Problem, rule: Rule, 
                 advance(iterate.t, note=hardening.note)
             done = iterate.t >= updates
             if done or stop() or time.monotonic() - saved_at > SAVE_EVERY:
-                here = {
-                    "nu": iterate.nu,
-                    "alpha": iterate.alpha,
-                    "t": np.array(iterate.t),
-                    "step": np.array(iterate.step),
-                }
-                run.save({**here, **hardening.arrays()}, hardening.meta())
+                run.save({**dynamics.saved(iterate), **hardening.arrays()}, hardening.meta())
                 run.progress(iterate.t, updates)
                 saved_at = time.monotonic()
             if done:
@@ -146,6 +150,12 @@ def exact_iterates(problem: Problem, start: Iterate, rule: Rule) -> Iterator[Ite
             return dynamics.fictitious_play(problem, start)
         case "retrain":
             return dynamics.retrain(problem, start)
+        case "double-oracle":
+            from sparring.exact.double_oracle import double_oracle
+
+            return double_oracle(problem, start)
+        case "magnetic":
+            return dynamics.magnetic(problem, start, eta_nu, dynamics.power(rule.temperature, rule.cooling))
 
 
 def harden_by_learning(
@@ -212,6 +222,8 @@ def learned_method(
     from sparring.oracles.preparation import discount, rounds_of
     from sparring.policies import TabularPolicy
 
+    if rule.method in ("double-oracle", "magnetic"):
+        raise InputError(f"method={rule.method}: networks cannot learn by it, it is computed; use --oracle exact")
     question = oracle.question
     threat = replace(question.threat, budget=problem.budget)
     gamma = discount(question)
