@@ -126,7 +126,7 @@ def test_the_divergence_is_that_of_the_definition() -> None:
     parts = [
         heads.divergence(
             Discrete(stop - start),
-            *(jnp.asarray(h[:, start:stop]) for h in (HEAD,)),
+            jnp.asarray(HEAD[:, start:stop]),
             NONE,
             jnp.asarray(other[:, start:stop]),
             NONE,
