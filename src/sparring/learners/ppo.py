@@ -80,7 +80,7 @@ class Batch(NamedTuple):
 
 
 def ppo(config: PPOConfig, start: ActorCritic | None = None) -> Learner:
-    """PPO's `init`, `policy` and `update`.
+    """PPO's `init`, `policy`, `update`, `final` and `halved`.
 
     Args:
       config: hyper-parameters.
@@ -111,7 +111,10 @@ def ppo(config: PPOConfig, start: ActorCritic | None = None) -> Learner:
     def update(state: PPOState, experience: Experience, key: Key) -> tuple[PPOState, Metrics]:
         return _update(config, state, experience, key)
 
-    return Learner(init, lambda state: state.network, update, lambda state: final_network(config, state))
+    def halved() -> Learner:
+        return ppo(replace(config, learning_rate=config.learning_rate / 2), start)
+
+    return Learner(init, lambda state: state.network, update, lambda state: final_network(config, state), halved)
 
 
 def final_network(config: PPOConfig, state: PPOState) -> ActorCritic:
