@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +41,14 @@ def go(
     rounds: int = ROUNDS,
     settings: dict[str, Any] | None = None,
     game: Any = None,
+    ppo: PPOConfig = PPO,
 ) -> TrainState:
     benign = RandomPolicy(Discrete(3))
     threat = ThreatModel("row", ("col",), {"col": benign}, 0.5)
     return drive.drive(
         run,
         GAME if game is None else game,
-        adversarial_policy(GAME, threat, benign, AttackConfig(steps_per_round=3, ppo=PPO)),
+        adversarial_policy(GAME, threat, benign, AttackConfig(steps_per_round=3, ppo=ppo)),
         seed=seed,
         steps=rounds * PER_ROUND,
         label="test",
@@ -202,6 +204,61 @@ def test_what_became_of_the_matches() -> None:
     assert drive.record_of(TRAJECTORY, "a") == {**common, "reward": 0.25, "win": 3, "draw": 2, "loss": 1}
     assert drive.record_of(TRAJECTORY, "b") == {**common, "reward": -0.5, "win": 1, "draw": 2, "loss": 3}
     assert drive.record_of(TRAJECTORY._replace(outcome=None), "b") == {**common, "reward": -0.5}
+
+
+TOO_FAST = replace(PPO, epochs=2, learning_rate=2.0**61)  # its loss is inf in the first round; that of 2^60 never is
+
+
+@pytest.mark.parametrize("game", [GAME, Hosted(GAME)], ids=["functional", "hosted"])
+def test_a_round_whose_loss_is_no_number_is_taken_back_once_at_half_the_learning_rate(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, game: Any
+) -> None:
+    with new(tmp_path / "slow") as run:
+        expected = go(run, ppo=replace(TOO_FAST, learning_rate=2.0**60), game=game)
+        assert not any("halved" in event for event in read_events(run.folder))
+    capsys.readouterr()
+    with new(tmp_path / "fast") as run:
+        assert same(go(run, ppo=TOO_FAST, game=game), expected)
+        straight = (run.folder / EVENTS).read_bytes()
+        assert [event.get("halved", False) for event in read_events(run.folder)] == [True] + [False] * (ROUNDS - 1)
+    told = [line for line in capsys.readouterr().err.splitlines() if "round 1" in line]
+    assert told == [
+        "round 1: col's value_loss is inf: the round is taken back, and training goes on at half the learning rate"
+    ]
+    # Gone on with, it is still at half the learning rate.
+    with new(tmp_path / "stopped") as run:
+        in_round(monkeypatch, 3, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        with pytest.raises(Stopped):
+            go(run, ppo=TOO_FAST, game=game)
+    with Run.open(run.folder) as run:
+        assert same(go(run, ppo=TOO_FAST, game=game), expected)
+        assert (run.folder / EVENTS).read_bytes() == straight
+
+
+class Exploding(Hosted):
+    """Rewards grow beyond all measure in the third round, so that their squares are no numbers."""
+
+    def step(self, actions: Any) -> Any:
+        step = super().step(actions)
+        return step._replace(reward={a: r * (1e30 if self._count > 6 else 1) for a, r in step.reward.items()})
+
+
+def test_what_half_the_learning_rate_does_not_mend_ends_the_training_and_is_saved(tmp_path: Path) -> None:
+    with new(tmp_path / "sound") as run:
+        expected = go(run, rounds=2, game=Hosted(GAME))
+    message = r"round 3: col's value_loss is inf, at half the learning rate as well; .* is saved: start anew"
+    with pytest.raises(InputError, match=message) as told, new(tmp_path / "run") as run:
+        go(run, game=Exploding(GAME))
+    assert "\n" not in str(told.value) and read_status(run.folder)["state"] == "failed"
+    assert [event["steps"] for event in read_events(run.folder)] == [PER_ROUND, 2 * PER_ROUND]
+    arrays, _ = checkpoint.load(run.folder / CHECKPOINT)
+    assert arrays["clock"].tolist() == [2, 2 * PER_ROUND]
+    for name, array in checkpoint.flatten(saved_part(expected, GAME)["learners"]).items():
+        np.testing.assert_array_equal(arrays[f"learners/{name}"], array)
+    # Going on says the same again, and loses nothing.
+    with pytest.raises(InputError, match=message), Run.open(run.folder) as run:
+        go(run, game=Exploding(GAME))
+    assert len(read_events(run.folder)) == 2
 
 
 class Volatile(Hosted):

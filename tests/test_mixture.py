@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 from itertools import product
-from typing import Any
+from typing import Any, get_args
 
 import equinox as eqx
 import jax
@@ -16,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparring.errors import InputError
-from sparring.mixture import MixedPolicy, _below, _coin, act, executed, mix
+from sparring.mixture import MixedPolicy, _below, _coin, act, executed, mix, slot_budgets
 from sparring.nets import ActorCritic, NetworkConfig, actor_critic
 from sparring.policies import CallablePolicy, ConstantPolicy, RandomPolicy, TabularPolicy
 from sparring.types import Box, Control, Decision, Discrete, Policy, Spaces, ThreatModel, View, check_budget
@@ -522,3 +523,61 @@ def test_observations_that_are_dicts() -> None:
     view = View({"a": {"b": np.zeros((7, 2), np.float32)}, "c": np.zeros(7, np.int64)})
     policy = mix(RandomPolicy(SPACES.action), RandomPolicy(SPACES.action), 0.5)
     assert act(policy, key(1), view, policy.initial_state(7)).action.shape == (7, 2)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "host"])
+def test_each_slot_has_a_budget_of_its_own(kind: str) -> None:
+    """Four budgets, each in a quarter of the slots: how often each quarter is controlled is a binomial proportion."""
+    budgets = np.tile(np.array([0.0, 0.1, 0.7, 1.0], np.float32), BATCH // 4)
+    policy = replace(mix(*pair(kind), 0.5), budget=budgets)
+    steps = 40
+    coins = np.array([np.asarray(c) for c in play(policy, steps)[1]])
+    for number, budget in enumerate((0.0, 0.1, 0.7, 1.0)):
+        mine = coins[:, number::4]
+        near(np.array([mine.mean()]), np.array([budget]), mine.size)
+    # Nothing is to be learned from slots that are never attacked.
+    decision = act(policy, key(1), View(OBSERVATION), policy.initial_state(BATCH))
+    np.testing.assert_array_equal(decision.valued, budgets > 0)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "host"])
+def test_a_budget_for_each_slot_is_that_budget_in_each_kind_of_control(kind: str) -> None:
+    """Bit for bit what one budget for all would do in the slots that have it."""
+    budgets = np.tile(np.array([0.0, 0.3, 1.0, 0.3], np.float32), BATCH // 4)
+    for control in get_args(Control):
+        mixed = mix(*pair(kind), 0.5, control)
+        together = play(replace(mixed, budget=budgets), 3)[0]
+        for budget in (0.0, 0.3, 1.0):
+            alone = play(replace(mixed, budget=float(np.float32(budget))), 3)[0]
+            here = budgets == np.float32(budget)
+            for ours, theirs in zip(together, alone, strict=True):
+                np.testing.assert_allclose(ours[here], theirs[here], rtol=1e-6)
+
+
+def test_slots_are_dealt_evenly() -> None:
+    budgets = slot_budgets(128, 0.7, 0.25)
+    assert budgets.dtype == np.float32 and (budgets == 0).sum() == 32 and (budgets == np.float32(0.7)).sum() == 96
+    # In every second slot as in the others: there past opponents are met.
+    assert abs(int((budgets[::2] == 0).sum()) - 16) <= 1
+    spread = slot_budgets(100, 0.7, 0.2, (0.2, 0.6))
+    attacked = spread[spread > 0]
+    np.testing.assert_allclose(np.sort(attacked), np.linspace(0.2, 0.6, 80), rtol=1e-6)
+    assert abs(float(attacked.mean()) - 0.4) < 1e-6
+    halves = [half[half > 0].mean() for half in (spread[::2], spread[1::2])]
+    assert abs(halves[0] - halves[1]) < 0.02
+    np.testing.assert_array_equal(slot_budgets(5, 0.3), np.full(5, 0.3, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ((4, 0.5, -0.1), r"clean-share: expected a share in \[0, 1\)"),
+        ((4, 0.5, 0.9), "leaves a match to attack"),
+        ((4, 0.5, 0.1), "0.1 of 4 matches side by side is none"),
+        ((4, 0.5, 0.0, (0.6, 0.2)), "budget-range: expected the lower budget first"),
+        ((4, 0.5, 0.0, (0.6, 1.2)), r"budget: expected a probability in \[0, 1\]"),
+    ],
+)
+def test_slots_that_cannot_be_dealt_are_refused(settings: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        slot_budgets(*settings)

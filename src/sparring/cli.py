@@ -27,7 +27,7 @@ FINDING = 1  # the other exit codes are those of every program, in `sparring.con
 COMMANDS = {
     "audit": ("GAME [--victim POLICY]", "attacks at several budgets, their damage and visibility; one report"),
     "attack": ("GAME --victim POLICY", "one adversarial policy under a budget, computed or trained"),
-    "defend": ("GAME --method M", "harden a victim by adversarial training (exact games)"),
+    "defend": ("GAME --method M", "harden a victim by adversarial training"),
     "evaluate": (
         "GAME --victim P --attacker P",
         "win, draw and loss of an attacker, exact or with intervals",

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple, Protocol
 
+import equinox as eqx
+import jax
 import numpy as np
 
 from sparring import checkpoint
-from sparring.console import Stopped, interruptible, progress
+from sparring.console import Stopped, interruptible, progress, say
 from sparring.errors import InputError
 from sparring.files import plain
 from sparring.runs import Run
 from sparring.training import Method, TrainState, initial_state, saved_part, train, with_saved
-from sparring.types import AgentID, Game, Trajectory
+from sparring.types import AgentID, Game, Trajectory, VectorGame
 
 _BESIDE = "beside/"
 
@@ -51,6 +55,9 @@ def drive(
     One event is written per round: steps, every agent's rewards added up, for each side what became of the matches that
     ended (in this round, against the policies that were being trained), and the learners' metrics.
 
+    A round after which a loss or a weight is no number is taken back, once in a training: it is played and learned from
+    again at half of every side's learning rate, which stays so, and its event says `halved`. A second time ends it.
+
     Args:
       run: holds the events and the checkpoint.
       game, method, seed: as for `train`.
@@ -64,12 +71,14 @@ def drive(
 
     Raises:
       Stopped: Ctrl-C or SIGTERM; a checkpoint has been written.
-      InputError: as for `train`, or the checkpoint is of other settings.
+      InputError: as for `train`, the checkpoint is of other settings, or losses are no numbers: the state before that
+        round has been saved.
     """
     settings = plain(settings)
-    saved, begun = run.load(), None
+    saved, begun, halved = run.load(), None, False
     if saved is not None and saved[1].get("training") == name:
         _check_settings(saved[1]["settings"], settings)
+        halved = bool(saved[1].get("halved"))
         begun = resumed(saved, game, method, seed)
         if beside is not None:
             beside.restore({n.removeprefix(_BESIDE): a for n, a in saved[0].items() if n.startswith(_BESIDE)}, saved[1])
@@ -81,20 +90,25 @@ def drive(
                 return begun
         else:
             run.forget(name)  # an earlier attempt that could not be saved left them
-        for state in train(game, method, seed, begun):
+        for state, now_halved in _finite(game, method, seed, begun, halved):
+            if isinstance(state, _Broken):
+                save(run, state.before, game, name, settings, beside, halved)
+                raise InputError(state.message)
             assert state.trajectory is not None
             sides = {
                 side: {**record_of(state.trajectory, spec.seats[0]), "metrics": _plain(state.metrics.get(side, {}))}
                 for side, spec in method.sides.items()
             }
             rewards = {agent: float(np.sum(reward)) for agent, reward in state.trajectory.reward.items()}
-            run.event(training=name, steps=state.steps, rewards=rewards, sides=sides)
+            mended = {"halved": True} if now_halved and not halved else {}
+            halved = now_halved
+            run.event(training=name, steps=state.steps, rewards=rewards, sides=sides, **mended)
             if on_round is not None:
                 on_round(state)
             advance(state.steps, note=_note(next(iter(sides.values()))))
             done = state.steps >= steps
             if done or stop() or time.monotonic() - saved_at > save_every:
-                save(run, state, game, name, settings, beside)
+                save(run, state, game, name, settings, beside, halved)
                 run.progress(min(state.steps, steps), steps)
                 saved_at = time.monotonic()
             if done:
@@ -102,6 +116,75 @@ def drive(
             if stop():
                 raise Stopped
     raise AssertionError("training is endless")
+
+
+class _Broken(NamedTuple):
+    """A round after which something is no number, and the state before it; the game is back there, too."""
+
+    before: TrainState
+    message: str
+
+
+def _finite(
+    game: Game, method: Method, seed: int, begun: TrainState | None, halved: bool
+) -> Iterator[tuple[TrainState | _Broken, bool]]:
+    """The states of a training as long as all is finite, and whether the learning rates are halved.
+
+    The first round after which something is no number is repeated at half the learning rates. The next such round is
+    the last: what it would have gone on from is yielded in its place.
+    """
+    before = initial_state(game, method, seed) if begun is None else begun
+    method = _halved(method) if halved else method
+    while True:
+        moment, fault = _moment(game), ""
+        for state in train(game, method, seed, before):
+            if fault := _fault(state, before):
+                break
+            yield state, halved
+            before, moment = state, _moment(game)
+        where, advice = f"round {before.round + 1}: {fault}", "start anew at a lower learning rate"
+        if isinstance(game, VectorGame):
+            if moment is None:
+                raise InputError(f"training, {where}; this game's state cannot be saved: {advice}")
+            game.set_state(moment)
+        if halved or any(side.learner.halved is None for side in method.sides.values()):
+            again = ", at half the learning rate as well" if halved else ""
+            yield _Broken(before, f"training, {where}{again}; what was before it is saved: {advice}"), halved
+            return
+        say(f"{where}: the round is taken back, and training goes on at half the learning rate", sys.stderr)
+        method, halved = _halved(method), True
+
+
+def _moment(game: Game) -> Mapping[str, np.ndarray] | None:
+    """Where a vector game is; None if it has no state of its own or cannot tell."""
+    try:
+        return jax.tree.map(np.array, game.get_state()) if isinstance(game, VectorGame) else None
+    except InputError:
+        return None
+
+
+def _fault(state: TrainState, before: TrainState) -> str:
+    """Which loss or weights are no numbers any more, in words; empty if all is well."""
+    for name, metrics in state.metrics.items():
+        for metric, value in metrics.items():
+            if "loss" in metric and not np.isfinite(value).all():
+                return f"{name}'s {metric} is {float(np.mean(value))}"
+        if _has_nan(state.learners[name]) and not _has_nan(before.learners[name]):
+            return f"{name}'s weights are no numbers"
+    return ""
+
+
+def _has_nan(learner: Any) -> bool:
+    return any(bool(np.isnan(x).any()) for x in jax.tree.leaves(learner) if eqx.is_inexact_array_like(x))
+
+
+def _halved(method: Method) -> Method:
+    """The method whose sides learn half as fast, all of them alike."""
+    sides = {}
+    for name, side in method.sides.items():
+        assert side.learner.halved is not None
+        sides[name] = replace(side, learner=side.learner.halved())
+    return method._replace(sides=sides)
 
 
 def record_of(trajectory: Trajectory, agent: AgentID) -> dict[str, float]:
@@ -122,7 +205,13 @@ def record_of(trajectory: Trajectory, agent: AgentID) -> dict[str, float]:
 
 
 def save(
-    run: Run, state: TrainState, game: Game, name: str, settings: Mapping[str, Any], beside: Beside | None = None
+    run: Run,
+    state: TrainState,
+    game: Game,
+    name: str,
+    settings: Mapping[str, Any],
+    beside: Beside | None = None,
+    halved: bool = False,
 ) -> None:
     """Write the run's checkpoint: the whole state of training. A game that cannot be saved leaves none."""
     try:
@@ -131,6 +220,8 @@ def save(
         return  # such games can be trained in all the same
     snapshots = {side: len(pool.policies) for side, pool in state.past.items()}
     arrays, meta = checkpoint.flatten(part), {"training": name, "snapshots": snapshots, "settings": settings}
+    if halved:
+        meta["halved"] = True
     if beside is not None:
         arrays |= {f"{_BESIDE}{name}": array for name, array in beside.arrays().items()}
         meta |= beside.meta()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -34,14 +35,15 @@ class MixedPolicy:
     Both policies decide with the same key, so that budget 0 replays the benign policy bit for bit and budget 1 the
     adversarial one (unless both are mixes: no two coins of a nest are the same). The coin has a key of its own, every
     mix in a nest another one. Blended, both policies' noise is executed at once, so the benign policy draws from
-    another key (DECISIONS 27).
+    another key (DECISIONS 27). Where each slot has a budget of its own, nothing is learned from the slots of budget 0:
+    they are neither controlled nor valued.
     `log_prob` and `value` are the adversarial policy's. If that one is mixed itself, `controlled` is what all coins
     leave to it.
     """
 
     benign: Policy
     adversarial: Policy
-    budget: float | Array
+    budget: float | Array  # one for all matches, or float32 [B], one for each slot: see `budgets`
     control: Control = "step"
     team: bool = False  # the coin is the team's: whoever asks all agents gives each the same `coin_key`
     number: int = 1  # tells its coin apart from those of the mixes that it is made of, whose numbers are smaller
@@ -82,13 +84,19 @@ class MixedPolicy:
             coin = controlled.astype(np.int8)
             # A controlled match goes on controlled: what the benign policy's matches return is another value.
             valued = controlled if valued is None else controlled & valued
+        if np.ndim(self.budget):
+            attacked = xp.broadcast_to(xp.asarray(self.budget > 0), controlled.shape)
+            valued = attacked if valued is None else attacked & valued
         if self.control == "blend":
             if not xp.issubdtype(benign.action.dtype, xp.floating):
                 raise InputError(
                     "control: blend combines continuous actions, and these are discrete; use step or episode"
                 )
             controlled = xp.broadcast_to(xp.asarray(self.budget > 0), controlled.shape)
-            action = (1 - self.budget) * benign.action + self.budget * adversarial.action
+            share = self.budget
+            if np.ndim(share):
+                share = xp.asarray(share).reshape(controlled.shape + (1,) * (benign.action.ndim - 1))
+            action = (1 - share) * benign.action + share * adversarial.action
             proposed = adversarial.action if proposed is None else proposed
         else:
             where = controlled.reshape(controlled.shape + (1,) * (benign.action.ndim - 1))
@@ -131,12 +139,15 @@ def mix(benign: Policy, adversarial: Policy, budget: float, control: Control = "
     return MixedPolicy(benign, adversarial, check_budget(budget), control, number=number)
 
 
-def executed(threat: ThreatModel, adversarial: Mapping[AgentID, Policy]) -> dict[AgentID, Policy]:
+def executed(
+    threat: ThreatModel, adversarial: Mapping[AgentID, Policy], budgets: Array | None = None
+) -> dict[AgentID, Policy]:
     """What the attackers' agents play under the threat: Eq. 3.2 for each of them.
 
     Args:
       threat: who is controlled, how often, and what each does otherwise.
       adversarial: the policy of every attacker when it is controlled.
+      budgets: float32 [B], a budget for each slot, instead of the threat's.
 
     Raises:
       InputError: an attacker without an adversarial policy.
@@ -144,10 +155,45 @@ def executed(threat: ThreatModel, adversarial: Mapping[AgentID, Policy]) -> dict
     if missing := [agent for agent in threat.attackers if agent not in adversarial]:
         raise InputError(f"no adversarial policy for attacker {missing[0]}")
     team = threat.coin == "team"
-    return {
+    mixed: dict[AgentID, MixedPolicy] = {
         a: replace(mix(threat.benign[a], adversarial[a], threat.budget, threat.control), team=team)
         for a in threat.attackers
     }
+    return {a: policy if budgets is None else replace(policy, budget=budgets) for a, policy in mixed.items()}
+
+
+def slot_budgets(
+    slots: int, budget: float, clean_share: float = 0.0, between: tuple[float, float] | None = None
+) -> Array:
+    """A budget for each slot: some are clean, and the others have one budget or a whole range of them.
+
+    Neighbours differ: in the even slots, and in the odd ones, the same budgets are met equally often. Adversarial
+    training against past opponents tells these apart.
+
+    Args:
+      slots: B.
+      budget: of the slots that are attacked, unless there is a range.
+      clean_share: of the slots, which have budget 0.
+      between: the least and the largest budget of those that are attacked; they are spread evenly.
+
+    Returns:
+      float32 [B].
+
+    Raises:
+      InputError: a share outside [0, 1) or so small that it is no slot, or a range that is none.
+    """
+    clean = round(clean_share * slots)
+    if not 0 <= clean_share < 1 or clean == slots:
+        raise InputError(f"clean-share: expected a share in [0, 1) that leaves a match to attack, got {clean_share}")
+    if clean_share and not clean:
+        raise InputError(f"clean-share: {clean_share} of {slots} matches side by side is none; use more num-games")
+    low, high = (budget, budget) if between is None else (check_budget(end) for end in between)
+    if not low <= high:
+        raise InputError(f"budget-range: expected the lower budget first, got {low} {high}")
+    sorted_ = np.concatenate([np.zeros(clean), np.linspace(low, high, slots - clean)]).astype(np.float32)
+    # Multiples of the golden ratio, modulo 1, are spread evenly over every stretch of slots and every second of them.
+    order = np.argsort(np.argsort(np.arange(slots) * ((math.sqrt(5) - 1) / 2) % 1.0))
+    return sorted_[order]
 
 
 def act(policy: Policy, key: Key, view: View, state: Any) -> Decision:

@@ -310,8 +310,42 @@ class CertifyResult(Who, frozen=True, kw_only=True):
     certificate: str | None = None
 
 
+class CurvePoint(Record, frozen=True, kw_only=True):
+    """A round of hardening by PPO, or the mean of several; null: there is nothing to tell."""
+
+    steps: int  # environment steps so far
+    matches: int = 0  # that ended, at a budget above 0
+    score: float | None = None  # the victim's mean return of these
+    win: float | None = None  # share of these that an attacker won
+    clean: float | None = None  # the victim's mean return of the matches at budget 0
+    gradient_norm: float | None = None  # of the victim's policy
+    gain: float | None = None  # the attackers': what the last 5 rounds cost the victim beyond the 5 before
+    entropy: float | None = None  # of the victim's policy, in nats
+    attacker_entropy: float | None = None
+    pool: int = 0  # past policies of each side
+
+
+class Oscillation(Record, frozen=True, kw_only=True):
+    """How the score moved in the last half of the rounds; null: too few."""
+
+    rounds: int
+    variance: float | None = None
+    total_variation: float | None = None
+
+
+class Tested(Record, frozen=True, kw_only=True):
+    """A victim against the benign opponent and against a fresh attacker, which is a lower bound on the worst."""
+
+    clean: Rates
+    attacked: Rates | None = None  # null: no attacker was trained
+    damage: Damage | None = None
+    attack: str | None = None  # file or folder
+    attack_steps: int = 0
+    still_improving: Improvement | None = None
+
+
 class DefendResult(Who, frozen=True, kw_only=True):
-    """A hardened victim. Exact numbers are null where the game can only be simulated."""
+    """A hardened victim. Exact numbers are null where the game can only be simulated, and the last fields are not."""
 
     schema: Literal["sparring.defend/2"] = "sparring.defend/2"
     budget: float
@@ -329,7 +363,14 @@ class DefendResult(Who, frozen=True, kw_only=True):
     gap: float | None = None
     attack: str | None = None
     figure: str | None = None
-    curve: dict[str, tuple[tuple[float, float], ...]] = {}  # name: [updates or steps, Expl or win rate]
+    # Exact: name: [updates or steps, Expl]; else one point a round.
+    curve: dict[str, tuple[tuple[float, float], ...]] | tuple[CurvePoint, ...] = {}
+    clean_share: float | None = None
+    budget_range: Interval | None = None
+    attacker_start: str | None = None
+    oscillation: Oscillation | None = None
+    before: Tested | None = None
+    after: Tested | None = None
 
 
 class Change(Record, frozen=True, kw_only=True):

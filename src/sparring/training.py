@@ -19,6 +19,7 @@ import numpy as np
 
 from sparring.errors import InputError, unknown
 from sparring.mixture import MixedState
+from sparring.play.plateau import Plateau, Waited, fresh, waited
 from sparring.play.rollout import RolloutState, rollout, start
 from sparring.policies import PoolPolicy, PoolState
 from sparring.types import (
@@ -79,7 +80,9 @@ class Side:
     """One learner, and the agents that play with its policy and that it learns from.
 
     It updates in the rounds r with r % `every` == `phase`: there is one clock for everybody. Sides that take turns have
-    the same `every` and different phases. A snapshot of its policy is kept every `snapshot_every` rounds.
+    the same `every` and different phases. One that `waits` updates when it is due instead, and its metrics then say
+    what it had seen: `waited` rounds, and the others' `gain` with its standard `error`, where there were enough scores.
+    A snapshot of its policy is kept every `snapshot_every` rounds.
 
     Raises:
       InputError: never updates, or a phase that never comes.
@@ -92,6 +95,7 @@ class Side:
     phase: int = 0
     snapshot_every: int = 0  # 0: none
     max_snapshots: int = 32
+    waits: Plateau | None = None
 
     def __post_init__(self) -> None:
         if self.every < 1 or not 0 <= self.phase < self.every:
@@ -100,6 +104,8 @@ class Side:
             )
         if not self.seats:
             raise InputError("a side needs at least one agent to learn from")
+        if self.waits and self.every > 1:
+            raise InputError(f"a side that waits for a plateau has no clock, got every {self.every}")
 
 
 class Method(NamedTuple):
@@ -120,6 +126,7 @@ class TrainState(NamedTuple):
     steps: int
     metrics: Mapping[str, Metrics]
     trajectory: Trajectory | None
+    waiting: Mapping[str, Waited] = {}  # of the sides that wait
 
 
 def train(game: Game, method: Method, seed: int, state: TrainState | None = None) -> Iterator[TrainState]:
@@ -139,7 +146,7 @@ def train(game: Game, method: Method, seed: int, state: TrainState | None = None
         report, an outcome as a goal in a game without winners, or a policy that misbehaves (see `rollout`).
     """
     state = initial_state(game, method, seed) if state is None else state
-    learners, past, played = dict(state.learners), dict(state.past), state.rollout
+    learners, past, played, waiting = dict(state.learners), dict(state.past), state.rollout, dict(state.waiting)
     round_, steps = state.round, state.steps
     record = tuple(dict.fromkeys(seat for side in method.sides.values() for seat in side.seats))
     while True:
@@ -149,7 +156,12 @@ def train(game: Game, method: Method, seed: int, state: TrainState | None = None
         steps += method.steps_per_round * game.num_games
         metrics = {}
         for name, side in method.sides.items():
-            if round_ % side.every == side.phase:
+            due, evidence = round_ % side.every == side.phase, {}
+            if side.waits is not None:
+                own = sum(reward_of(trajectory, seat, side.reward, steps) for seat in side.seats)
+                over = trajectory.terminated | trajectory.truncated
+                waiting[name], due, evidence = waited(waiting[name], side.waits, own, over, trajectory.invalid)
+            if due:
                 experience = joined(
                     [
                         trajectory.agents[seat]._replace(reward=reward_of(trajectory, seat, side.reward, steps))
@@ -157,11 +169,12 @@ def train(game: Game, method: Method, seed: int, state: TrainState | None = None
                     ]
                 )
                 key = rng.integers(0, 2**32, 2, np.uint32)
-                learners[name], metrics[name] = side.learner.update(learners[name], experience, key)
+                learners[name], found = side.learner.update(learners[name], experience, key)
+                metrics[name] = {**found, **evidence}
             if side.snapshot_every and (round_ + 1) % side.snapshot_every == 0:
                 past[name] = _grown(past[name], side, learners[name], round_, played)
         round_ += 1
-        yield TrainState(dict(learners), dict(past), played, round_, steps, metrics, trajectory)
+        yield TrainState(dict(learners), dict(past), played, round_, steps, metrics, trajectory, dict(waiting))
 
 
 def initial_state(game: Game, method: Method, seed: int) -> TrainState:
@@ -178,7 +191,8 @@ def initial_state(game: Game, method: Method, seed: int) -> TrainState:
     }
     past = {name: Pool() for name in method.sides}
     played = start(game, method.play(_opponents(method, learners, past, 0)), rng)
-    return TrainState(learners, past, played, 0, 0, {}, None)
+    waiting = {name: fresh(side.waits, game.num_games) for name, side in method.sides.items() if side.waits}
+    return TrainState(learners, past, played, 0, 0, {}, None, waiting)
 
 
 def check_cast(game: Game, threat: ThreatModel) -> None:
@@ -266,6 +280,7 @@ def saved_part(state: TrainState, game: Game) -> Any:
         "past": {name: pool.policies for name, pool in state.past.items()},
         "numbers": {name: np.array(pool.numbers, np.int64) for name, pool in state.past.items()},
         "rollout": state.rollout,
+        "waiting": dict(state.waiting),
         "game": game.get_state() if isinstance(game, VectorGame) else {},
         "clock": np.array([state.round, state.steps], np.int64),
     }
@@ -301,7 +316,7 @@ def with_saved(
     }
     if isinstance(game, VectorGame):
         _check_views(game, game.set_state(saved["game"]), saved["rollout"])
-    return TrainState(saved["learners"], pools, saved["rollout"], round_, steps, {}, None)
+    return TrainState(saved["learners"], pools, saved["rollout"], round_, steps, {}, None, saved["waiting"])
 
 
 def _check_views(game: VectorGame, views: Mapping[AgentID, Any], saved: RolloutState) -> None:

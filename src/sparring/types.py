@@ -396,3 +396,5 @@ class Learner(NamedTuple):
     policy: Callable[[LearnerState], Policy]
     update: Callable[[LearnerState, Experience, Key], tuple[LearnerState, Metrics]]
     final: Callable[[LearnerState], Policy] | None = None  # the policy to keep, where it is not `policy`
+    # The same algorithm at half its learning rate, which goes on from the same states; None: it has no such rate.
+    halved: Callable[[], Learner] | None = None

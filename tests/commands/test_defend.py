@@ -203,7 +203,7 @@ def test_same_seed_same_victim() -> None:
         ({"learner": "rpg"}, "learner: it is read with --oracle learned alone"),
         ({"oracle": "learned", "num_games": 0}, "num-games: expected at least 1"),
         ({"oracle": "learned", "game": f"{KUHN},players=3"}, "not for a team"),
-        ({"game": "robosumo/ant-vs-ant"}, "robosumo/ant-vs-ant: give --benign|can only be simulated"),
+        ({"game": "robosumo/ant-vs-ant", "updates": 5}, "updates: it is read in games that can be enumerated alone"),
     ],
 )
 def test_bad_settings_are_told(settings: dict[str, object], message: str, tmp_path: Path) -> None:

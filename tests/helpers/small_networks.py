@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sparring.learners.ppo import PPOConfig
-from sparring.nets import ActorCritic, NetworkConfig, actor_critic
+from sparring.learners.ppo import Batch, PPOConfig
+from sparring.nets import ActorCritic, NetworkConfig, actor_critic, heads
 from sparring.types import Box, Discrete, Spaces
 
 KEY = np.array([3, 4], np.uint32)
@@ -30,3 +30,45 @@ def network(spaces: Spaces, architecture: Any) -> ActorCritic:
         made,
         is_leaf=lambda x: type(x).__name__ == "Normalizer",
     )
+
+
+class Problem(NamedTuple):
+    weights: ActorCritic
+    static: ActorCritic
+    batch: Batch
+
+
+def problem(spaces: Spaces, architecture: str) -> Problem:
+    """A batch in float64 with ratios on both sides of the clip range and a third of the steps uncontrolled.
+
+    Where actions are discrete, some of them are illegal.
+    """
+    net = jax.tree.map(lambda x: x.astype(np.float64) if eqx.is_inexact_array(x) else x, network(spaces, architecture))
+    rng = np.random.default_rng(1)
+    observation = rng.normal(size=(T, B, 3))
+    first = rng.random((T, B)) < 0.3
+    discrete = isinstance(spaces.action, Discrete)
+    action = rng.integers(4, size=(T, B)) if discrete else rng.normal(size=(T, B, 2))
+    state = jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape)), net.initial_state(B))
+    legal = (rng.random((T, B, 4)) < 0.5) | (np.arange(4) == action[..., None]) if discrete else None
+    head, _ = net.unroll(jnp.asarray(observation), jnp.asarray(first), state)
+    head = heads.masked(head, legal)
+    log_prob = np.asarray(net.log_prob(head, jnp.asarray(action))) + rng.normal(size=(T, B)) * 0.4
+    batch = Batch(
+        observation,
+        legal,
+        action,
+        log_prob,
+        rng.normal(size=(T, B)),
+        rng.normal(size=(T, B)),
+        rng.random((T, B)) < 0.67,
+        rng.random((T, B)) < 0.8,
+        first,
+        (),
+    )
+    batch = jax.tree.map(jnp.asarray, batch)
+    if architecture == "lstm":
+        batch = batch._replace(policy_state=state)
+    else:
+        batch = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
+    return Problem(*eqx.partition(net, eqx.is_inexact_array), batch)

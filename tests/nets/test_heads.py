@@ -110,3 +110,39 @@ def test_a_network_plays_in_every_space(
     assert decision.log_prob is not None and decision.log_prob.shape == (2,)
     if isinstance(action, Box):
         assert decision.action.shape == (2, 2, 2)
+
+
+def test_the_divergence_is_that_of_the_definition() -> None:
+    """Choices: the sum over legal actions. Gaussians: the closed form, and by sampling 400,000 actions."""
+    other = np.random.default_rng(5).normal(size=HEAD.shape).astype(np.float32)
+    ours, theirs = (heads.masked(jnp.asarray(head), LEGAL) for head in (HEAD, other))
+    got = heads.divergence(Discrete(5), ours, NONE, theirs, NONE)
+    for row in range(6):
+        p, legal = over_legal(row), LEGAL[row]
+        q = np.where(legal, np.exp(other[row].astype(float)), 0.0)
+        q /= q.sum()
+        assert float(got[row]) == pytest.approx(float((p[legal] * np.log(p[legal] / q[legal])).sum()), abs=1e-5)
+    both = heads.divergence(MultiDiscrete((2, 3)), jnp.asarray(HEAD), NONE, jnp.asarray(other), NONE)
+    parts = [
+        heads.divergence(
+            Discrete(stop - start),
+            jnp.asarray(HEAD[:, start:stop]),
+            NONE,
+            jnp.asarray(other[:, start:stop]),
+            NONE,
+        )
+        for start, stop in ((0, 2), (2, 5))
+    ]
+    np.testing.assert_allclose(both, parts[0] + parts[1], rtol=1e-5)
+    np.testing.assert_allclose(heads.divergence(Discrete(5), ours, NONE, ours, NONE), 0, atol=1e-6)
+
+    space = Box((2,))
+    mean, log_std = jnp.asarray([0.3, -0.2]), jnp.asarray([-0.5, 0.1])
+    from_mean, from_log_std = jnp.asarray([0.1, 0.4]), jnp.asarray([0.2, -0.3])
+    exact = float(heads.divergence(space, mean, log_std, from_mean, from_log_std))
+    actions = np.asarray(mean) + np.exp(log_std) * np.random.default_rng(0).normal(size=(400_000, 2))
+    wide = jnp.broadcast_to(mean, actions.shape), jnp.broadcast_to(from_mean, actions.shape)
+    difference = heads.log_prob(space, wide[0], log_std, actions) - heads.log_prob(
+        space, wide[1], from_log_std, actions
+    )
+    assert abs(float(difference.mean()) - exact) < 5 * float(difference.std()) / np.sqrt(400_000)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, cast
 
+import tyro
+
+from sparring.commands import defend_simulated as simulated
 from sparring.commands.common import accepted, perform, who
 from sparring.console import number
 from sparring.errors import InputError, require
@@ -21,8 +24,8 @@ from sparring.oracles.hardening import (
     harden_exactly,
     learned_method,
 )
-from sparring.oracles.options import OptionalFloat, OptionalInt, PolicyLike, Seats, refuse
-from sparring.oracles.seating import ask, describe
+from sparring.oracles.options import OptionalFloat, OptionalInt, OptionalPolicy, RewardName, Seats, refuse
+from sparring.oracles.seating import ask, describe, maker
 from sparring.records import EXACT, LEARNED, DefendResult
 from sparring.results import plain, write
 from sparring.runs import Run
@@ -39,37 +42,49 @@ UNREAD = {
     "exact": ("steps", "learner", "num_games"),
     "learned": ("updates", "decay", "direction", "victim"),
 }
+# What is read in games that can only be simulated.
+SIMULATED = ("clean_share", "budget_range", "attacker_rounds", "attacker", "attacker_start", "magnet", "architecture")
+SIMULATED += ("attack_steps", "episodes", "train_game", "reward", "steps_per_round", "epochs", "minibatch")
 
 
 @dataclass(frozen=True)
 class Settings(Seats):
-    """Harden a victim by adversarial training, with exact gradients and best responses or by sampling. Exact games.
+    """Harden a victim by adversarial training: with exact gradients and best responses, or by sampling.
+
+    In a game that can be enumerated what comes out is measured exactly. In any other one victim and attackers are
+    trained by PPO, and fresh attackers are trained against the victim before and after.
 
     Example: sparring defend openspiel/kuhn_poker --method min-oracle --budget 0.7
+    Example: sparring defend discs/duel --victim builtin:disc-early --method two-timescale --budget 1
     """
 
-    method: Method = "min-oracle"
+    method: Literal[Method, "regularised"] = "min-oracle"
     """min-oracle: Algorithm 1. two-timescale: Algorithm 2. single-timescale, alternating: gradients at equal rates,
     at once or in turn. self-play: best responses in turn. fictitious-play: best responses to averages. retrain: once,
     against the best attack on the starting victim. double-oracle: best responses join populations, between which the
-    game is solved. magnetic: mirror descent drawn towards entropy. The last two with --oracle exact alone."""
+    game is solved. magnetic: mirror descent drawn towards entropy. The last two in exact games with --oracle exact
+    alone. Where the game can only be simulated, the min oracle's victim waits until its attackers hardly gain any
+    more, self-play and fictitious-play draw half or all opponents from the past, and there is also regularised: PPO
+    that is held near a slow mean of its own policies."""
     budget: float = 1.0
     """Attack budget epsilon in [0, 1]: the probability of control (Eq. 3.2)."""
     oracle: Literal["exact", "learned"] = "exact"
     """exact: gradients and best responses by enumeration. learned: networks learn from matches; what they are worth is
-    still exact, and so is the min oracle."""
-    victim: PolicyLike = "uniform"
-    """Where the victim starts; from the interior (uniform) gradients reach every action. Networks start there, too."""
+    still exact, and so is the min oracle. Not read where a game can only be simulated."""
+    victim: OptionalPolicy = None
+    """Where the victim starts. Exact games: by default uniform, from where gradients reach every action; networks start
+    there, too. Other games: a policy with weights (by default the agent that comes with the package), or scratch."""
     updates: OptionalInt = None
     """With --oracle exact: the victim's updates, by default 2000."""
     steps: OptionalInt = None
-    """With --oracle learned: steps of all matches together, by default 160,000."""
+    """With --oracle learned: steps of all matches together, by default 160,000; in simulated games 2 million."""
     learner: LearnerName = "a2c"
     """With --oracle learned: advantage actor-critic or regret policy gradient, a hidden layer of 128 (section E.3)."""
     num_games: OptionalInt = None
-    """With --oracle learned: matches side by side, by default 16."""
+    """With --oracle learned: matches side by side, by default 16; in simulated games as in attacks."""
     learning_rate: OptionalFloat = None
-    """Step size of the victim's gradient steps; by default 0.1, and 0.01 of networks."""
+    """Step size of the victim's gradient steps; by default 0.1, and 0.01 of networks. In simulated games the
+    attackers' is by default that of attacks, and the victim's is that over the ratio."""
     decay: float = 0.0
     """With --oracle exact: the step size falls as (t + 1) to the power of minus this; 0.5: the inverse square root."""
     ratio: OptionalFloat = None
@@ -83,7 +98,36 @@ class Settings(Seats):
     hardly goes (DECISIONS 9). In Markov and matrix games every gradient is the true one."""
     output: Output = "best"
     """Which iterate is handed over: the last, one sampled in proportion to its step size, the least exploitable, or the
-    average of all."""
+    average of all. Exact games."""
+    clean_share: float = 0.0
+    """Simulated games, as all that follows: share of the matches at budget 0, so that the victim plays on well against
+    the benign opponent."""
+    budget_range: Annotated[tuple[float, ...] | None, tyro.conf.arg(metavar="LOW HIGH")] = None
+    """Train at budgets spread evenly from LOW to HIGH, for an unknown budget; what comes out is tested at --budget."""
+    attacker_rounds: OptionalInt = None
+    """The attackers' updates for each of the victim's, by default 1: timescales by updates, beside those by rates."""
+    attacker: OptionalPolicy = None
+    """Of retrain: the fixed attacker; by default one is trained first against the starting victim."""
+    attacker_start: Annotated[str | None, tyro.conf.arg(metavar="benign|scratch|POLICY")] = None
+    """Where the attackers start, as in `sparring attack --start`."""
+    magnet: OptionalFloat = None
+    """Of regularised: weight of the divergence from the mean of the policies so far, by default 0.05."""
+    architecture: Literal["mlp", "lstm"] | None = None
+    """Of networks that start from scratch, by default mlp."""
+    attack_steps: OptionalInt = None
+    """Steps of the fresh attackers before and after; by default half of --steps, at least 20,000. 0: none."""
+    episodes: OptionalInt = None
+    """Complete matches of each evaluation, by default 400."""
+    train_game: Annotated[str | None, tyro.conf.arg(metavar="GAME")] = None
+    """Train in another variant of the game than the evaluated one."""
+    reward: RewardName | None = None
+    """What attackers maximise, as in `sparring attack`; the victim wants the opposite."""
+    steps_per_round: OptionalInt = None
+    """Steps of each match between two updates."""
+    epochs: OptionalInt = None
+    """PPO: passes over each round's steps."""
+    minibatch: OptionalInt = None
+    """PPO: steps per gradient step."""
 
 
 def defend(game: Any, **settings: Any) -> dict[str, Any]:
@@ -94,8 +138,9 @@ def defend(game: Any, **settings: Any) -> dict[str, Any]:
       **settings: the fields of `Settings`; policies may also be a `Policy` or a table.
 
     Returns:
-      The JSON result (`records.DefendResult`): `expl` of the hardened victim, `robust_expl` (the least that any victim
-      reaches), `gap`, `start_expl`, `policy` (the file), and `curve`.
+      The JSON result (`records.DefendResult`): `policy` (the file) and `curve`; in exact games `expl` of the hardened
+      victim, `robust_expl` (the least that any victim reaches), `gap` and `start_expl`; in others `before` and `after`
+      (matches against the benign opponent and against fresh attackers) and `oscillation`.
 
     Raises:
       InputError: bad input.
@@ -111,10 +156,18 @@ class Prepared(NamedTuple):
     num_games: int
 
 
-def prepare(settings: Settings) -> Prepared:
+def prepare(settings: Settings) -> Prepared | simulated.Prepared:
     from sparring.exact.tree import TreeProblem
+    from sparring.games.finite import finite
 
     check_budget(settings.budget)
+    first = maker(settings.game, settings.threads)[1](1)
+    if finite(first) is None:
+        return simulated.prepare(settings, first)
+    refuse(settings, SIMULATED, "it is read in games that can only be simulated")
+    if settings.method == "regularised":
+        raise InputError("method=regularised: it is for games that can only be simulated; choose another")
+    method = cast(Method, settings.method)
     other = "learned" if settings.oracle == "exact" else "exact"
     refuse(settings, UNREAD[settings.oracle], f"it is read with --oracle {other} alone: use that")
     for name in ("updates", "steps", "num_games"):
@@ -127,9 +180,9 @@ def prepare(settings: Settings) -> Prepared:
         raise InputError(f"ratio: {settings.method} has no ratio of learning rates; use --method two-timescale")
     if settings.ratio is not None and not (math.isfinite(settings.ratio) and settings.ratio > 0):
         raise InputError(f"ratio: expected a positive number, got {settings.ratio}")
-    if settings.method != "magnetic":
-        refuse(settings, ("temperature", "cooling"), f"{settings.method} has no temperature; use --method magnetic")
-    oracle = exact_oracle(ask(settings, settings.victim))
+    if method != "magnetic":
+        refuse(settings, ("temperature", "cooling"), f"{method} has no temperature; use --method magnetic")
+    oracle = exact_oracle(ask(settings, _start(settings), first))
     problem = oracle.problem(settings.budget)
     if isinstance(problem, TreeProblem):
         problem = replace(problem, direction=settings.direction)
@@ -137,18 +190,24 @@ def prepare(settings: Settings) -> Prepared:
     rate = RATES[settings.oracle] if settings.learning_rate is None else settings.learning_rate
     temperature = TEMPERATURE if settings.temperature is None else settings.temperature
     cooling = COOLING if settings.cooling is None else settings.cooling
-    rule = Rule(settings.method, rate, ratio, settings.decay, temperature, cooling)
+    rule = Rule(method, rate, ratio, settings.decay, temperature, cooling)
     num_games = NUM_GAMES if settings.num_games is None else settings.num_games
     if settings.oracle == "exact":
         if settings.method in GRADIENT:
             require("numba", "exact")  # their steps are projected by what it compiles
         return Prepared(oracle, problem, rule, UPDATES if settings.updates is None else settings.updates, 0)
     steps = STEPS if settings.steps is None else settings.steps
-    method, rounds = learned_method(oracle, problem, rule, settings.learner, num_games, steps)
-    return Prepared(oracle, problem, rule, rounds * method.steps_per_round * num_games, num_games)
+    training, rounds = learned_method(oracle, problem, rule, settings.learner, num_games, steps)
+    return Prepared(oracle, problem, rule, rounds * training.steps_per_round * num_games, num_games)
 
 
-def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
+def _start(settings: Settings) -> Any:
+    return "uniform" if settings.victim is None else settings.victim
+
+
+def plan(settings: Settings, prepared: Prepared | simulated.Prepared) -> dict[str, Any]:
+    if isinstance(prepared, simulated.Prepared):
+        return simulated.plan(settings, prepared)
     done = {"method": settings.method, "victim_rows": len(prepared.problem.victim_actions)}
     if settings.oracle == "exact":
         from sparring.exact.cost import hardening_cost
@@ -157,10 +216,12 @@ def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
     return {**done, "steps": prepared.length, "estimate": "minutes for a few thousand rounds; under 10 MB of disk"}
 
 
-def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
+def execute(settings: Settings, prepared: Prepared | simulated.Prepared, run: Run) -> dict[str, Any]:
     from sparring.exact.robust import robust
     from sparring.report.plots import defence_figure
 
+    if isinstance(prepared, simulated.Prepared):
+        return simulated.execute(settings, prepared, run)
     begun = time.monotonic()
     oracle, problem, rule, length, num_games = prepared
     if settings.oracle == "exact":
@@ -187,7 +248,7 @@ def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
         output=settings.output,
         steps=length,
         policy=str(victim),
-        start=describe(settings.victim),
+        start=describe(_start(settings)),
         direction=settings.direction,
         learning_rate=rule.learning_rate,
         ratio=rule.ratio,
@@ -205,6 +266,8 @@ def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
 
 
 def text(result: dict[str, Any]) -> str:
+    if result["after"] is not None:
+        return simulated.text(result)
     unit = "updates" if result["oracle"] == EXACT else "steps"
     start, end, least = (number(result[key], ".6f") for key in ("start_expl", "expl", "robust_expl"))
     return (

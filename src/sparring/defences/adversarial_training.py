@@ -11,15 +11,16 @@ look at its exploitability: `learners.tables.tabulate` turns it into the table t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
 
 from sparring.errors import InputError
 from sparring.mixture import executed
+from sparring.play.plateau import Plateau
 from sparring.training import Method, Opponents, Reward, Side, check_cast, pooled
-from sparring.types import AgentID, Game, Learner, Policy, ThreatModel
+from sparring.types import AgentID, Array, Game, Learner, Policy, ThreatModel
 
 Adversary: TypeAlias = Callable[[Policy], Policy]  # the adversarial policy that the victim of the moment is given
 MethodName = Literal[
@@ -43,6 +44,7 @@ class Schedule:
 
     victim_every: int = 1  # rounds for each update
     attacker_every: int = 1
+    waits: Plateau | None = None  # the victim learns when the attackers hardly gain any more, instead of by a clock
     turns: bool = False  # the attacker learns in the first round, the victim in the next, and so on
     past: float = 0.0  # share of matches in which the opponent is a snapshot, drawn uniformly
     snapshot_every: int = 100  # rounds
@@ -77,6 +79,7 @@ def adversarial_training(
     attackers: Mapping[AgentID, Learner] | Adversary,
     steps_per_round: int,
     reward: Reward | None = None,
+    budgets: Array | None = None,
 ) -> Method:
     """Harden a victim.
 
@@ -89,6 +92,7 @@ def adversarial_training(
         policy for the victim of the moment: `learners.tables.exact_oracle`, or a function that always returns the same.
       steps_per_round: T.
       reward: the attackers'; by default minus the victim's reward. The victim wants the opposite.
+      budgets: float32 [B], a budget for each slot, instead of the threat's (`mixture.slot_budgets`).
 
     Raises:
       InputError: more than one victim, more than one attacker where none learns, an attacker without a learner, agents
@@ -108,7 +112,8 @@ def adversarial_training(
         every *= period
         return Side(learner, goal, (agent,), every, phase % every, kept, schedule.max_snapshots)
 
-    sides = {VICTIM: side(victim, nu, wanted, schedule.victim_every, period - 1)}
+    of_nu = side(victim, nu, wanted, schedule.victim_every, period - 1)
+    sides = {VICTIM: replace(of_nu, waits=schedule.waits)}
     adversary = None if isinstance(attackers, Mapping) else attackers
     if isinstance(attackers, Mapping):
         if missing := [agent for agent in threat.attackers if agent not in attackers]:
@@ -131,6 +136,6 @@ def adversarial_training(
                 playing[nu] = pooled(playing[nu], opponents.past[VICTIM], of_victim)
                 for agent in threat.attackers:
                     playing[agent] = pooled(playing[agent], opponents.past[agent], of_attacker)
-        return {**others, nu: playing[nu], **executed(threat, {a: playing[a] for a in threat.attackers})}
+        return {**others, nu: playing[nu], **executed(threat, {a: playing[a] for a in threat.attackers}, budgets)}
 
     return Method(sides, play, steps_per_round)

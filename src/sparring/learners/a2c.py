@@ -8,7 +8,7 @@ update is the gradient of the expected return itself, for an attacker with the f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
 import equinox as eqx
@@ -74,7 +74,10 @@ def a2c(config: A2CConfig) -> Learner:
         del key
         return _update(config, network, experience)
 
-    return Learner(init, lambda network: network, update)
+    def halved() -> Learner:
+        return a2c(replace(config, learning_rate=config.learning_rate / 2))
+
+    return Learner(init, lambda network: network, update, halved=halved)
 
 
 def new_network(spaces: Spaces, config: A2CConfig, key: Key) -> ActorCritic:

@@ -6,7 +6,7 @@ to what the critic is meant to predict (DECISIONS 15 and 27).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -42,6 +42,9 @@ class PPOConfig:
     start_std: float = 0.0  # when starting from given weights: reset the standard deviation; 0 keeps it
     end_std: float = 0.0  # of the policy that training ends with; 0: as learned
     average: float = 0.0  # it ends with a running mean of the weights that decays by this per update; 0: the last ones
+    magnet: float = 0.0  # weight of the divergence from a magnet, a slow mean of the policy's own weights; 0: none
+    magnet_rate: float = 0.05  # by so much of the way the magnet follows the weights after each update
+    measure_gradient: bool = False  # report the norm of the policy's gradient over the whole round, before any step
     network: NetworkConfig = NetworkConfig()
 
 
@@ -57,6 +60,7 @@ class PPOState(NamedTuple):
     optimizer: Moments
     updates: Array  # int32 []
     average: Any  # optax.EmaState of the weights; () where none is kept
+    magnet: Any = ()  # its weights; () where there is none
 
 
 class Batch(NamedTuple):
@@ -72,10 +76,11 @@ class Batch(NamedTuple):
     valued: Array  # bool
     first: Array  # bool
     policy_state: Any  # [M, ...], recurrent networks only
+    magnet: Any = ()  # the magnet's head [N, n] and log_std [N, A] at each step; () where there is none
 
 
 def ppo(config: PPOConfig, start: ActorCritic | None = None) -> Learner:
-    """PPO's `init`, `policy` and `update`.
+    """PPO's `init`, `policy`, `update`, `final` and `halved`.
 
     Args:
       config: hyper-parameters.
@@ -101,12 +106,15 @@ def ppo(config: PPOConfig, start: ActorCritic | None = None) -> Learner:
         average = optax.ema(config.average).init(_weights(network)) if config.average else ()
         weights = _weights(network)
         moments = Moments(*(_ADAM.init(part) for part in _parts(weights)))
-        return PPOState(network, moments, jnp.int32(0), average)
+        return PPOState(network, moments, jnp.int32(0), average, weights if config.magnet else ())
 
     def update(state: PPOState, experience: Experience, key: Key) -> tuple[PPOState, Metrics]:
         return _update(config, state, experience, key)
 
-    return Learner(init, lambda state: state.network, update, lambda state: final_network(config, state))
+    def halved() -> Learner:
+        return ppo(replace(config, learning_rate=config.learning_rate / 2), start)
+
+    return Learner(init, lambda state: state.network, update, lambda state: final_network(config, state), halved)
 
 
 def final_network(config: PPOConfig, state: PPOState) -> ActorCritic:
@@ -136,6 +144,8 @@ def _update(config: PPOConfig, state: PPOState, experience: Experience, key: Key
     decay = 1.0 - state.updates / config.decay_updates if config.decay_updates else 1.0
     rate = config.learning_rate * jnp.maximum(decay, 0.0)
     weights, static = eqx.partition(network, _trained(network))
+    if config.magnet:
+        batch = batch._replace(magnet=_pull(eqx.combine(state.magnet, static), batch))
     grad = jax.grad(ppo_loss, has_aux=True)
 
     def step(carry: Any, minibatch: Batch) -> tuple[Any, Metrics]:
@@ -153,17 +163,22 @@ def _update(config: PPOConfig, state: PPOState, experience: Experience, key: Key
     keys = jax.random.split(jnp.asarray(key), config.epochs)
     (weights, moments), metrics = jax.lax.scan(epoch, (weights, state.optimizer), keys)
     metrics = {name: m.mean() for name, m in metrics.items()}
+    if config.measure_gradient:
+        metrics["gradient_norm"] = gradient_norm(*eqx.partition(network, _trained(network)), batch, config)
     metrics["std"] = jnp.exp(weights.log_std).mean() if weights.log_std.size else jnp.float32(0)
     metrics["learning_rate"] = jnp.asarray(rate, jnp.float32)
     missed = batch.target - experience.value.reshape(batch.target.shape)
     metrics["explained_variance"] = 1 - missed.var() / (batch.target.var() + 1e-8)
     average = optax.ema(config.average).update(weights, state.average)[1] if config.average else ()
+    magnet = ()
+    if config.magnet:
+        magnet = jax.tree.map(lambda m, w: m + config.magnet_rate * (w - m), state.magnet, weights)
     network = eqx.combine(weights, static)
     if config.normalize_observations:
         # Behind the epochs: the log-probabilities and values of this round were recorded under the old statistics.
         flat = experience.observation.reshape(-1, experience.observation.shape[-1])
         network = eqx.tree_at(lambda n: n.normalizer, network, network.normalizer.update(flat))
-    return PPOState(network, moments, state.updates + 1, average), metrics
+    return PPOState(network, moments, state.updates + 1, average, magnet), metrics
 
 
 _ADAM = optax.scale_by_adam(eps=1e-5)
@@ -210,7 +225,14 @@ def ppo_loss(
     policy_loss = -masked_mean(jnp.minimum(ratio * advantage, clipped * advantage), batch.controlled)
     entropy = masked_mean(network.entropy(head), batch.controlled)
     value_loss = masked_mean((value - batch.target) ** 2, batch.valued)
-    loss = policy_weight * (policy_loss - config.entropy_coef * entropy) + config.value_coef * value_loss
+    actor_loss = policy_loss - config.entropy_coef * entropy
+    pull = jnp.float32(0)
+    if config.magnet:
+        magnet_head, magnet_log_std = batch.magnet
+        away = heads.divergence(network.action, head, network.log_std, magnet_head, magnet_log_std)
+        pull = masked_mean(away, batch.controlled)
+        actor_loss = actor_loss + config.magnet * pull
+    loss = policy_weight * actor_loss + config.value_coef * value_loss
     metrics = {
         "policy_loss": policy_loss,
         "value_loss": value_loss,
@@ -218,7 +240,33 @@ def ppo_loss(
         "kl": masked_mean(ratio - 1 - log_ratio, batch.controlled),
         "clip_fraction": masked_mean(jnp.abs(ratio - 1) > config.clip, batch.controlled),
     }
+    if config.magnet:
+        metrics["magnet_kl"] = pull
     return loss, metrics
+
+
+def gradient_norm(weights: ActorCritic, static: ActorCritic, batch: Batch, config: PPOConfig) -> Array:
+    """Norm of the policy's gradient of the surrogate over all steps of a round, [], where no step was taken yet.
+
+    There the surrogate's gradient is the policy gradient, mean(advantage * grad log pi) over the controlled steps. The
+    advantages are as they are: divided by their spread they would never tell that little is left to gain.
+    """
+    plain = replace(config, value_coef=0.0, entropy_coef=0.0, magnet=0.0, normalize_advantages=False)
+    gradient, _ = jax.grad(ppo_loss, has_aux=True)(weights, static, batch, plain, jnp.float32(1))
+    return optax.tree.norm(_parts(gradient)[0])
+
+
+def _pull(magnet: ActorCritic, batch: Batch) -> tuple[Array, Array]:
+    """What the magnet would do at every step: its heads [N, n] and, of Gaussians, its log_std [N, A].
+
+    A recurrent magnet begins each sequence with the state of the policy that played.
+    """
+    if magnet.recurrent:
+        head, _ = magnet.unroll(batch.observation, batch.first, batch.policy_state)
+    else:
+        head, _, _ = magnet.forward(batch.observation, ((), ()))
+    head = heads.masked(head, batch.legal)
+    return head, jnp.broadcast_to(magnet.log_std, (*head.shape[:-1], magnet.log_std.size))
 
 
 def normalized(advantage: Array, target: Array, mask: Array) -> Array:
@@ -290,5 +338,10 @@ def _check(config: PPOConfig) -> None:
             raise InputError(f"{name}: expected a number in [0, 1], got {getattr(config, name)}")
     if not 0 <= config.average < 1:
         raise InputError(f"average: expected a number in [0, 1), got {config.average}")
+    if not 0 <= config.magnet_rate <= 1 or not 0 <= config.magnet < float("inf"):
+        raise InputError(
+            f"magnet and magnet_rate: expected a weight of at least 0 and a number in [0, 1], got {config.magnet} and "
+            f"{config.magnet_rate}"
+        )
     if not config.learning_rate >= 0:
         raise InputError(f"learning_rate: expected a number of at least 0, got {config.learning_rate}")

@@ -61,7 +61,16 @@ def replicated(learner: Learner, n: int) -> Learner:
         stacked = jax.tree.map(lambda *x: jnp.stack(x), *(own for own, _ in parts))
         return Replicas(eqx.combine(stacked, parts[0][1]), n)
 
-    return Learner(init, lambda state: Replicas(learner.policy(state), n), update, final if learner.final else None)
+    half = learner.halved
+
+    def halved() -> Learner:
+        assert half is not None
+        return replicated(half(), n)
+
+    def policy(state: LearnerState) -> Replicas:
+        return Replicas(learner.policy(state), n)
+
+    return Learner(init, policy, update, final if learner.final else None, halved if half else None)
 
 
 def _split(n: int, x: Array, axis: int) -> Array:

@@ -7,7 +7,7 @@ actions of positive regret that is n times the policy gradient over all actions;
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import equinox as eqx
@@ -48,7 +48,10 @@ def rpg(config: RPGConfig) -> Learner:
         del key
         return _update(config, state, experience)
 
-    return Learner(init, lambda state: state.network, update)
+    def halved() -> Learner:
+        return rpg(replace(config, learning_rate=config.learning_rate / 2))
+
+    return Learner(init, lambda state: state.network, update, halved=halved)
 
 
 @eqx.filter_jit

@@ -71,6 +71,22 @@ def entropy(space: ActionSpace, head: Array, log_std: Array) -> Array:
     return total
 
 
+def divergence(space: ActionSpace, head: Array, log_std: Array, from_head: Array, from_log_std: Array) -> Array:
+    """Kullback-Leibler divergence [...] of the policy of `head` from that of `from_head`, in nats.
+
+    Both heads [..., n] have the same illegal actions; `from_log_std` is [A] or [..., A].
+    """
+    if isinstance(space, Box):
+        spread = jnp.exp(2 * (log_std - from_log_std))
+        z = (head - from_head) * jnp.exp(-from_log_std)
+        return (from_log_std - log_std + 0.5 * (spread + z**2 - 1)).sum(-1)
+    total: Any = 0.0
+    for part, from_part in zip(_parts(space, head), _parts(space, from_head), strict=True):
+        log_probs = jax.nn.log_softmax(part)
+        total = total + (jnp.exp(log_probs) * (log_probs - jax.nn.log_softmax(from_part))).sum(-1)
+    return total
+
+
 def _parts(space: ActionSpace, head: Array) -> list[Array]:
     """The head of each choice."""
     if isinstance(space, Discrete):

@@ -61,20 +61,21 @@ class Question:
         return tuple(self.agents.index(agent) for agent in agents)
 
 
-def ask(settings: Seats, victim: Any) -> Question:
+def ask(settings: Seats, victim: Any, first: Game | None = None) -> Question:
     """Resolve a verb's settings.
 
     Args:
       settings: of a verb; control and coin are read where it has them.
       victim: the policy of the victims: a name, a `Policy`, a function, a table, or one of these for each agent. None:
         the agent that comes with the package.
+      first: one match of the game, where it was made before.
 
     Raises:
       InputError: no such game, a seat that does not exist or is taken twice, or a policy that cannot be loaded or does
         not fit its agent.
     """
     name, make = maker(settings.game, settings.threads)
-    first = make(1)
+    first = make(1) if first is None else first
     found = _finite(first)
     if victim is None and found is not None:
         raise InputError(f"{name}: give --victim POLICY: uniform, first, nash or tabular:FILE.json")

@@ -11,7 +11,7 @@ from itertools import cycle, product
 from typing import TYPE_CHECKING, Any
 
 from sparring.judgement.words import amount
-from sparring.records import BENIGN, EXACT, AuditResult, Measure, Verdict, damage_in
+from sparring.records import BENIGN, EXACT, AuditResult, CurvePoint, Measure, Verdict, damage_in
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -273,6 +273,30 @@ def defence_figure(curves: Mapping[str, Sequence[Sequence[float]]], optimum: flo
         axes.set_ylabel("exploitability")
 
     return svg("curve", title, caption, 900, 420, draw)
+
+
+def hardening_figure(curve: Sequence[CurvePoint], title: str, caption: str) -> str:
+    """The victim's score, its policy's gradient and both entropies while it is hardened by PPO: 1100 x 420 pixels."""
+
+    def draw(figure: Figure) -> None:
+        panels: tuple[tuple[str, tuple[tuple[str, str | None], ...]], ...] = (
+            ("victim's mean return in training", (("score", "under attack"), ("clean", "against the benign opponent"))),
+            ("norm of the victim's policy gradient", (("gradient_norm", None),)),
+            (
+                "entropy of the policies, nats",
+                (("entropy", "the victim's entropy"), ("attacker_entropy", "the attacker's entropy")),
+            ),
+        )
+        for axes, (label, lines) in zip(figure.subplots(1, len(panels)), panels, strict=True):
+            for (name, called), colour in zip(lines, (ATTACKER, BASELINE), strict=False):
+                points = [(point.steps, value) for point in curve if (value := getattr(point, name)) is not None]
+                if points:
+                    marker = "o" if len(points) < 3 else ""
+                    axes.plot(*zip(*points, strict=True), marker=marker, color=colour, lw=2, label=called)
+            _steps(axes, "environment steps")
+            axes.set_ylabel(label)
+
+    return svg("hardening", title, caption, 1100, 420, draw)
 
 
 def on_page(svg: str) -> str:
