@@ -71,6 +71,8 @@ def test_a_victim_is_hardened_and_a_stopped_run_ends_as_an_uninterrupted_one(
         assert low <= test["attacked"]["win"] <= high and test["damage"]["win"] is not None
     assert result["before"]["attack"] != result["after"]["attack"]
     assert "lower bound" in told and "fresh attackers of 2,048 steps" in told and "victim.safetensors" in told
+    lost = result["after"]["attacked"]["fail"]
+    assert f"the victim loses {lost:.1%}" in told and lost == 1 - result["after"]["attacked"]["loss"]
     assert not differences(Path("straight"))
     # The file is the hardened victim by both names, and not the one that it began as.
     game = make(DUEL, 1, 0)

@@ -151,13 +151,13 @@ def text(result: dict[str, Any]) -> str:
     assert before is not None and after is not None and moved is not None
     lines = [
         f"{found.method}, {found.steps:,} steps, budget {found.budget!r}",
-        f"benign opponent: before {_how(before.clean)}; after {_how(after.clean)}",
+        f"against the benign opponent: before, {_how(before.clean)}; after, {_how(after.clean)}",
     ]
     if before.attacked is None or after.attacked is None:
         lines.append("No fresh attacker was trained (attack-steps 0): how robust the victim is was not measured.")
     else:
         lines += [
-            f"fresh attackers of {after.attack_steps:,} steps: before {_how(before.attacked)}; after "
+            f"against fresh attackers of {after.attack_steps:,} steps: before, {_how(before.attacked)}; after, "
             f"{_how(after.attacked)}",
             "What is found is a lower bound: a stronger attacker may do more damage.",
         ]
@@ -172,9 +172,9 @@ def text(result: dict[str, Any]) -> str:
 
 
 def _how(rates: Rates) -> str:
-    if rates.win is None:
+    if rates.fail is None:
         return f"the victim's return is {mean(rates)}"
-    return f"it wins {percent(rates, 'win')} of {rates.episodes} matches"
+    return f"the victim loses {percent(rates, 'fail')} of {rates.episodes} matches"
 
 
 def _do(settings: Any, prepared: Prepared, kind: str, run: Run) -> None:
