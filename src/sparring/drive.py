@@ -105,7 +105,8 @@ def drive(
             run.event(training=name, steps=state.steps, rewards=rewards, sides=sides, **mended)
             if on_round is not None:
                 on_round(state)
-            advance(state.steps, note=_note(next(iter(sides.values()))))
+            who, record = next(iter(sides.items()))
+            advance(state.steps, note=_note(f"{who} " if len(sides) > 1 else "", record))
             done = state.steps >= steps
             if done or stop() or time.monotonic() - saved_at > save_every:
                 save(run, state, game, name, settings, beside, halved)
@@ -255,8 +256,8 @@ def _plain(metrics: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in metrics.items()}
 
 
-def _note(record: Mapping[str, float]) -> str:
+def _note(who: str, record: Mapping[str, float]) -> str:
     matches = record["matches"]
     if "win" in record:
-        return f"wins {record['win'] / matches:.0%} of {matches} matches" if matches else ""
-    return f"mean reward {record['reward']:.4g}"
+        return f"{who}wins {record['win'] / matches:.0%} of {matches} matches" if matches else ""
+    return f"{who}mean reward {record['reward']:.4g}"
