@@ -133,6 +133,8 @@ def test_without_a_past_nobody_is_kept() -> None:
         (Reward({"row": -2.0, "col": 0.5}), Reward({"row": 2.0, "col": -0.5})),
         # The attacker minds draws; so the victim likes them.
         (Reward(outcome=1.0, draw=-0.5), Reward(outcome=1.0, draw=0.5)),
+        # Shaping is not taken from the one for the other.
+        (Reward(outcome=1.0, shaping={"near": 2.0}, shaping_steps=9),) * 2,
     ],
 )
 def test_the_victim_wants_the_opposite(attackers: Reward | None, victims: Reward) -> None:
