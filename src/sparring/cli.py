@@ -39,7 +39,7 @@ COMMANDS = {
     "compare": ("BEFORE AFTER", "two audits side by side: the damage of each, and its change"),
     "study": ("NAME", "make a figure and its table again"),
     "list": ("", "games, policies, studies, and how strong the shipped agents are"),
-    "report": ("DIR", "make an audit's report again"),
+    "report": ("DIR", "make the report of an audit or a hardening again"),
     "resume": ("DIR", "go on with an interrupted run"),
     "verify": ("DIR", "check that a run's files are as the run left them"),
 }

@@ -131,8 +131,13 @@ def do(job: Job, folder: Path, work: Work) -> None:
 def _is_done(folder: Path, job: Job) -> bool:
     if not (folder / CONFIG).exists():
         return False
-    if read_config(folder)["settings"] != plain(job.config):
-        raise InputError(f"{folder}: this job was another one when it was begun; start a new run")
+    saved, now = read_config(folder)["settings"], plain(job.config)
+    for name in sorted(saved.keys() | now.keys()):
+        if saved.get(name) != now.get(name):
+            raise InputError(
+                f"{folder}: {name} was {saved.get(name)!r} when this job was begun, but is {now.get(name)!r} now; "
+                "go on with the settings that it was begun with, or start a new run"
+            )
     return read_status(folder)["state"] == "done"
 
 

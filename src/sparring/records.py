@@ -357,6 +357,9 @@ class DefendResult(Who, frozen=True, kw_only=True):
     direction: str | None = None
     learning_rate: float | None = None
     ratio: float | None = None
+    temperature: float | None = None  # of magnetic, at the start
+    cooling: float | None = None
+    halved_at: int | None = None  # the step from which on all learned half as fast, for a loss was no number before
     start_expl: float | None = None
     expl: float | None = None
     robust_expl: float | None = None

@@ -15,8 +15,9 @@ import sparring
 from sparring import cli
 from sparring.commands import defend
 from sparring.commands.defend_simulated import prepare
+from sparring.defences.adversarial_training import SCHEDULES, of_the_moment
 from sparring.errors import InputError
-from sparring.files import read_json
+from sparring.files import read_json, write_json
 from sparring.games import make
 from sparring.loaders import native
 from sparring.oracles.defending import LearnedMethod, method_of
@@ -74,6 +75,24 @@ def test_a_victim_is_hardened_and_a_stopped_run_ends_as_an_uninterrupted_one(
     lost = result["after"]["attacked"]["fail"]
     assert f"the victim loses {lost:.1%}" in told and lost == 1 - result["after"]["attacked"]["loss"]
     assert not differences(Path("straight"))
+    # Its report says the same, and is made again from the result alone; it is no part of the manifest.
+    page = Path("straight/report.html").read_text()
+    assert "What fresh attackers find is a lower bound: each was trained for 2,048 steps" in page
+    assert "fresh attacker: the attacker wins" in page and "benign opponent: the victim loses" in page
+    assert "total variation of the score" in page and "clean_share" in page and "<svg" in page
+    Path("straight/report.html").unlink()
+    assert cli.main(["report", "straight", "--summary", "short.md"]) == cli.DONE
+    assert Path("straight/report.html").read_text() == page and not differences(Path("straight"))
+    short = Path("short.md").read_text()
+    assert "| | before | after | change |" in short and "lower bound" in short and "discs/duel" in short
+    capsys.readouterr()
+    for words_, message in (
+        (["report", "straight", "--summary", "short.xml"], "there is Markdown alone"),
+        (["report", "straight", "--fail-above", "0.1"], "it is read with audits"),
+        (["compare", "straight", "straight"], "this is a hardening, not an audit: audit its victim with --victim run:"),
+    ):
+        assert cli.main(words_) == cli.BAD_INPUT
+        assert message in capsys.readouterr().err
     # The file is the hardened victim by both names, and not the one that it began as.
     game = make(DUEL, 1, 0)
     hardened: Any = native.read(result["policy"])[0]
@@ -104,6 +123,13 @@ def test_a_victim_is_hardened_and_a_stopped_run_ends_as_an_uninterrupted_one(
     assert both[0] == both[1]
     for name in ("victim.safetensors", "curve.svg", "jobs/harden/events.jsonl", "jobs/after/attacker.safetensors"):
         assert Path("straight", name).read_bytes() == Path("stopped", name).read_bytes(), name
+    # Of what was begun with other settings, the difference is told, and nothing is changed.
+    config = read_json(Path("stopped/config.json"))
+    write_json(Path("stopped/config.json"), {**config, "settings": {**config["settings"], "clean_share": 0.5}})
+    capsys.readouterr()
+    assert cli.main(["resume", "stopped"]) == cli.BAD_INPUT
+    told = capsys.readouterr().err
+    assert "clean_share was 0.25 when this job was begun, but is 0.5 now" in told and told.count("\n") == 1
 
 
 @pytest.mark.parametrize("method", get_args(LearnedMethod))
@@ -188,6 +214,26 @@ def test_budgets_reach_the_slots() -> None:
     assert second["score"] == pytest.approx(1 - 2 * second["win"])
 
 
+def test_matches_of_past_victims_say_nothing_about_the_present_one() -> None:
+    """Self-play's odd slots may hold a past victim: the first round's row is that of the even slots alone."""
+    prepared = prepare(settings(method="self-play", clean_share=0.25), make(DUEL, 1, 0))
+    game = make(DUEL, 16, 0)
+    method, budgets = method_of(prepared.hardening, game)
+    live = of_the_moment(prepared.hardening.schedule, 16)
+    np.testing.assert_array_equal(live, [True, False] * 8)
+    np.testing.assert_array_equal(of_the_moment(SCHEDULES["two-timescale"], 3), [True] * 3)
+    curve = HardeningCurve(prepared.hardening.question.threat, budgets, live)
+    for state in islice(train(game, method, 0), 2):
+        curve.add(state)
+        played: Any = state.trajectory
+    row = dict(zip(FIELDS, curve.rows[1], strict=True))
+    ended, lost = np.asarray(played.terminated), np.asarray(played.outcome["disc1"]) == 1
+    attacked, clean = live & (budgets > 0), live & (budgets == 0)
+    assert clean.any() and row["matches"] == ended[:, attacked].sum() > 0
+    assert row["win"] == pytest.approx(lost[:, attacked].sum() / row["matches"])
+    assert row["clean"] == pytest.approx(1 - 2 * lost[:, clean].sum() / ended[:, clean].sum())
+
+
 def rows(score: list[float | None]) -> list[list[float | None]]:
     return [[1024.0 * i, 10.0, s, 0.5, None, None, 1.0, 2.0, 0.0] for i, s in enumerate(score, 1)]
 
@@ -217,6 +263,13 @@ def test_the_gain_is_what_five_rounds_cost_beyond_the_five_before() -> None:
         ({"updates": 5}, "updates: it is read in games that can be enumerated alone"),
         ({"output": "last"}, "output: it is read in games that can be enumerated"),
         ({"decay": 0.5}, "decay: it is read in games that can be enumerated"),
+        ({"temperature": 0.5}, "temperature: it is read in games that can be enumerated"),
+        ({"victim": "builtin:ant"}, "made for observations of size 120, but those of disc0 in discs/duel"),
+        (
+            {"method": "retrain", "attacker": "builtin:ant"},
+            "made for observations of size 120, but those of disc1 in discs/duel",
+        ),
+        ({"attacker_start": "builtin:ant"}, "made for observations of size 120, but those of disc1 in"),
         ({"method": "self-play", "ratio": 5.0}, "ratio: self-play does not read it: use method=two-timescale"),
         ({"magnet": 0.1}, "magnet: min-oracle does not read it: use method=regularised"),
         ({"attacker": "zero"}, "attacker: min-oracle does not read it: use method=retrain"),

@@ -28,8 +28,21 @@ def test_answers_and_hardening_take_more_in_larger_games_and_for_more() -> None:
         assert answer_cost(small, 1, 1).memory < answer_cost(large, 1, 1).memory
         assert hardening_cost(small, 100).seconds < hardening_cost(large, 100).seconds
         assert hardening_cost(large, 100).seconds < hardening_cost(large, 1000).seconds
+        # Populations grow with the updates: ten times as many take more than ten times as long.
+        few, many = (hardening_cost(large, n, double_oracle=True).seconds for n in (100, 1000))
+        assert hardening_cost(large, 100).seconds < few < many
         # As measured on a machine of two cores: seconds of the processor, the start of the program included.
         assert 1 < answer_cost(small, 1, 0).seconds < 3
+
+
+def test_a_double_oracle_grows_with_the_square_of_the_updates() -> None:
+    """As measured in Leduc poker on a machine of two cores: 1, 3 and 10 s for 50, 100 and 200 updates."""
+    leduc = problem(compile_tree("leduc_poker"), 0, [1], {}, 1.0)
+    without = [hardening_cost(leduc, n).seconds for n in (50, 100, 200)]
+    beyond = [hardening_cost(leduc, n, double_oracle=True).seconds for n in (50, 100, 200)]
+    extra = [more - less for more, less in zip(beyond, without, strict=True)]
+    assert extra[1] == pytest.approx(4 * extra[0]) and extra[2] == pytest.approx(16 * extra[0])
+    assert 3 < beyond[2] < 30
 
 
 def test_without_a_discount_c_costs_nothing() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, cast
 
 import tyro
@@ -37,6 +38,7 @@ RATIO = 10.0  # two-timescale: the attacker's learning rate over the victim's, b
 RATES = {"exact": 0.1, "learned": 0.01}  # learning rates of the victim, by default
 TEMPERATURE, COOLING = 1.0, 0.5  # magnetic, by default
 UPDATES, STEPS, NUM_GAMES = 2000, 160_000, 16
+RESULT, PAGE = "defend.json", "report.html"
 GRADIENT = ("min-oracle", "two-timescale", "single-timescale", "alternating")
 UNREAD = {
     "exact": ("steps", "learner", "num_games"),
@@ -212,16 +214,16 @@ def plan(settings: Settings, prepared: Prepared | simulated.Prepared) -> dict[st
     if settings.oracle == "exact":
         from sparring.exact.cost import hardening_cost
 
-        return {**done, "updates": prepared.length, **planned(hardening_cost(prepared.problem, prepared.length))}
+        cost = hardening_cost(prepared.problem, prepared.length, settings.method == "double-oracle")
+        return {**done, "updates": prepared.length, **planned(cost)}
     return {**done, "steps": prepared.length, "estimate": "minutes for a few thousand rounds; under 10 MB of disk"}
 
 
 def execute(settings: Settings, prepared: Prepared | simulated.Prepared, run: Run) -> dict[str, Any]:
     from sparring.exact.robust import robust
-    from sparring.report.plots import defence_figure
 
     if isinstance(prepared, simulated.Prepared):
-        return simulated.execute(settings, prepared, run)
+        return finished(simulated.execute(settings, prepared, run), run)
     begun = time.monotonic()
     oracle, problem, rule, length, num_games = prepared
     if settings.oracle == "exact":
@@ -232,11 +234,7 @@ def execute(settings: Settings, prepared: Prepared | simulated.Prepared, run: Ru
     chosen = getattr(hardening.chosen, settings.output)
     optimum = -robust(problem).lower
     best = problem.best_response(chosen)
-    name, question = f"Hardening by {settings.method}", oracle.question
-    figure = defence_figure(
-        hardening.curve, optimum, name, f"{question.game}, budget {problem.budget!r}; Expl is exact"
-    )
-    write_atomic(run.folder / "curve.svg", figure.encode())
+    question = oracle.question
     victim = tables.save_victim(run.folder / "victim.json", oracle.game, question.threat.victim, chosen)
     attackers = question.threat.attackers
     attack = tables.save_attacker(run.folder / "attacker.json", oracle.game, attackers, problem, best.policy)
@@ -252,6 +250,8 @@ def execute(settings: Settings, prepared: Prepared | simulated.Prepared, run: Ru
         direction=settings.direction,
         learning_rate=rule.learning_rate,
         ratio=rule.ratio,
+        temperature=rule.temperature if settings.method == "magnetic" else None,
+        cooling=rule.cooling if settings.method == "magnetic" else None,
         start_expl=hardening.curve["last"][0][1],
         expl=-best.value,
         robust_expl=optimum,
@@ -261,8 +261,30 @@ def execute(settings: Settings, prepared: Prepared | simulated.Prepared, run: Ru
         curve={name: tuple((float(t), expl) for t, expl in points) for name, points in hardening.curve.items()},
         wall_time_s=time.monotonic() - begun,
     )
-    write(result, run.folder / "defend.json")
+    return finished(result, run)
+
+
+def finished(result: DefendResult, run: Run) -> dict[str, Any]:
+    """Write the result, its figure and its page; as plain JSON."""
+    from sparring.report.hardening_page import figure_of
+
+    write_atomic(run.folder / "curve.svg", figure_of(result).encode())
+    write(result, run.folder / RESULT)
+    write_page(result, run.folder)
     return plain(result)
+
+
+def write_page(result: DefendResult, folder: Path) -> Path:
+    """Write the page of a result; returns its path."""
+    from sparring.report.hardening_page import page_of
+
+    write_atomic(folder / PAGE, page_of(result, said(result)).encode())
+    return folder / PAGE
+
+
+def said(result: DefendResult) -> list[str]:
+    """What is told of a result, in words, without its file."""
+    return text(plain(result)).splitlines()[:-1]
 
 
 def text(result: dict[str, Any]) -> str:

@@ -31,7 +31,7 @@ from sparring.oracles.options import PRESETS, refuse
 from sparring.oracles.preparation import training_of
 from sparring.oracles.seating import Question, ask, describe, with_victim
 from sparring.records import LEARNED, DefendResult, Rates, Tested
-from sparring.results import plain, read, write
+from sparring.results import read
 from sparring.runs import Run
 from sparring.types import Game, Policy, check_budget
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 SCRATCH = "scratch"
 FIXED, BEFORE, HARDEN, AFTER = "fixed", "before", "harden", "after"  # the jobs of a run, in this order
 CLEAN, ATTACKED = "clean", "attacked"  # the matches of a test
-UNREAD = ("updates", "learner", "decay", "direction", "output")  # options of exact games
+UNREAD = ("updates", "learner", "decay", "direction", "output", "temperature", "cooling")  # options of exact games
 
 
 class Prepared(NamedTuple):
@@ -98,9 +98,8 @@ def plan(settings: Any, prepared: Prepared) -> dict[str, Any]:
     return {**done, "method": settings.method, "training_steps": taken}
 
 
-def execute(settings: Any, prepared: Prepared, run: Run) -> dict[str, Any]:
-    from sparring.report.plots import hardening_figure
-
+def execute(settings: Any, prepared: Prepared, run: Run) -> DefendResult:
+    """Do what is not done yet, and gather what was found."""
     begun = time.monotonic()
     hardening = prepared.hardening
     names = [BEFORE, HARDEN, AFTER]
@@ -114,13 +113,11 @@ def execute(settings: Any, prepared: Prepared, run: Run) -> dict[str, Any]:
     folders = map_jobs(jobs, work, run, label=f"defend, {settings.method}")
     policy = run.folder / VICTIM_FILE
     write_atomic(policy, (folders[HARDEN] / VICTIM_FILE).read_bytes())
-    rows = read_json(folders[HARDEN] / CURVE_FILE)["rounds"]
+    recorded = read_json(folders[HARDEN] / CURVE_FILE)
+    rows = recorded["rounds"]
     curve, question = curve_points(rows), hardening.question
-    title = f"Hardening by {settings.method}"
-    figure = hardening_figure(curve, title, f"{question.game}, budget {settings.budget!r}; trained by PPO")
-    write_atomic(run.folder / "curve.svg", figure.encode())
     before, after = _tests(settings, prepared, folders)
-    result = DefendResult(
+    return DefendResult(
         **who(settings, question, run),
         oracle=LEARNED,
         budget=settings.budget,
@@ -131,6 +128,7 @@ def execute(settings: Any, prepared: Prepared, run: Run) -> dict[str, Any]:
         start=question.names.victim,
         learning_rate=hardening.victim.learning_rate,
         ratio=hardening.ratio,
+        halved_at=recorded["halved_at"],
         figure=str(run.folder / "curve.svg"),
         curve=curve,
         clean_share=settings.clean_share,
@@ -141,8 +139,6 @@ def execute(settings: Any, prepared: Prepared, run: Run) -> dict[str, Any]:
         after=after,
         wall_time_s=time.monotonic() - begun,
     )
-    write(result, run.folder / "defend.json")
-    return plain(result)
 
 
 def text(result: dict[str, Any]) -> str:
@@ -163,6 +159,8 @@ def text(result: dict[str, Any]) -> str:
         ]
         if after.still_improving is not None and after.still_improving.improving:
             lines.append("The attacker of the hardened victim was still improving when it stopped: train it longer.")
+    if found.halved_at is not None:
+        lines.append(f"A loss was no number: from step {found.halved_at:,} on both sides learned half as fast.")
     if moved.variance is not None:
         lines.append(
             f"In the last half of training the score had a variance of {moved.variance:.3g} and moved by "

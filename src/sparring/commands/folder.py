@@ -53,6 +53,10 @@ def audited(source: str | Path) -> Path:
         raise InputError(f"{path}: this audit is not finished ({state}): sparring resume {path} goes on with it")
     if verb == "job":
         raise InputError(f"{path}: this is one job of an audit: give the audit's own folder, {path.parent.parent}")
+    if verb == "defend":
+        raise InputError(
+            f"{path}: this is a hardening, not an audit: audit its victim with --victim run:{path}, and give that audit"
+        )
     raise InputError(
         f"{path}: this is a run of sparring {verb}, not an audit: its result is {path / f'{verb}.json'}; only audits "
         "have a report"

@@ -12,13 +12,15 @@ from sparring.files import check_target
 from sparring.oracles.options import OptionalFile, OptionalFloat
 from sparring.records import Measure
 
+RESULT = "defend.json"
+
 
 @dataclass(frozen=True)
 class Settings(FolderSettings):
-    """Write the report of a finished audit again; nothing is played or trained.
+    """Write the report of a finished audit or hardening again; nothing is played or trained.
 
-    The exit code is that of the audit. With --fail-above the audit is judged anew: the exit code is 1, 4 or 0 as that
-    of an audit with this threshold, and the run's own audit.json stays as it is.
+    The exit code is that of the audit; of a hardening it is 0. With --fail-above an audit is judged anew: the exit code
+    is 1, 4 or 0 as that of an audit with this threshold, and the run's own audit.json stays as it is.
 
     Example: sparring report runs/DIR --fail-above 0.1 --summary audit.xml
     """
@@ -28,7 +30,7 @@ class Settings(FolderSettings):
     fail_measure: Measure | None = None
     """What --fail-above is compared with: see audit."""
     summary: OptionalFile = None
-    """Write the audit in short: Markdown (.md), JUnit's XML (.xml) or a table (.csv)."""
+    """Write the audit in short: Markdown (.md), JUnit's XML (.xml) or a table (.csv). Of a hardening: Markdown."""
 
 
 def answer(settings: Settings) -> dict[str, Any]:
@@ -42,6 +44,8 @@ def answer(settings: Settings) -> dict[str, Any]:
     if settings.summary is not None:
         check_suffix(Path(settings.summary))
         check_target(Path(settings.summary), "summary")
+    if (Path(settings.folder) / RESULT).exists():
+        return _of_hardening(settings, Path(settings.folder))
     folder = audited(settings.folder)
     audit = read_audit(folder)
     if settings.fail_above is not None or audit.verdict is None:
@@ -51,6 +55,30 @@ def answer(settings: Settings) -> dict[str, Any]:
     result = {"report": str(report.resolve()), "verdict": audit.verdict.text, "exit_code": audit.exit_code}
     if settings.summary is not None:
         result["summary"] = str(write_summary(audit, Path(settings.summary)))
+    return result
+
+
+def _of_hardening(settings: Settings, folder: Path) -> dict[str, Any]:
+    """The report of `sparring defend`."""
+    from sparring.commands.defend import said, write_page
+    from sparring.files import write_atomic
+    from sparring.records import DefendResult
+    from sparring.report.hardening_page import markdown_of
+    from sparring.results import read
+
+    if settings.fail_above is not None:
+        raise InputError("fail-above: it is read with audits: audit the hardened victim, or leave it out")
+    summary = None if settings.summary is None else Path(settings.summary)
+    if summary is not None and summary.suffix != ".md":
+        raise InputError(f"summary {summary}: of a hardening there is Markdown alone: give a name that ends with .md")
+    record = read(folder / RESULT)
+    if not isinstance(record, DefendResult):
+        raise InputError(f"{folder / RESULT}: expected the result of sparring defend, got {record.schema}")
+    lines = said(record)
+    result = {"report": str(write_page(record, folder).resolve()), "verdict": "\n".join(lines), "exit_code": 0}
+    if summary is not None:
+        write_atomic(summary, markdown_of(record, lines).encode())
+        result["summary"] = str(summary)
     return result
 
 

@@ -71,6 +71,11 @@ SCHEDULES: Mapping[MethodName, Schedule] = {
 }
 
 
+def of_the_moment(schedule: Schedule, slots: int) -> Array:
+    """The slots in which the victim of the moment plays every match, bool [B]; in the others it may be a past one."""
+    return np.arange(slots) % 2 == 0 if schedule.past else np.ones(slots, bool)
+
+
 def adversarial_training(
     game: Game,
     threat: ThreatModel,
@@ -124,8 +129,8 @@ def adversarial_training(
         raise InputError(f"attackers: expected one that is given its policy, got {len(threat.attackers)}")
     if schedule.past and game.num_games < 2:
         raise InputError(f"{game.id}: past opponents need at least 2 matches side by side, one for each side to learn")
-    odd = np.arange(game.num_games) % 2 == 1
-    of_victim, of_attacker = (np.where(slots, schedule.past, 0.0) for slots in (odd, ~odd))
+    live = of_the_moment(schedule, game.num_games)
+    of_victim, of_attacker = (np.where(slots, schedule.past, 0.0) for slots in (~live, live))
 
     def play(opponents: Opponents) -> Mapping[AgentID, Policy]:
         playing = {nu: opponents.current[VICTIM]}

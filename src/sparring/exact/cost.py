@@ -64,8 +64,16 @@ def answer_cost(problem: Problem, attacks: int, certificates: int) -> Cost:
     raise InputError(f"expected a problem on a Markov game or a tree, got {type(problem).__name__}")
 
 
-def hardening_cost(problem: Problem, updates: int) -> Cost:
-    """What so many updates of `defend` take, with the optimum that they are compared with.
+def hardening_cost(problem: Problem, updates: int, double_oracle: bool = False) -> Cost:
+    """What so many updates of `defend` take at the most, with the optimum that they are compared with.
+
+    A double oracle's populations grow with the updates. In a tree every policy meets every other once, and the matrix
+    of their values is solved; in a Markov game each update solves a game of the actions that are in the populations.
+
+    Args:
+      problem: what is asked.
+      updates: the victim's.
+      double_oracle: whether it is the method; most others' updates cost the same as each other's.
 
     Raises:
       InputError: another kind of problem.
@@ -73,9 +81,14 @@ def hardening_cost(problem: Problem, updates: int) -> Cost:
     seconds, memory = answer_cost(problem, 1, 1)
     if isinstance(problem, MarkovProblem):
         S, A, B = problem.game.r.shape
+        if double_oracle:  # an update without a new action is the last
+            seconds += min(updates, S * (A + B)) * _robust_seconds(problem)
         return Cost(seconds + 1 + updates * (3e-4 + 1e-6 * S * A * B * S), memory)
     assert isinstance(problem, TreeProblem)
-    return Cost(seconds + 1 + updates * (1e-4 + 1.5e-7 * len(problem.tree.actor)), memory)
+    nodes = len(problem.tree.actor)
+    if double_oracle:
+        seconds += updates**2 * (1e-4 + 1.5e-8 * nodes)
+    return Cost(seconds + 1 + updates * (1e-4 + 1.5e-7 * nodes), memory)
 
 
 def _robust_seconds(problem: MarkovProblem | TreeProblem) -> float:

@@ -17,7 +17,7 @@ from sparring.oracles import seating
 from sparring.oracles.hardening_curve import HardeningCurve
 from sparring.oracles.preparation import Training
 from sparring.oracles.seating import Question
-from sparring.runs import Run
+from sparring.runs import Run, read_events
 from sparring.types import AgentID, Game, Policy
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def harden(run: Run, hardening: Hardening, seed: int, fixed: Policy | None = Non
     Raises:
       Stopped: Ctrl-C or SIGTERM; a checkpoint has been written.
     """
-    from sparring.defences.adversarial_training import VICTIM
+    from sparring.defences.adversarial_training import VICTIM, of_the_moment
     from sparring.drive import drive
     from sparring.loaders import native
 
@@ -196,6 +196,10 @@ def harden(run: Run, hardening: Hardening, seed: int, fixed: Policy | None = Non
     ]
     game = _playable(training.make(training.config.num_games), everybody)
     method, budgets = method_of(hardening, game, fixed)
+    attackers = question.threat.attackers
+    files = {s: VICTIM_FILE if s == VICTIM else attacker_file(s, attackers) for s in method.sides}
+    if all((run.folder / name).exists() for name in files.values()):
+        return  # the last of them was written when all was done
     settings = {
         "game": training.game,
         "method": hardening.method,
@@ -206,7 +210,7 @@ def harden(run: Run, hardening: Hardening, seed: int, fixed: Policy | None = Non
         "attacker": asdict(training.config),
         "victim": asdict(hardening.victim),
     }
-    curve = HardeningCurve(question.threat, budgets)
+    curve = HardeningCurve(question.threat, budgets, of_the_moment(hardening.schedule, game.num_games))
     label = f"defend, {hardening.method}"
     state = drive(
         run,
@@ -219,12 +223,12 @@ def harden(run: Run, hardening: Hardening, seed: int, fixed: Policy | None = Non
         on_round=curve.add,
         beside=curve,
     )
-    write_json(run.folder / CURVE_FILE, {"rounds": curve.rows})
+    halved = [event["steps"] for event in read_events(run.folder) if event.get("halved")]
+    write_json(run.folder / CURVE_FILE, {"rounds": curve.rows, "halved_at": halved[0] if halved else None})
     made = {"command": run.config["command"], "game": training.game, "seed": seed, "steps": state.steps}
     for side, spec in method.sides.items():
         network: Any = (spec.learner.final or spec.learner.policy)(state.learners[side])
-        name = VICTIM_FILE if side == VICTIM else attacker_file(side, question.threat.attackers)
-        native.save(network, run.folder / name, {**made, "agent": spec.seats[0], "settings": settings})
+        native.save(network, run.folder / files[side], {**made, "agent": spec.seats[0], "settings": settings})
 
 
 def attacker_file(agent: AgentID, attackers: tuple[AgentID, ...]) -> str:

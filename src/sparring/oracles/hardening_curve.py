@@ -24,13 +24,21 @@ class HardeningCurve:
     """One row a round, [rounds, FIELDS], NaN where there is nothing to tell; a part of the training's checkpoint.
 
     `score` is the victim's mean undiscounted return of the matches that ended in the round, at a budget above 0;
-    `win` is the share of them that an attacker won and the victim did not; `clean` is the score at budget 0.
+    `win` is the share of them that an attacker won and the victim did not; `clean` is the score at budget 0. Matches in
+    which a past victim may play tell nothing about the present one, and are left out.
+
+    Args:
+      threat: who attacks whom.
+      budgets: float32 [B], of each slot.
+      live: bool [B], the slots in which the victim of the moment plays every match; None: all.
     """
 
-    def __init__(self, threat: ThreatModel, budgets: Array) -> None:
-        self.threat, self.attacked = threat, np.asarray(budgets) > 0
+    def __init__(self, threat: ThreatModel, budgets: Array, live: Array | None = None) -> None:
+        above = np.asarray(budgets) > 0
+        live = np.ones(len(above), bool) if live is None else np.asarray(live)
+        self.threat, self.attacked, self.clean = threat, above & live, ~above & live
         self.rows: list[list[float]] = []
-        self.carried = np.zeros(len(self.attacked))
+        self.carried = np.zeros(len(above))
 
     def add(self, state: TrainState) -> None:
         """Take the round that ends in a state."""
@@ -42,7 +50,7 @@ class HardeningCurve:
         ended = np.asarray(played.terminated | played.truncated)
         invalid = np.asarray(played.invalid)
         returns, slots, self.carried = ended_returns(played.reward[victim], ended, invalid, self.carried)
-        attacked = self.attacked[slots]
+        attacked, clean = self.attacked[slots], self.clean[slots]
         win = math.nan
         if played.outcome is not None and attacked.any():
             best = np.max([np.asarray(played.outcome[agent]) for agent in attackers], axis=0)
@@ -57,7 +65,7 @@ class HardeningCurve:
                 float(attacked.sum()),
                 _mean(returns[attacked]),
                 win,
-                _mean(returns[~attacked]),
+                _mean(returns[clean]),
                 float(of_victim.get("gradient_norm", math.nan)),
                 float(of_victim.get("entropy", math.nan)),
                 _mean(entropies),

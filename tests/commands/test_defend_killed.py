@@ -1,0 +1,76 @@
+"""A hardening that is killed again and again ends with the files of an undisturbed one, bit for bit."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sparring.files import read_json
+from sparring.runs import MANIFEST
+
+KILLS = 20
+# As `python -m sparring`, but a checkpoint is written at least every 50 ms of training, not every minute: what is done
+# from one checkpoint to the next is short here.
+PROGRAM = """
+import sys
+from sparring import cli, drive
+drive.drive.__kwdefaults__["save_every"] = 0.05
+sys.exit(cli.main(sys.argv[1:]))
+"""
+ASKED = "defend discs/duel --method self-play --victim builtin:disc-early --num-games 16 --steps-per-round 64"
+ASKED += " --minibatch 64 --epochs 4 --attack-steps 60000 --episodes 64 --steps 120000 --clean-share 0.25"
+
+
+@pytest.mark.slow
+def test_twenty_kills_change_nothing(tmp_path: Path) -> None:
+    def start(*words: str) -> subprocess.Popen[bytes]:
+        # All read what the undisturbed program has compiled.
+        environment = {
+            **os.environ,
+            "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "compiled"),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        }
+        program = [sys.executable, "-c", PROGRAM, *words]
+        return subprocess.Popen(program, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
+
+    assert start(*ASKED.split(), "--out", "straight").wait() == 0
+    expected = results(tmp_path / "straight")
+    rng, kills, caught, number = np.random.default_rng(0), 0, set(), 0
+    while kills < KILLS:
+        number += 1
+        out = f"killed-{number}"
+        while not (tmp_path / out / MANIFEST).exists():
+            begun = (tmp_path / out / "config.json").exists()
+            child = start("resume", out) if begun else start(*ASKED.split(), "--out", out)
+            try:
+                assert child.wait(timeout=rng.uniform(0.5, 12) if kills < KILLS else None) == 0
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+                kills += 1
+                caught.add(tuple(sorted(path.name for path in (tmp_path / out).glob("jobs/*/checkpoint.safetensors"))))
+        found = results(tmp_path / out)
+        assert found.keys() == expected.keys()
+        for name, content in expected.items():
+            assert found[name] == content, name
+    print(f"{kills} kills in {number} runs")
+    assert len(caught) > 1  # some of them within a training that had a checkpoint, others not
+
+
+def results(folder: Path) -> dict[str, Any]:
+    """Every result's bytes, by file; of `defend.json` what is neither a time nor a place."""
+    apart = ("config.json", "status.json", "manifest.json", ".lock", "defend.json")
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name not in apart]
+    found: dict[str, Any] = {str(path.relative_to(folder)): path.read_bytes() for path in files}
+    result = read_json(folder / "defend.json")
+    for name in ("command", "wall_time_s", "policy", "figure", "report"):
+        result.pop(name, None)
+    for name in ("before", "after"):
+        del result[name]["attack"]
+    return {**found, "defend.json": result}
