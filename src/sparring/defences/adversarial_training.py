@@ -108,8 +108,8 @@ def adversarial_training(
     check_cast(game, threat)
     nu, others = threat.victim, dict(threat.others or {})
     reward = reward or Reward({nu: -1.0})
-    # A win of the one is a loss of the other, but a draw is a draw to both: what it is worth changes its sign. Shaping is
-    # of an agent's own doing and fades away: both sides are given theirs.
+    # A win of the one is a loss of the other, but a draw is a draw to both: what it is worth changes its sign. Shaping
+    # is for what an agent does itself, and fades away: both sides are given theirs.
     wanted = replace(reward, weights={a: -w for a, w in reward.weights.items()}, draw=-reward.draw)
     period = 2 if schedule.turns else 1
     kept = schedule.snapshot_every if schedule.past else 0
