@@ -80,6 +80,12 @@ def test_stopped_and_resumed_it_ends_as_an_uninterrupted_one(
     assert read_status(Path("stopped"))["done"] == call - 1  # the start is the first call
     assert cli.main(["resume", "stopped"]) == cli.DONE
     same_victim("straight", "stopped")
+    result = read_json(Path("straight/defend.json"))
+    heat = (1.0, 0.5) if method == "magnetic" else (None, None)
+    assert (result["temperature"], result["cooling"]) == heat
+    page = Path("straight/report.html").read_text()
+    assert f"No victim is less exploitable than {result['robust_expl']:.6f}" in page
+    assert f"{result['start_expl']:.6f}</td><td>{result['expl']:.6f}" in page
 
 
 def stopped_at(monkeypatch: pytest.MonkeyPatch, kind: type, name: str, call: int) -> None:

@@ -68,6 +68,8 @@ def results(folder: Path) -> dict[str, Any]:
     apart = ("config.json", "status.json", "manifest.json", ".lock", "defend.json")
     files = [path for path in folder.rglob("*") if path.is_file() and path.name not in apart]
     found: dict[str, Any] = {str(path.relative_to(folder)): path.read_bytes() for path in files}
+    # The page shows the command, and that the name of the folder.
+    found["report.html"] = found["report.html"].replace(folder.name.encode(), b"NAME")
     result = read_json(folder / "defend.json")
     for name in ("command", "wall_time_s", "policy", "figure", "report"):
         result.pop(name, None)
