@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import pytest
@@ -22,20 +23,30 @@ def test_a_study_that_was_stopped_goes_on_where_it_was() -> None:
     files = {name: Path(straight[name]).read_bytes() for name in study.FILES}
     assert all(files.values())
     assert differences(Path("straight")) == {}
-    assert straight["cells"] == len(list(Path("straight/cells").iterdir()))
+    assert straight["cells"] == len(list(Path("straight/jobs").iterdir()))
     table = list(csv.DictReader(files["table"].decode().splitlines()))
     assert len(table) == straight["rows"]
 
     assert cli.main(["study", "rps-dynamics", "--preset", "smoke", "--out", "stopped"]) == cli.DONE
-    done = sorted(Path("stopped/cells").iterdir())
-    kept = done[0].stat().st_mtime_ns
-    for path in [*done[2:], *(Path("stopped") / name for name in study.FILES.values())]:
-        path.unlink()
+    done = sorted(Path("stopped/jobs").iterdir())
+    kept = (done[0] / study.ROWS).stat().st_mtime_ns
+    for folder in done[2:]:
+        shutil.rmtree(folder)
+    for name in study.FILES.values():
+        (Path("stopped") / name).unlink()
     with Run.open(Path("stopped")):
         pass  # as an interrupted one is left
     assert cli.main(["resume", "stopped"]) == cli.DONE
     assert {name: Path("stopped", file).read_bytes() for name, file in study.FILES.items()} == files
-    assert done[0].stat().st_mtime_ns == kept
+    assert (done[0] / study.ROWS).stat().st_mtime_ns == kept
+
+
+@pytest.mark.slow
+def test_cells_side_by_side_give_the_same_files() -> None:
+    for jobs in (1, 2):
+        sparring.study("rps-dynamics", preset="smoke", jobs=jobs, out=f"by-{jobs}")
+    for file in study.FILES.values():
+        assert Path("by-1", file).read_bytes() == Path("by-2", file).read_bytes()
 
 
 def test_another_seed_is_another_study() -> None:

@@ -19,13 +19,14 @@ from typing import Annotated, Any, Literal, NamedTuple
 import tyro
 
 from sparring.commands.common import Common, accepted, perform
-from sparring.console import Stopped, interruptible, progress
 from sparring.errors import InputError, unknown
 from sparring.files import plain, read_json, write_atomic, write_json
+from sparring.jobs import Job, map_jobs
 from sparring.runs import Run
 
 PARTS = ("Settings", "PRESETS", "cells", "run", "figure", "summary")
 ESTIMATE = "smoke takes seconds, standard minutes, paper what results/ says; under 10 MB of disk"
+ENTRY, ROWS = "sparring.commands.study:cell", "rows.json"
 FILES = {"table": "table.csv", "figure": "figure.svg", "summary": "summary.md"}
 
 
@@ -40,6 +41,8 @@ class Settings(Common):
     """The study; `sparring list` shows what there is."""
     preset: Literal["smoke", "standard", "paper"] = "standard"
     """How much is done: smoke takes seconds, paper is what lies in results/."""
+    jobs: int = 1
+    """Cells that are computed side by side, each in a process of its own on one thread."""
 
 
 def study(name: str, **settings: Any) -> dict[str, Any]:
@@ -74,6 +77,8 @@ def prepare(settings: Settings) -> Prepared:
     if name not in _modules() or not _is_study(name):
         raise unknown("study", settings.name, names())
     module = _load(name)
+    if settings.jobs < 1:
+        raise InputError(f"jobs: expected at least 1, got {settings.jobs}")
     if settings.preset not in module.PRESETS:
         raise unknown("preset", settings.preset, module.PRESETS)
     chosen = module.PRESETS[settings.preset]
@@ -87,7 +92,7 @@ def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
 
 def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
     module, chosen, cells = prepared
-    rows = [row for part in _parts(run, module, cells, f"study {settings.name}") for row in part]
+    rows = [row for part in _parts(settings, prepared, run) for row in part]
     if not rows:
         raise InputError(f"study {settings.name}: no cell returned a row")
     write_atomic(run.folder / "table.csv", csv_text(rows).encode())
@@ -121,26 +126,26 @@ def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
     return buffer.getvalue()
 
 
-def _parts(run: Run, module: Any, cells: Sequence[Any], label: str) -> list[list[dict[str, Any]]]:
+def cell(config: Mapping[str, Any], run: Run) -> None:
+    """One cell, in the folder of its own; in a process of its own the study is set up there anew."""
+    prepared = prepare(Settings(name=config["study"], preset=config["preset"], seed=config["seed"]))
+    one = prepared.cells[config["number"]]
+    if plain(asdict(one)) != config["cell"]:
+        raise InputError(f"{run.folder}: this cell was another one then; start a new run")
+    write_json(run.folder / ROWS, {"cell": asdict(one), "rows": prepared.module.run(one)})
+
+
+def _parts(settings: Settings, prepared: Prepared, run: Run) -> list[list[dict[str, Any]]]:
     """The rows of every cell; those of cells that an earlier process has finished are read."""
-    folder = run.folder / "cells"
-    folder.mkdir(exist_ok=True)
-    parts = []
-    with progress(len(cells), label) as advance, interruptible() as stop:
-        for number, cell in enumerate(cells):
-            path = folder / f"{number:05d}.json"
-            if not path.exists():
-                if stop():
-                    raise Stopped
-                write_json(path, {"cell": asdict(cell), "rows": module.run(cell)})
-            # Read back in either case: a row is what its file says, whoever computed it.
-            found = read_json(path)
-            if found["cell"] != plain(asdict(cell)):
-                raise InputError(f"{path}: this cell was another one then; start a new run")
-            parts.append(found["rows"])
-            run.progress(number + 1, len(cells))
-            advance(number + 1)
-    return parts
+    name = settings.name.replace("_", "-")
+    asked = {"study": name, "preset": settings.preset, "seed": settings.seed}
+    jobs = [
+        Job(f"{number:05d}", {**asked, "number": number, "cell": plain(asdict(one))})
+        for number, one in enumerate(prepared.cells)
+    ]
+    folders = map_jobs(jobs, cell, run, settings.jobs, ENTRY, f"study {name}")
+    # Read back in either case: a row is what its file says, whoever computed it.
+    return [read_json(folders[job.name] / ROWS)["rows"] for job in jobs]
 
 
 def _modules() -> tuple[str, ...]:
