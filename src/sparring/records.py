@@ -282,6 +282,33 @@ class EvaluateResult(Played, frozen=True, kw_only=True):
     scale: Scale | None = None
 
 
+class CrossCell(Rates, frozen=True, kw_only=True):
+    """One victim against one attacker, on matches of their own; every interval is for itself."""
+
+    attacker: str
+    damage: Damage  # compared with the benign opponent left alone
+    scale: Scale | None = None  # of this cell and the clean one, so that no other cell changes its intervals
+
+
+class CrossRow(Record, frozen=True, kw_only=True):
+    """One victim against every attacker."""
+
+    victim: str
+    benign: str
+    clean: Rates  # the benign opponent left alone
+    cells: tuple[CrossCell, ...]
+
+
+class CrossPlayResult(Who, frozen=True, kw_only=True):
+    """Every victim against every attacker at one budget; `victim` joins the victims' names by commas."""
+
+    schema: Literal["sparring.cross-play/2"] = "sparring.cross-play/2"
+    budget: float
+    rows: tuple[CrossRow, ...]  # one for each victim, with the attackers in one order
+    figure: str | None = None  # files
+    report: str | None = None
+
+
 class BoundResult(Record, frozen=True, kw_only=True):
     """A bound of the paper: what is true here, the paper's number, and the sharp one; null: infinite, or none."""
 
@@ -422,7 +449,9 @@ class CompareResult(Record, frozen=True, kw_only=True):
     report: str | None = None
 
 
-Result: TypeAlias = AuditResult | AttackResult | EvaluateResult | CertifyResult | DefendResult | CompareResult
+Result: TypeAlias = (
+    AuditResult | AttackResult | EvaluateResult | CrossPlayResult | CertifyResult | DefendResult | CompareResult
+)
 
 
 def fields(record: Record) -> dict[str, Any]:
