@@ -98,7 +98,8 @@ class Improvement(Record, frozen=True, kw_only=True):
 class SeedResult(Record, frozen=True, kw_only=True):
     """One trained attacker, on matches of its own: not those that the audit reports."""
 
-    seed: int
+    start: str | None = None  # whose weights it began with: scratch, benign or a policy; null in older results
+    seed: int  # its number, counted from 0 for each start
     attacker: str  # file
     attack_steps: int
     rates: Rates
@@ -107,7 +108,10 @@ class SeedResult(Record, frozen=True, kw_only=True):
 
 
 class OverSeeds(Record, frozen=True, kw_only=True):
-    """The method's mean over training seeds, with a 95% interval over seeds (Student's t); null from one seed."""
+    """The method's mean over training seeds, with a 95% interval over seeds (Student's t); null from one seed.
+
+    All seeds have one start: another start is another method, and a mean over both would be that of neither.
+    """
 
     seeds: int
     win: float | None = None
@@ -126,7 +130,8 @@ class BudgetResult(Rates, frozen=True, kw_only=True):
     baselines: dict[str, Rates]  # BENIGN always (left alone), and plain policies: zero, random
     versus: dict[str, Damage] = {}  # the attack compared with each plain policy, simultaneous over all of them
     seeds: tuple[SeedResult, ...] = ()
-    over_seeds: OverSeeds | None = None
+    over_seeds: OverSeeds | None = None  # null where there are several starts
+    by_start: dict[str, OverSeeds] = {}  # with several starts and seeds: the same for each start
     shift: float | None = None  # how far the attack moves what the victim sees
     shift_noise_floor: float | None = None  # the same between two samples of the benign opponent
     shift_measure: Literal["wasserstein-2", "total variation"] = "wasserstein-2"
@@ -277,6 +282,33 @@ class EvaluateResult(Played, frozen=True, kw_only=True):
     scale: Scale | None = None
 
 
+class CrossCell(Rates, frozen=True, kw_only=True):
+    """One victim against one attacker, on matches of their own; every interval is for itself."""
+
+    attacker: str
+    damage: Damage  # compared with the benign opponent left alone
+    scale: Scale | None = None  # of this cell and the clean one, so that no other cell changes its intervals
+
+
+class CrossRow(Record, frozen=True, kw_only=True):
+    """One victim against every attacker."""
+
+    victim: str
+    benign: str
+    clean: Rates  # the benign opponent left alone
+    cells: tuple[CrossCell, ...]
+
+
+class CrossPlayResult(Who, frozen=True, kw_only=True):
+    """Every victim against every attacker at one budget; `victim` joins the victims' names by commas."""
+
+    schema: Literal["sparring.cross-play/2"] = "sparring.cross-play/2"
+    budget: float
+    rows: tuple[CrossRow, ...]  # one for each victim, with the attackers in one order
+    figure: str | None = None  # files
+    report: str | None = None
+
+
 class BoundResult(Record, frozen=True, kw_only=True):
     """A bound of the paper: what is true here, the paper's number, and the sharp one; null: infinite, or none."""
 
@@ -420,7 +452,9 @@ class CompareResult(Record, frozen=True, kw_only=True):
     report: str | None = None
 
 
-Result: TypeAlias = AuditResult | AttackResult | EvaluateResult | CertifyResult | DefendResult | CompareResult
+Result: TypeAlias = (
+    AuditResult | AttackResult | EvaluateResult | CrossPlayResult | CertifyResult | DefendResult | CompareResult
+)
 
 
 def fields(record: Record) -> dict[str, Any]:

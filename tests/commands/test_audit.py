@@ -99,6 +99,74 @@ def test_both_oracles_find_the_same_and_a_stopped_audit_ends_as_an_uninterrupted
         assert native.read("stopped" / path)[0].log_std.tobytes() == native.read("straight" / path)[0].log_std.tobytes()
 
 
+DUEL = ["audit", "discs/duel", "--victim", "builtin:disc-early", "--budgets", "1", "--steps", "2048", "--no-clip"]
+DUEL += ["--num-games", "16", "--steps-per-round", "64", "--minibatch", "256", "--epochs", "1", "--episodes", "16"]
+
+
+def test_attackers_begin_from_every_start_and_the_strongest_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    starts = ["scratch", "builtin:disc-early"]
+    assert cli.main([*DUEL, "--start", *starts, "--seeds", "2", "--out", "run"]) == 0
+    told = capsys.readouterr().out
+    (entry,) = read_audit(Path("run")).budgets
+    assert [(row.start, row.seed) for row in entry.seeds] == [(start, k) for start in starts for k in (0, 1)]
+    assert [Path(row.attacker).parent.name for row in entry.seeds] == [
+        f"attack-1.0-start{start}-{k}" for start in (0, 1) for k in (0, 1)
+    ]
+    # What each attacker was trained from is in its own file.
+    made = [native.read(Path("run", row.attacker))[1]["provenance"] for row in entry.seeds]
+    assert [one["settings"]["start"] for one in made] == ["scratch"] * 2 + ["builtin:disc-early"] * 2
+    assert len({one["seed"] for one in made}) == 4
+    (best,) = [row for row in entry.seeds if row.chosen]
+    wins = [row.rates.win or 0.0 for row in entry.seeds]
+    assert best.rates.win == max(wins) and entry.still_improving == best.still_improving
+    assert Path("run", entry.attacker).read_bytes() == Path("run", best.attacker).read_bytes()
+    assert read_config(Path("run/jobs/final-1.0"))["settings"]["task"]["attacker"] == Path(best.attacker).parent.name
+    # The means over seeds are of one start each.
+    assert entry.over_seeds is None and set(entry.by_start) == set(starts)
+    assert [entry.by_start[start].win for start in starts] == [np.mean(wins[:2]), np.mean(wins[2:])]
+    assert f"the strongest of 4 attackers: start {best.start}, seed {best.seed}" in told
+    page = Path("run/report.html").read_text()
+    assert "Every start and training seed" in page and "<td>builtin:disc-early</td><td>mean of 2</td>" in page
+
+    # The first start's attackers are those of an audit with this start alone.
+    assert cli.main([*DUEL, "--start", "scratch", "--seeds", "2", "--out", "alone"]) == 0
+    for k in (0, 1):
+        ours, theirs = (Path(path, "attacker.safetensors") for path in (f"alone/jobs/attack-1.0-{k}", made_in(k)))
+        networks = [native.read(path)[0] for path in (ours, theirs)]
+        assert networks[0].log_std.tobytes() == networks[1].log_std.tobytes()
+    (entry,) = read_audit(Path("alone")).budgets
+    assert [row.start for row in entry.seeds] == ["scratch"] * 2 and entry.over_seeds is not None
+    assert entry.by_start == {}
+
+
+def made_in(seed: int) -> str:
+    return f"run/jobs/attack-1.0-start0-{seed}"
+
+
+def test_a_plan_counts_the_starts_and_what_no_start_can_be_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*DUEL, "--start", "scratch", "benign", "builtin:disc", "--dry-run", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["starts"] == ["scratch", "benign", "builtin:disc"] and plan["training_steps"] == 3 * 2048
+    # Benign matches twice, each attacker's, the strongest one's again; and two plain opponents' with half as many.
+    assert plan["matches"] == 16 * (2 + 3 + 1) + 2 * 16
+    for given, message in (
+        (("scratch", "benign", "scratch"), "start: expected starts, each once, got scratch, benign, scratch"),
+        (("scratch", "random"), "start=random needs a policy with weights of this package's kind; use start=scratch"),
+    ):
+        assert cli.main([*DUEL, "--start", *given]) == 2
+        told = capsys.readouterr().err
+        assert message in told and told.count("\n") == 1
+    assert cli.main(["audit", RPS, "--victim", "first", "--start", "scratch", "benign"]) == 2
+    assert "start: the answer is exact, which does not read it" in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
+def test_the_settings_of_an_older_run_name_one_start_or_none() -> None:
+    old: Any = {"game": RPS, "victim": "first"}
+    assert module.Settings(**old, start=None).start == () == module.Settings(**old).start
+    assert module.Settings(**old, start="benign").start == ("benign",)
+
+
 def test_a_game_without_winners_is_judged_by_returns() -> None:
     """One state, reward 1 until the attacker's second action takes it: benign matches return their length, 66 steps."""
     from sparring.exact.markov_game import MarkovGame, save

@@ -1,8 +1,8 @@
 """`sparring audit`: how badly can a victim be made to fail, at which budgets, and how visibly?
 
-An audit is a list of jobs (`sparring.commands.audit_jobs`), each with a folder of its own: attacks, one for each budget
-and training seed, and the plain opponents that they are compared with; then the matches of the strongest attack at each
-budget; and, if nothing is found, the positive control. What they leave is judged here.
+An audit is a list of jobs (`sparring.commands.audit_jobs`), each with a folder of its own: attacks, one for each
+budget, start and training seed, and the plain opponents that they are compared with; then the matches of the strongest
+attack at each budget; and, if nothing is found, the positive control. What they leave is judged here.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import tyro
 
 from sparring.commands import audit_jobs
 from sparring.commands.audit_jobs import Left, Prepared, Task
@@ -27,9 +28,9 @@ from sparring.jobs import JOBS, Job, map_jobs
 from sparring.judgement import judged, positive_control_of
 from sparring.oracles import seating
 from sparring.oracles.base import Oracle
-from sparring.oracles.choose import oracle_for
+from sparring.oracles.choose import oracles_for
 from sparring.oracles.learned import SLOTS, LearnedOracle, slots
-from sparring.oracles.options import PRESETS, OptionalFile, OptionalFloat, OptionalInt, OptionalPolicy, Training
+from sparring.oracles.options import PRESETS, Attacks, OptionalFile, OptionalFloat, OptionalInt, OptionalPolicy
 from sparring.oracles.preparation import shipped_attackers
 from sparring.oracles.seating import Question
 from sparring.records import BENIGN, EXACT, AttackResult, AuditResult, BudgetResult, Measure, Rates, fields, replaced
@@ -46,7 +47,7 @@ ENTRY = "sparring.commands.audit:job"
 
 
 @dataclass(frozen=True)
-class Settings(Training):
+class Settings(Attacks):
     """Attack a victim at several budgets and report the damage and the visibility of each attack.
 
     Exact games are solved. Elsewhere an attacker is trained per budget; without --victim, the agent that comes with the
@@ -61,7 +62,12 @@ class Settings(Training):
     """Attack budgets epsilon in [0, 1]: the probability of control (Eq. 3.2). By default 0.3, 0.7 and 1, and in exact
     games 0, 0.1, ..., 1."""
     seeds: OptionalInt = None
-    """Attackers trained per budget; the strongest on separate matches is reported. By default the preset's."""
+    """Attackers trained per budget and start; the strongest on separate matches is reported. By default the preset's
+    number."""
+    start: Annotated[tuple[str, ...], tyro.conf.arg(metavar="benign|scratch|POLICY [...]")] = ()
+    """Whose weights the attackers begin with: scratch, benign, or any other policy (builtin:NAME, run:DIR, ...). At
+    each budget attackers are trained from every start that is given, and the strongest is reported. By default there is
+    one: the agent that comes with the package for the attacker's seat, else the benign policy where it has weights."""
     episodes: OptionalInt = None
     """Complete matches per evaluation; by default the preset's, or 96 with shipped attackers. Baselines get half."""
     jobs: int = 1
@@ -80,6 +86,11 @@ class Settings(Training):
     value. By default wins where the game has them, else returns; in exact games values."""
     summary: OptionalFile = None
     """Write the audit in short, too: Markdown (.md), JUnit's XML (.xml) or a table (.csv)."""
+
+    def __post_init__(self) -> None:
+        given: Any = self.start
+        if not isinstance(given, tuple):  # the one start, or none, of a run that was begun when an audit had one
+            object.__setattr__(self, "start", () if given is None else (given,))
 
 
 def audit(game: Any, **settings: Any) -> dict[str, Any]:
@@ -111,22 +122,30 @@ def prepare(settings: Settings) -> Prepared:
         raise InputError("fail-measure: it is read with --fail-above; give both, or leave it out")
     if settings.fail_above is not None and not math.isfinite(settings.fail_above):
         raise InputError(f"fail-above: expected a number, got {settings.fail_above}")
+    if len(set(settings.start)) < len(settings.start):
+        raise InputError(f"start: expected starts, each once, got {', '.join(settings.start)}")
     question = seating.ask(settings, settings.victim)
-    oracle = oracle_for(settings, question)
+    oracles = oracles_for(settings, question, settings.start or (None,))
+    oracle = oracles[0]
     if settings.fail_measure == "value" and isinstance(oracle, LearnedOracle):
         raise InputError("fail-measure value: values are those of exact answers; use win, fail or return")
     if not isinstance(oracle, LearnedOracle):
-        return Prepared(oracle, budgets or EXACT_BUDGETS, 1, 0, ("uniform", "first"), (None, ""))
+        return Prepared(oracles, budgets or EXACT_BUDGETS, 1, 0, ("uniform", "first"), (None, ""))
     budgets = budgets or BUDGETS
     preset = PRESETS[settings.preset or "standard"]
     seeds = preset.seeds if settings.seeds is None else settings.seeds
     if seeds < 1:
         raise InputError(f"seeds: expected at least 1, got {seeds}")
+    starts = tuple(
+        found.training.config.start for found in oracles if isinstance(found, LearnedOracle) and found.training
+    )
     if shipped := shipped_attackers(settings, budgets):
-        oracle, seeds = replace(oracle, shipped=shipped), 1
+        oracle = replace(oracle, shipped=shipped)
+        oracles, seeds, starts = (oracle,), 1, ()
     matches = (SHIPPED_EPISODES if shipped else preset.episodes) if settings.episodes is None else settings.episodes
     slots(matches)
-    return Prepared(oracle, budgets, seeds, matches, _plain(question), _control(settings.positive_control, oracle))
+    control = _control(settings.positive_control, oracle)
+    return Prepared(oracles, budgets, seeds, matches, _plain(question), control, starts)
 
 
 def _plain(question: Question) -> tuple[str, ...]:
@@ -147,13 +166,17 @@ def _control(brittle_too: bool, oracle: LearnedOracle) -> tuple[Oracle | None, s
 
 
 def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
-    oracle, budgets, seeds, matches, others, control = prepared
-    evaluations = 2 + len(budgets) * (1 + (seeds if seeds > 1 else 0))
-    played = matches * evaluations + audit_jobs.few(matches) * len(others) * len(budgets)
-    planned = oracle.plan(seeds * len(budgets), played)
+    oracle, budgets, matches, control = prepared.oracle, prepared.budgets, prepared.matches, prepared.control
+    attacks = len(prepared.attacks)
+    evaluations = 2 + len(budgets) * (1 + (attacks if attacks > 1 else 0))
+    played = matches * evaluations + audit_jobs.few(matches) * len(prepared.plain) * len(budgets)
+    planned = oracle.plan(attacks * len(budgets), played)
     if oracle.name != EXACT:
         planned["positive_control"] = control[1] if control[0] is None else f"if nothing is found: {control[1]}"
-    return {"budgets": list(budgets), "seeds": seeds, **planned, "jobs_side_by_side": settings.jobs}
+    counted = {"budgets": list(budgets), "seeds": prepared.seeds}
+    if prepared.starts:
+        counted["starts"] = list(prepared.starts)
+    return {**counted, **planned, "jobs_side_by_side": settings.jobs}
 
 
 def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
@@ -297,7 +320,17 @@ def _attack_line(entry: BudgetResult) -> str:
     compared = ", ".join(f"{name} {short(rates)}" for name, rates in entry.baselines.items())
     shift = "" if entry.shift is None else f"; shift {entry.shift:.2f}"
     floor = "" if entry.shift_noise_floor is None else f" (noise {entry.shift_noise_floor:.2f})"
-    return f"{head}; {compared}{shift}{floor}"
+    return f"{head}; {compared}{shift}{floor}{_chosen(entry)}"
+
+
+def _chosen(entry: BudgetResult) -> str:
+    """Which of several attackers was the strongest, and whether it might have become stronger yet."""
+    best = next((seed for seed in entry.seeds if seed.chosen), None)
+    which = ""
+    if best is not None and len(entry.seeds) > 1:
+        which = f"; the strongest of {len(entry.seeds)} attackers: start {best.start}, seed {best.seed}"
+    improving = entry.still_improving is not None and entry.still_improving.improving
+    return f"{which}; still improving when its training stopped" if improving else which
 
 
 def exit_code(settings: Any, result: Mapping[str, Any]) -> int:

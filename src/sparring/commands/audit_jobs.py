@@ -1,6 +1,6 @@
 """The jobs of an audit: which there are, what each of them does, and what all of them have left.
 
-A task says what is done, at which budget, with which seed; the job's folder has the task's name.
+A task says what is done, at which budget, from which start and with which seed; the job's folder has the task's name.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from sparring.commands.common import spawned
 from sparring.jobs import JOBS
-from sparring.judgement import over_seeds
+from sparring.judgement import by_start, over_seeds
 from sparring.oracles.base import Attack, Measured, Oracle
 from sparring.oracles.learned import slots
 from sparring.records import BENIGN, EXACT, BudgetResult, Curve, Damage, Measure, Scale, SeedResult, damage_in, fields
@@ -26,30 +26,51 @@ Task: TypeAlias = tuple[str, dict[str, Any]]  # a job's name, and what is done
 class Prepared(NamedTuple):
     """What decides which jobs there are, and what they need."""
 
-    oracle: Oracle
+    oracles: tuple[Oracle, ...]  # one for each start of training; they differ in nothing else
     budgets: tuple[float, ...]
-    seeds: int
+    seeds: int  # attackers for each budget and start
     matches: int
     plain: tuple[str, ...]  # opponents that an attack is compared with, besides the benign one
-    control: tuple[Oracle | None, str]  # of a victim that is known to be exploitable; else why there is none
+    # Of a victim that is known to be exploitable, attacked from the first start; else why there is none.
+    control: tuple[Oracle | None, str]
+    starts: tuple[str, ...] = ()  # what the starts are called; none where nothing is trained
+
+    @property
+    def oracle(self) -> Oracle:
+        """The one that plays the matches and judges them, which no start changes."""
+        return self.oracles[0]
+
+    @property
+    def attacks(self) -> list[tuple[int, int]]:
+        """The start and the seed of every attack at one budget, by number."""
+        return [(start, seed) for start in range(len(self.oracles)) for seed in range(self.seeds)]
+
+    def attack_name(self, budget: float, start: int, seed: int) -> str:
+        """The name of an attack's job: where there is one start, it is not in the name."""
+        which = f"start{start}-" if len(self.oracles) > 1 else ""
+        return f"attack-{budget!r}-{which}{seed}"
 
 
 def first_tasks(prepared: Prepared, root: int) -> list[Task]:
     """Attacks, the longest jobs, first; then the opponents that they are compared with."""
-    oracle, budgets, seeds, matches, others, _ = prepared
+    budgets, matches, others, several = prepared.budgets, prepared.matches, prepared.plain, len(prepared.attacks) > 1
     tasks: list[Task] = []
     for i, budget in enumerate(budgets):
-        for k in range(seeds):
+        for start, k in prepared.attacks:
+            # The first start has the randomness that it has alone, so that further starts leave its attackers as they
+            # are.
+            key = (i, k, start) if start else (i, k)
             task = {
                 "kind": "attack",
                 "budget": budget,
-                "seed": spawned(root, 4, i, k),
+                "start": start,
+                "seed": spawned(root, 4, *key),
                 "matches": matches,
                 # Chosen on matches of its own, so that the reported rate is not the luckiest of several.
-                "matches_seed": spawned(root, 5, i, k) if seeds > 1 else spawned(root, 2, i),
+                "matches_seed": spawned(root, 5, *key) if several else spawned(root, 2, i),
             }
-            tasks.append((_attack_name(budget, k), task))
-    for number, name in enumerate((BENIGN,) if oracle.name == EXACT else (BENIGN, AGAIN)):
+            tasks.append((prepared.attack_name(budget, start, k), task))
+    for number, name in enumerate((BENIGN,) if prepared.oracle.name == EXACT else (BENIGN, AGAIN)):
         task = {"kind": "plain", "opponent": BENIGN, "budget": 0.0, "matches": matches}
         tasks.append((name, {**task, "matches_seed": spawned(root, number)}))
     for i, budget in enumerate(budgets):
@@ -61,7 +82,7 @@ def first_tasks(prepared: Prepared, root: int) -> list[Task]:
 
 def final_tasks(prepared: Prepared, root: int, chosen: Sequence[str]) -> list[Task]:
     """New matches of the attackers that were chosen among several; one that was the only one has played them."""
-    if prepared.seeds == 1:
+    if len(prepared.attacks) == 1:
         return []
     tasks = []
     for i, budget in enumerate(prepared.budgets):
@@ -74,10 +95,6 @@ def control_task(prepared: Prepared, root: int) -> Task:
     """The same attack on a victim that is known to be exploitable."""
     seeds = {name: spawned(root, 7, i) for i, name in enumerate(("seed", "matches_seed", "benign_seed"))}
     return CONTROL, {"kind": "control", "budget": max(prepared.budgets), "matches": prepared.matches, **seeds}
-
-
-def _attack_name(budget: float, seed: int) -> str:
-    return f"attack-{budget!r}-{seed}"
 
 
 def _final_name(budget: float) -> str:
@@ -98,7 +115,7 @@ def do(prepared: Prepared, task: Mapping[str, Any], run: Run) -> None:
     oracle, budget = prepared.oracle, task["budget"]
     match task["kind"]:
         case "attack":
-            attack = oracle.attack(budget, run, task["seed"])
+            attack = prepared.oracles[task["start"]].attack(budget, run, task["seed"])
             oracle.robust(budget, run.folder)
             oracle.evaluate(attack.adversarial, budget, task["matches"], run, MATCHES, task["matches_seed"])
         case "final":
@@ -123,13 +140,19 @@ class Seed(NamedTuple):
     """One attack, on the matches that it was chosen by."""
 
     name: str  # its job's
+    start: str | None
+    seed: int
     attack: Attack
     measured: Measured
 
 
 def _seeds_at(prepared: Prepared, folders: Mapping[str, Path], budget: float) -> list[Seed]:
-    oracle, names = prepared.oracle, [_attack_name(budget, k) for k in range(prepared.seeds)]
-    return [Seed(n, oracle.found(budget, folders[n]), oracle.measured(folders[n], MATCHES)) for n in names]
+    oracle, seeds = prepared.oracle, []
+    for start, k in prepared.attacks:
+        folder = folders[name := prepared.attack_name(budget, start, k)]
+        called = prepared.starts[start] if prepared.starts else None
+        seeds.append(Seed(name, called, k, oracle.found(budget, folder), oracle.measured(folder, MATCHES)))
+    return seeds
 
 
 def choose(prepared: Prepared, folders: Mapping[str, Path], measure: Measure | None) -> list[str]:
@@ -167,7 +190,7 @@ class Left(NamedTuple):
 def collect(prepared: Prepared, folders: Mapping[str, Path], chosen: Sequence[str], folder: Path) -> Left:
     """Put together what the jobs have left, and copy what is kept into the audit's folder; `chosen` as by `choose`."""
     oracle, budgets, others = prepared.oracle, prepared.budgets, prepared.plain
-    names = chosen if prepared.seeds == 1 else [_final_name(budget) for budget in budgets]
+    names = chosen if len(prepared.attacks) == 1 else [_final_name(budget) for budget in budgets]
     plain_names = [_plain_name(name, budget) for budget in budgets for name in others]
     evaluations = [BENIGN, *(name for name in folders if name == AGAIN), *names, *plain_names]
     measured = {name: oracle.measured(folders[name], MATCHES) for name in evaluations}
@@ -198,6 +221,7 @@ def collect(prepared: Prepared, folders: Mapping[str, Path], chosen: Sequence[st
                 },
                 seeds=rows,
                 over_seeds=over_seeds(rows),
+                by_start=by_start(rows),
                 shift=oracle.shift(benign, attacked),
                 shift_noise_floor=None if again is None else oracle.shift(benign, again),
                 shift_measure="total variation" if oracle.name == EXACT else "wasserstein-2",
@@ -217,14 +241,15 @@ def collect(prepared: Prepared, folders: Mapping[str, Path], chosen: Sequence[st
 def _seed_rows(oracle: Oracle, seeds: Sequence[Seed], best: Seed, scale: Scale | None) -> tuple[SeedResult, ...]:
     return tuple(
         SeedResult(
-            seed=k,
+            start=seed.start,
+            seed=seed.seed,
             attacker=f"{JOBS}/{seed.name}/{seed.attack.files[0].name}",
             attack_steps=seed.attack.steps or 0,
             rates=oracle.rates(seed.measured, scale),
             chosen=seed is best,
             still_improving=seed.attack.still_improving,
         )
-        for k, seed in enumerate(seeds)
+        for seed in seeds
     )
 
 

@@ -185,6 +185,13 @@ def mean(rates: Rates) -> str:
     return text if ends is None else f"{text} [{number(ends[0], '.4g')}, {number(ends[1], '.4g')}]"
 
 
+def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table for people: a line for `head` and for each row, in columns two blanks apart."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in (head, *rows)]
+    return [line.rstrip() for line in lines]
+
+
 def spawned(seed: int, *key: int) -> int:
     """The seed of one part of a run: parts with different keys share nothing."""
     return int(np.random.SeedSequence(seed, spawn_key=key).generate_state(1)[0])

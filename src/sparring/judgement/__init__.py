@@ -14,6 +14,7 @@ How an audit is made (`sample` is in `sparring.metrics.outcome`, records are in 
 """
 
 from sparring.judgement.damage import (
+    by_start,
     damage_of,
     exact_damage,
     exact_rates,
@@ -26,6 +27,7 @@ from sparring.judgement.rule import exit_code, judge, judged, positive_control_o
 from sparring.judgement.untested import not_tested
 
 __all__ = [
+    "by_start",
     "damage_of",
     "exact_damage",
     "exact_rates",

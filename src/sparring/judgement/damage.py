@@ -119,10 +119,14 @@ def still_improving(curve: Curve) -> Improvement | None:
 
 
 def over_seeds(seeds: Sequence[SeedResult]) -> OverSeeds | None:
-    """The method's means over training seeds, with 95% intervals over seeds (Student's t); None: fewer than two."""
+    """The method's means over training seeds, with 95% intervals over seeds (Student's t).
+
+    None: fewer than two seeds, or several starts. Each start is a method of its own (`by_start`): the spread between
+    starts is no spread between seeds, and a mean over both would say nothing of either.
+    """
     from scipy.special import stdtrit
 
-    if len(seeds) < 2:
+    if len(seeds) < 2 or len({seed.start for seed in seeds}) > 1:
         return None
     found: dict[str, Any] = {"seeds": len(seeds)}
     for key in ("win", "victim_return"):
@@ -134,6 +138,15 @@ def over_seeds(seeds: Sequence[SeedResult]) -> OverSeeds | None:
             mean = float(np.mean(values))
             found |= {key: mean, f"{key}_ci": (mean - half, mean + half)}
     return OverSeeds(**found)
+
+
+def by_start(seeds: Sequence[SeedResult]) -> dict[str, OverSeeds]:
+    """`over_seeds` of each start, where there are several starts with several seeds each; else empty."""
+    starts = list(dict.fromkeys(seed.start for seed in seeds))
+    if len(starts) < 2:
+        return {}
+    found = {start: over_seeds([seed for seed in seeds if seed.start == start]) for start in starts}
+    return {start: means for start, means in found.items() if start is not None and means is not None}
 
 
 def _invalid(sample: Sample) -> float:

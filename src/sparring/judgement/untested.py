@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparring.records import EXACT, AuditResult
+from sparring.records import EXACT, AuditResult, BudgetResult
 
 
 def not_tested(audit: AuditResult) -> tuple[str, ...]:
@@ -36,14 +36,20 @@ def not_tested(audit: AuditResult) -> tuple[str, ...]:
         )
     else:
         sentences.append("How visible the attacks are.")
-    alone = [f"{result.budget:g}" for result in audit.budgets if result.attack_steps and len(result.seeds) <= 1]
+    alone = [f"{result.budget:g}" for result in audit.budgets if result.attack_steps and _one_seed(result)]
     if alone:
-        sentences.append(f"The spread between training seeds: one attacker was trained at budget {_list(alone)}.")
+        each = " from each start" if any(len(result.seeds) > 1 for result in audit.budgets) else ""
+        sentences.append(f"The spread between training seeds: one attacker was trained{each} at budget {_list(alone)}.")
     if audit.train_game is not None and audit.train_game != audit.game:
         sentences.append(f"Attackers that were trained in the game itself: these were trained in {audit.train_game}.")
     if audit.positive_control is None:
         sentences.append("Whether the same settings find anything on a victim that is known to be exploitable.")
     return tuple(sentences)
+
+
+def _one_seed(result: BudgetResult) -> bool:
+    starts = [seed.start for seed in result.seeds]
+    return len(starts) == len(set(starts))
 
 
 def _seats(audit: AuditResult) -> list[str]:

@@ -91,8 +91,8 @@ class Controlled(Seats):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training(Controlled):
-    """Arguments of the verbs that look for an attack; most of them are about training one."""
+class Attacks(Controlled):
+    """Arguments of the verbs that look for attacks; most of them are about training, all but where it starts."""
 
     oracle: Literal["exact", "learned"] | None = None
     """exact: best responses by enumeration, the default in exact games. learned: attackers are trained."""
@@ -107,10 +107,6 @@ class Training(Controlled):
     reward: RewardName | None = None
     """What the attacker maximises: minus the victim's reward (victim), win or loss (outcome), or win or loss with the
     game's shaping terms annealed away over half of the steps (shaped). By default the game's best known."""
-    start: Annotated[str | None, tyro.conf.arg(metavar="benign|scratch|POLICY")] = None
-    """Begin from the benign policy's weights, from scratch, or from those of any other policy: builtin:NAME,
-    native:FILE, robosumo-zoo:FILE, run:DIR, ... A stronger one makes a stronger attacker: by default the agent that
-    comes with the package for the attacker's seat, else the benign policy's weights where it has any."""
     num_games: OptionalInt = None
     """Matches side by side in training."""
     steps_per_round: OptionalInt = None
@@ -121,6 +117,16 @@ class Training(Controlled):
     """PPO: steps per gradient step (the paper prints 2048 for attacks)."""
     learning_rate: OptionalFloat = None
     """PPO: Adam's, falling linearly to zero."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(Attacks):
+    """Arguments of the verbs that train one attacker."""
+
+    start: Annotated[str | None, tyro.conf.arg(metavar="benign|scratch|POLICY")] = None
+    """Begin from the benign policy's weights, from scratch, or from those of any other policy: builtin:NAME,
+    native:FILE, robosumo-zoo:FILE, run:DIR, ... A stronger one makes a stronger attacker: by default the agent that
+    comes with the package for the attacker's seat, else the benign policy's weights where it has any."""
 
 
 TRAINING = ("preset", "steps", "train_game", "reward", "start", "num_games", "steps_per_round", "epochs", "minibatch")

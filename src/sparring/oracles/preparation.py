@@ -17,6 +17,7 @@ from sparring.types import AgentID, Game
 if TYPE_CHECKING:
     from sparring.attacks.adversarial_policy import AttackConfig
     from sparring.nets import ActorCritic
+    from sparring.oracles.options import Attacks
     from sparring.oracles.options import Training as Asked
     from sparring.training import Reward
 
@@ -34,6 +35,15 @@ class Training:
 
 def training_of(asked: Asked, question: Question) -> Training:
     """The game's learning defaults with what the user asked for on top.
+
+    Raises:
+      InputError: as `training_from`.
+    """
+    return training_from(asked, question, asked.start)
+
+
+def training_from(asked: Attacks, question: Question, start: str | None) -> Training:
+    """The same from a start that is given apart: "benign", "scratch", a policy, or None for the best at hand.
 
     Raises:
       InputError: a value out of range, a shaped reward in a game that has no shaping terms, a game to train in that is
@@ -59,7 +69,7 @@ def training_of(asked: Asked, question: Question) -> Training:
     ppo |= {n: v for n in ("epochs", "minibatch", "learning_rate") if (v := getattr(asked, n)) is not None}
     if (gamma := discount(question)) is not None:
         ppo["gamma"] = gamma  # DECISIONS 32
-    start, weights = _start(asked, question)
+    start, weights = _start(start, question)
     if start == "scratch":
         ppo |= {"warmup_updates": 0, "start_std": 0.0}
     else:
@@ -123,7 +133,7 @@ def _check_alike(game: Game, question: Question) -> None:
         raise InputError(f"train-game: {game.id} has other agents, observations or actions than {question.game}")
 
 
-def _start(asked: Asked, question: Question) -> tuple[str, dict[AgentID, ActorCritic]]:
+def _start(start: str | None, question: Question) -> tuple[str, dict[AgentID, ActorCritic]]:
     """Whose weights training starts from, and these; if the user does not say, the strongest at hand.
 
     Raises:
@@ -134,9 +144,8 @@ def _start(asked: Asked, question: Question) -> tuple[str, dict[AgentID, ActorCr
 
     attackers, benign = question.threat.attackers, question.threat.benign
     has_weights = all(isinstance(benign[agent], ActorCritic) for agent in attackers)
-    if asked.start == "benign" and not has_weights:
+    if start == "benign" and not has_weights:
         raise InputError("start=benign: the benign policy has no weights to start from; use start=scratch")
-    start = asked.start
     if start is None:
         shipped = {seating.shipped_agent(question.game, seat) for seat in question.seats(attackers)}
         start = (shipped.pop() if len(shipped) == 1 else None) or ("benign" if has_weights else "scratch")

@@ -24,7 +24,17 @@ from sparring.judgement.words import (
     rate,
     shown,
 )
-from sparring.records import BENIGN, EXACT, AuditResult, BudgetResult, Difference, Measure, Verdict, damage_in
+from sparring.records import (
+    BENIGN,
+    EXACT,
+    AuditResult,
+    BudgetResult,
+    Difference,
+    Measure,
+    OverSeeds,
+    Verdict,
+    damage_in,
+)
 from sparring.report import plots
 from sparring.report.templates import rendered
 from sparring.results import encode, read_audit
@@ -38,6 +48,7 @@ _DRAWN = {
     "blend": "not at all: both policies' actions are blended",
 }
 _Row = tuple[str, str, str, str, Any]
+_Improved = tuple[str, str, str, str, str, bool]
 
 
 def write_report(audit: AuditResult, folder: Path) -> Path:
@@ -113,7 +124,8 @@ def _page(audit: AuditResult, folder: Path) -> tuple[str, dict[str, str]]:
         "clip_type": clip_type,
         "improvements": list(_improvements(budgets)),
         "seed_rows": [(result.budget, row) for result in budgets for row in result.seeds],
-        "over_seeds": [(result.budget, result.over_seeds) for result in budgets if result.over_seeds is not None],
+        "over_seeds": [(result.budget, start, means) for result in budgets for start, means in _means(result)],
+        "starts": any(row.start is not None for result in budgets for row in result.seeds),
         "outcomes": any(rates.win is not None for r in budgets for rates in (r, r.baselines[BENIGN])),
         "duration": None if audit.wall_time_s is None else _duration(audit.wall_time_s),
         "settings": list(_flat(audit.settings)),
@@ -185,13 +197,20 @@ def _invalid_rows(budgets: list[BudgetResult], measure: Measure) -> Iterator[_Ro
         yield f"{result.budget:g}", counts, amount(measure, damage).partition(" [")[0], ends[0], ends[1]
 
 
-def _improvements(budgets: list[BudgetResult]) -> Iterator[_Row]:
+def _means(result: BudgetResult) -> Iterator[tuple[str, OverSeeds]]:
+    """The means over seeds, of each start."""
+    if result.over_seeds is not None:
+        yield result.seeds[0].start or "", result.over_seeds
+    yield from result.by_start.items()
+
+
+def _improvements(budgets: list[BudgetResult]) -> Iterator[_Improved]:
     for result in budgets:
-        rows = [(str(row.seed), row.still_improving) for row in result.seeds] or [("", result.still_improving)]
-        for seed, found in rows:
+        rows = [(row.start or "", str(row.seed), row.still_improving) for row in result.seeds]
+        for start, seed, found in rows or [("", "", result.still_improving)]:
             if found is not None:
                 gain = amount(found.measure, Difference(value=found.gain, low=found.low, high=found.high))
-                yield f"{result.budget:g}", seed, gain, f"{found.p:.2g}", found.improving
+                yield f"{result.budget:g}", start, seed, gain, f"{found.p:.2g}", found.improving
 
 
 def _agents(audit: AuditResult, seats: tuple[int, ...]) -> str:
