@@ -70,7 +70,7 @@ class Settings:
 
 PRESETS = {
     "smoke": Settings(1, 16_384, 8_192, 16, (NONE, TWO, SINGLE), mismatch=(), starts=(STRONG,)),
-    "standard": Settings(3, 6_000_000, 1_000_000, 400, METHODS[:3] + ("min-oracle", "self-play", "fictitious-play")),
+    "standard": Settings(3, 6_000_000, 1_000_000, 400, (*METHODS[:3], "min-oracle", "self-play", "fictitious-play")),
     "paper": Settings(10, 8_000_000, 2_000_000, 1000),
 }
 
