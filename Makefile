@@ -8,7 +8,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 # By file, so that what a file's tests compile is compiled once.
 PARALLEL := --numprocesses auto --dist loadfile
 
-.PHONY: audit test test-all bench clean
+.PHONY: audit test test-slow test-all bench clean
 
 audit: .venv/installed ## attack a victim that gives way and one that stands, and write their reports
 	$(BIN)/sparring audit discs/duel --victim builtin:disc-early --episodes 1000
@@ -18,11 +18,14 @@ test: .venv/installed-dev ## what a change must pass
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
-	$(BIN)/pyright
-	$(BIN)/pytest -q $(PARALLEL)
+	@echo "pyright and pytest, side by side"; $(BIN)/pyright & types=$$!; \
+	$(BIN)/pytest -q $(PARALLEL); tests=$$?; wait $$types && exit $$tests
 
-test-all: test ## the slow tests too
+test-slow: .venv/installed-dev ## tests of more than a few seconds; continuous integration runs them after `make test`
 	$(BIN)/pytest -q -m slow $(PARALLEL)
+
+test-all: test test-slow ## every test there is
+	$(BIN)/pytest -q -m long $(PARALLEL)
 
 bench: .venv/installed-bench ## measure, and compare with the limits that the benchmarks name (minutes)
 	@set -e; for name in startup exact_games speed; do echo "$$name"; $(BIN)/python "benchmarks/$$name.py"; done

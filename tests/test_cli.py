@@ -77,6 +77,7 @@ def test_settings_of_an_earlier_run_can_be_taken_over(capsys: pytest.CaptureFixt
     assert json.loads(capsys.readouterr().out)["victim_return"] == first["victim_return"]
 
 
+@pytest.mark.slow
 def test_dry_run_writes_nothing(capsys: pytest.CaptureFixture[str], in_tmp: Path) -> None:
     assert cli.main([*ZERO, "--dry-run", "--json"]) == cli.DONE
     shown = json.loads(capsys.readouterr().out)
@@ -242,7 +243,7 @@ ATTACK = ["attack", GAME, "--victim", "zero", "--steps", "4096", "--num-games", 
 ATTACK += ["--episodes", "4", "--seed", "5"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_full_disk_is_one_line(in_tmp: Path) -> None:
     """The largest file that the process may write stands for the disk: the write fails half-way in the same manner."""
     program = shlex.join([sys.executable, "-m", "sparring", *ATTACK, "--out", "run"])
@@ -254,6 +255,7 @@ def test_a_full_disk_is_one_line(in_tmp: Path) -> None:
     assert not list((in_tmp / "run").glob(".*tmp")) and not (in_tmp / "run/attacker.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_an_interrupted_attack_goes_on_and_ends_as_an_uninterrupted_one(
     in_tmp: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -354,7 +356,7 @@ def test_a_changed_result_is_found(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(json.loads(capsys.readouterr().out)["different"]) == ["evaluate.json", "other.json"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_attack_whose_output_nobody_reads_is_finished(in_tmp: Path) -> None:
     """As after `2>&1 | head -1`: what would be shown is lost, and nothing else is."""
     reader, writer = os.pipe()

@@ -26,7 +26,7 @@ def commands() -> list[str]:
 
 def marked(command: str) -> object:
     slow = "--preset smoke" in command or "--steps 60000" in command
-    return pytest.param(command, marks=pytest.mark.slow) if slow else command
+    return pytest.param(command, marks=pytest.mark.long) if slow else command
 
 
 @pytest.mark.parametrize("command", [marked(c) for c in commands() if not c.startswith("make")])

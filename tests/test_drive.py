@@ -281,7 +281,7 @@ def sparring(*words: str) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_and_resume(tmp_path: Path, number: signal.Signals) -> None:
     """The program itself, stopped in the middle of its training and resumed: bit for bit the uninterrupted run."""

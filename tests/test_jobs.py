@@ -104,6 +104,7 @@ def test_a_stop_leaves_jobs_that_can_be_gone_on_with(run: Run) -> None:
     assert [read_json(path / "result.json")["square"] for path in folders.values()] == [0, 1, 4]
 
 
+@pytest.mark.slow
 def test_an_audit_leaves_the_same_files_whoever_does_its_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name, number in (("one", 1), ("two", 2)):

@@ -68,6 +68,7 @@ def near(got: np.ndarray, wanted: np.ndarray, batch: int = 100_000) -> None:
     assert (np.abs(got - wanted) <= 5 * np.sqrt(wanted * (1 - wanted) / batch)).all(), (got, wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "control"),
     [("lstm", "step"), ("mlp", "blend"), ("host", "step"), ("host", "episode"), ("host", "blend"), ("both", "episode")],
@@ -135,6 +136,7 @@ def always(action: int, host: bool = False, n: int = 3) -> Policy:
     return TabularPolicy(np.eye(n, dtype=np.float32)[[action]])
 
 
+@pytest.mark.slow
 def test_a_policy_that_splits_its_key_does_not_hold_the_coins() -> None:
     """Eq. 3.2 by hand: [1 - eps, eps / 2, eps / 2], and the other way round (DECISIONS 26)."""
     near(rates(mix(always(0), Splits(), 0.3), 3), np.array([0.7, 0.15, 0.15]))
@@ -160,6 +162,7 @@ def test_the_coin_is_independent_of_every_split_of_the_key() -> None:
             assert np.abs(correlation).max() < 5 / math.sqrt(BATCH)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host", [False, True], ids=["traceable", "host"])
 def test_nested_mixtures_are_trees_of_mixtures(host: bool) -> None:
     """Products of the probabilities along each branch, by hand."""
@@ -199,6 +202,7 @@ def test_any_nest_on_the_host_executes_its_tree_of_mixtures(nest: Any) -> None:
     near(rates(made(nest, host=True), 4, 20_000), wanted(nest), 20_000)
 
 
+@pytest.mark.slow
 @given(nests(5))
 @settings(max_examples=8)  # each one is compiled
 def test_any_nest_within_jax_executes_its_tree_of_mixtures(nest: Any) -> None:
@@ -328,6 +332,7 @@ def test_small_budgets_have_their_rate(budget: float) -> None:
     assert share == pytest.approx(budget, abs=2**-47)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host", [False, True], ids=["traceable", "host"])
 def test_a_budget_of_a_ten_thousandth_is_a_ten_thousandth(host: bool) -> None:
     coins = np.asarray(_coin(key(5), 4_000_000, 1e-4, traceable=not host, number=1))

@@ -325,6 +325,7 @@ CONTINUOUS, DISCRETE = Spaces(SEEN, Box((2,), -1.0, 1.0)), Spaces(SEEN, Discrete
 RICH = Spaces(Dict((("die", Discrete(4)), ("place", SEEN))), MultiDiscrete((2, 3)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spaces", [CONTINUOUS, DISCRETE, RICH], ids=["continuous", "discrete", "rich"])
 def test_policies_keep_the_promises(spaces: Spaces) -> None:
     key = np.array([1, 2], np.uint32)

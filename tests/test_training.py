@@ -83,9 +83,9 @@ LSTM = replace(PPO, minibatch=2 * STEPS, network=NetworkConfig("lstm", (8,)))
     ("make", "method", "changes"),
     [
         pytest.param(
-            ants, attack, {"control": "episode", "curriculum_steps": 100, "ppo": LSTM}, marks=pytest.mark.slow
+            ants, attack, {"control": "episode", "curriculum_steps": 100, "ppo": LSTM}, marks=pytest.mark.long
         ),
-        pytest.param(ants, against_itself, {"reward": SHAPED}, marks=pytest.mark.slow),
+        pytest.param(ants, against_itself, {"reward": SHAPED}, marks=pytest.mark.long),
         (markov, attack, {"ppo": LSTM}),
     ],
     ids=["robosumo-attack-lstm", "robosumo-self-play", "markov-attack-lstm"],
@@ -149,6 +149,7 @@ def test_snapshots_do_not_follow_the_live_weights() -> None:
         assert kept == [2, 1, 0][: len(kept)]  # after 2, 4 and 6 updates, modulo 3
 
 
+@pytest.mark.slow
 def test_learned_snapshots_stay_as_they_were() -> None:
     method = attack(markov())
     sides = {name: replace(side, snapshot_every=1) for name, side in method.sides.items()}
@@ -291,6 +292,7 @@ def test_annealing() -> None:
     assert annealed(0, 0) == annealed(5, 0) == 0
 
 
+@pytest.mark.slow
 def test_a_game_that_cannot_be_saved_can_be_trained_in() -> None:
     game = make_task("CartPole-v1", 2, 0, {})
     side = Side(ppo(PPOConfig(epochs=1, minibatch=8)), Reward({"player": 1.0}), ("player",))

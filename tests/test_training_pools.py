@@ -8,6 +8,7 @@ from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
+import pytest
 
 from sparring.checkpoint import flatten, unflatten
 from sparring.exact.markov_game import MarkovGame
@@ -88,6 +89,7 @@ def matches(first: np.ndarray) -> Iterator[tuple[slice, int]]:
             yield slice(int(begin), int(end)), slot
 
 
+@pytest.mark.slow
 def test_a_match_keeps_its_opponent_until_it_ends() -> None:
     """Over rounds in which the policy of the moment changes and the pool, of two at the most, is thinned."""
     seen: list[Experience] = []
@@ -173,6 +175,7 @@ def test_a_pool_under_partial_control() -> None:
     np.testing.assert_allclose(rates, [0.25, 0.25, 0.5], atol=0.028)
 
 
+@pytest.mark.slow
 def test_a_pool_plays_the_average_realisation_plan() -> None:
     """Kuhn poker, the pool in the first seat, which decides twice: by Kuhn's theorem the value is that of the average
     plan (DECISIONS 4 and 28), and not that of the average of behaviours.

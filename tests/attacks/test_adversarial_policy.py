@@ -56,7 +56,7 @@ def test_a_learned_attack_on_rock_paper_scissors_is_nearly_a_best_response(budge
     assert reached < before - 0.5 * (before - best)  # .05 alone would be met by doing nothing at a small budget
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("budget", [0.3, 1.0])
 def test_a_learned_attack_on_a_markov_game_is_nearly_a_best_response(budget: float) -> None:
     """Rewards are in [0, 1], so (1 - gamma) times a value is too: the .05 is of that scale."""
@@ -103,6 +103,7 @@ def worst_deviation(table: np.ndarray, exact: np.ndarray) -> float:
     return float((np.abs(table.mean(0) - exact) / (table.std(0) / np.sqrt(len(table)))).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [0.3, 1.0])
 def test_the_sampled_policy_gradient_is_lemma_d1s(budget: float) -> None:
     """sum_t gamma^t controlled_t 1{s_t = s, a_t = a} Q(s, a) / alpha(a | s) has the mean eps d(s) Q(s, a)/(1 - gamma).

@@ -82,7 +82,7 @@ def last(states: Any, rounds: int) -> TrainState:
     return state
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_control_of_whole_matches_finds_what_only_whole_matches_show() -> None:
     """Budget .15: a critic that learns from the benign matches too says that going on is bad, and the attack ends at
     P(go on) = 0, worth 0; one that learns from controlled matches alone leads to 1, the best (DECISIONS 27).
@@ -105,7 +105,7 @@ def test_control_of_whole_matches_finds_what_only_whole_matches_show() -> None:
     np.testing.assert_array_equal(e.valued, e.controlled)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(4))
 def test_a_solved_policy_stays_solved(seed: int) -> None:
     """The victim always plays rock; at budget .3 and 64 steps a minibatch, advantages are equal once paper is learned.
@@ -156,6 +156,7 @@ class Bandit:
     def close(self) -> None: ...
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("benign", ["in JAX", "on the host"])
 def test_where_there_is_nothing_to_see_there_is_something_to_learn(benign: str) -> None:
     """Zeros are an observation like any other; taken for "not its move", nothing was learned (.498 instead of 1)."""

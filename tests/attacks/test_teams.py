@@ -87,6 +87,7 @@ def host(action: int) -> Policy:
     return CallablePolicy(lambda observation, rng: np.full(len(observation), action))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["in JAX", "on the host"])
 def test_the_teams_coin_is_the_same_for_all_members(where: str) -> None:
     a, b = controls("team", host(0) if where == "on the host" else None)
@@ -112,6 +113,7 @@ def test_the_agents_coins_are_independent(where: str) -> None:
         assert ((a == left) & (b == right)).mean() == pytest.approx(expected, abs=0.028)
 
 
+@pytest.mark.slow
 def test_each_attacker_has_a_learner_and_they_want_the_same() -> None:
     game = Four(num_games=32)
     method = adversarial_policy(game, threat(), always(0), CONFIG)

@@ -19,6 +19,7 @@ import speed_sections
 TINY = speed_sections.Scale(steps=2, warmup=1, repeats=2, threads=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("section", ["a", "b"])
 def test_a_section_yields_a_warm_up_and_its_turns(section: str) -> None:
     for turns in speed.variants(section, TINY).values():
@@ -27,7 +28,7 @@ def test_a_section_yields_a_warm_up_and_its_turns(section: str) -> None:
         assert min(seconds) > 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_both_ways_of_physics_alone_compute_the_same() -> None:
     # 40 steps are long enough for matches to end and start anew.
     batch, rollout = speed_sections.BatchPhysics(1), speed_sections.RolloutPhysics(1)
@@ -41,7 +42,7 @@ def test_both_ways_of_physics_alone_compute_the_same() -> None:
     np.testing.assert_allclose(batch.qpos, rollout.qpos, atol=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_split_of_training_adds_up() -> None:
     parts = speed.split_of(64, replace(TINY, repeats=1))
     assert set(parts) == {"physics", "inference", "update", "rest"}

@@ -39,6 +39,7 @@ def comparable(folder: Path) -> dict[str, Any]:
     return {key: value for key, value in audit.items() if key not in ("command", "wall_time_s", "report")}
 
 
+@pytest.mark.slow
 def test_both_oracles_find_the_same_and_a_stopped_audit_ends_as_an_uninterrupted_one(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,7 +187,7 @@ def test_a_game_without_winners_is_judged_by_returns() -> None:
         sparring.audit("markov/plain.npz", victim="uniform", budgets=1, fail_above=0.1, fail_measure="win")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_team_of_three_player_poker_against_the_exact_team() -> None:
     """Two attackers learn together; what they reach lies between the benign opponents and the exact team's best."""
     game = "openspiel/kuhn_poker,players=3"
@@ -205,6 +206,7 @@ def test_a_team_of_three_player_poker_against_the_exact_team() -> None:
     assert exact["victim_value"] - 1e-9 <= reached < exact["baseline"]["victim_value"] - 0.1
 
 
+@pytest.mark.slow
 def test_nothing_found_needs_a_positive_control() -> None:
     """Nobody can beat the uniform victim of this game; one that always plays rock is beaten by the same settings."""
     settings = {"oracle": "learned", "steps": 6000, "num_games": 32, "steps_per_round": 16, "episodes": 32}
@@ -216,7 +218,7 @@ def test_nothing_found_needs_a_positive_control() -> None:
     assert read_config(Path(found["run"], "jobs/positive-control"))["verb"] == "job"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_shipped_audit_needs_no_training() -> None:
     result = sparring.audit(GAME, episodes=4, out="run")
     assert result["victim"] == "builtin:ant"
@@ -226,6 +228,7 @@ def test_the_shipped_audit_needs_no_training() -> None:
     assert not list(Path("run").glob("attacker*"))
 
 
+@pytest.mark.slow
 def test_a_dry_run_measures_how_long_matches_are() -> None:
     plan = sparring.audit(RPS, victim="first", oracle="learned", preset="smoke", dry_run=True)
     assert plan["mean_length"] == 1  # and not 100

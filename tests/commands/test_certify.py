@@ -97,7 +97,7 @@ print(json.dumps([predicted, used, result["verified"], result["mismatch"]]))
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "size"), [("matrix", 150), ("matrix", 400), ("markov", 300)])
 def test_large_games_take_what_the_plan_says(kind: str, size: int) -> None:
     done = subprocess.run([sys.executable, "-c", CHILD, kind, str(size)], capture_output=True, text=True, check=True)
@@ -161,6 +161,7 @@ def test_the_end_of_memory_is_one_line() -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_horizon_is_for_sampled_matches() -> None:
     from sparring.exact.markov_game import random_game, save
 

@@ -74,6 +74,7 @@ def test_exact_audits_have_no_noise(tmp_path: Path) -> None:
     assert change["value"] == change["low"] == change["high"] == pytest.approx(-0.415)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [

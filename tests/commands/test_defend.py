@@ -23,6 +23,7 @@ def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", get_args(defend.Method))
 def test_no_method_beats_the_optimum_and_none_hands_over_a_worse_victim(method: str) -> None:
     result = sparring.defend(KUHN, method=method, budget=0.7, updates=100)
@@ -56,6 +57,7 @@ def test_the_last_iterate_is_not_the_best_by_construction(method: str) -> None:
         assert result["expl"] < result["start_expl"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "output", "updates", "call"),
     [
@@ -115,8 +117,8 @@ def same_victim(first: str, second: str) -> None:
     ("learner", "method"),
     [
         ("a2c", "min-oracle"),
-        pytest.param("rpg", "two-timescale", marks=pytest.mark.slow),
-        pytest.param("a2c", "retrain", marks=pytest.mark.slow),
+        pytest.param("rpg", "two-timescale", marks=pytest.mark.long),
+        pytest.param("a2c", "retrain", marks=pytest.mark.long),
     ],
 )
 def test_networks_learn_to_be_less_exploitable(learner: str, method: str) -> None:
@@ -131,6 +133,7 @@ def test_networks_learn_to_be_less_exploitable(learner: str, method: str) -> Non
     assert certified["expl"] == pytest.approx(result["expl"], abs=1e-12)
 
 
+@pytest.mark.slow
 def test_networks_go_on_where_they_were_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["defend", "matrix/rps", "--oracle", "learned", "--method", "alternating", "--steps", "320"]
     assert cli.main([*words, "--out", "straight"]) == cli.DONE

@@ -29,7 +29,7 @@ ASKED = "defend discs/duel --method self-play --victim builtin:disc-early --num-
 ASKED += " --minibatch 64 --epochs 4 --attack-steps 60000 --episodes 64 --steps 120000 --clean-share 0.25"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_twenty_kills_change_nothing(tmp_path: Path) -> None:
     def start(*words: str) -> subprocess.Popen[bytes]:
         # All read what the undisturbed program has compiled.

@@ -52,6 +52,7 @@ def words(**options: Any) -> list[str]:
     return [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
 
 
+@pytest.mark.slow
 def test_a_victim_is_hardened_and_a_stopped_run_ends_as_an_uninterrupted_one(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -157,7 +158,7 @@ def test_every_method_is_set_up_as_it_is_called(method: str) -> None:
         assert mixed.adversarial is (fixed if method == "retrain" else network)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("method", "architecture"), list(zip(get_args(LearnedMethod), cycle(["mlp", "lstm"]), strict=False))
 )
@@ -176,7 +177,7 @@ def test_every_method_trains_networks_of_either_kind_from_scratch(method: str, a
     assert learned == {"min-oracle": 1, "alternating": 6}.get(method, 12)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_retrain_trains_its_attacker_first() -> None:
     result = sparring.defend(DUEL, **{**EARLY, "method": "retrain", "attack_steps": 1024})
     assert Path(result["run"], "jobs/fixed/attacker.safetensors").exists()

@@ -48,6 +48,7 @@ def test_attack_is_the_best_response_and_a_run_s_policy(capsys: pytest.CaptureFi
     assert json.loads(capsys.readouterr().out)["victim_value"] == pytest.approx(result["victim_value"], abs=1e-12)
 
 
+@pytest.mark.slow
 def test_evaluate_is_exact_and_matches_agree_with_it() -> None:
     given = {"victim": "uniform", "attacker": "first", "budget": 0.6}
     exact = sparring.evaluate(KUHN, **given)
@@ -110,6 +111,7 @@ def test_what_an_exact_audit_does_not_read_is_refused(settings: dict[str, Any], 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_what_is_meant_in_python_is_taken() -> None:
     """Arrays and single numbers as budgets, seats and names as agents, a dictionary as a table, a game as its id."""
     by_id = sparring.audit("matrix/rps", victim="first", budgets=(0.5, 1.0))
@@ -129,7 +131,7 @@ def test_what_is_meant_in_python_is_taken() -> None:
     assert [entry["expl"] for entry in one["budgets"]] == [pytest.approx(0.5)]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_loss_that_is_only_in_the_return_needs_the_own_discount() -> None:
     """gamma .5: giving up 1 at once costs more than .3 a step later; with .99 the attack would choose the other.
 

@@ -41,7 +41,7 @@ def test_a_study_that_was_stopped_goes_on_where_it_was() -> None:
     assert (done[0] / study.ROWS).stat().st_mtime_ns == kept
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_cells_side_by_side_give_the_same_files() -> None:
     for jobs in (1, 2):
         sparring.study("rps-dynamics", preset="smoke", jobs=jobs, out=f"by-{jobs}")

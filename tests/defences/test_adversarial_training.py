@@ -87,6 +87,7 @@ def test_who_learns_in_which_round(schedule: Schedule, victim: list[int], attack
     assert learned == {VICTIM: victim, "col": attacker}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("turns", "past"), [(True, 1.0), (False, 0.5)])
 def test_nobody_learns_from_what_a_snapshot_played(turns: bool, past: float) -> None:
     """At budget 1: what is controlled is the play of the policy of the moment, and half of the slots are sure to be."""
@@ -169,6 +170,7 @@ def test_control_is_the_threats() -> None:
     assert mixed.control == "episode"
 
 
+@pytest.mark.slow
 def test_both_sides_learn_and_training_resumes_bit_for_bit() -> None:
     """Self-play of the two sides: with pools, through the arrays that a checkpoint holds."""
     how = method(Schedule(past=0.5, snapshot_every=1, max_snapshots=2))
@@ -192,7 +194,7 @@ def test_both_sides_learn_and_training_resumes_bit_for_bit() -> None:
 
 @pytest.mark.parametrize(
     "learner",
-    [a2c(A2CConfig(learning_rate=0.05)), pytest.param(rpg(RPGConfig(learning_rate=0.05)), marks=pytest.mark.slow)],
+    [a2c(A2CConfig(learning_rate=0.05)), pytest.param(rpg(RPGConfig(learning_rate=0.05)), marks=pytest.mark.long)],
 )
 def test_the_min_oracle_hardens_a_victim_in_kuhn_poker(learner: Learner) -> None:
     """A uniform victim's Expl is .41667; with the entropy bonus it settles near .08, a little above the least, 1/18."""

@@ -110,6 +110,7 @@ def learned_from(partner: int | None = None, **shares: float) -> list[Experience
     return got
 
 
+@pytest.mark.slow
 def test_it_learns_from_both_seats() -> None:
     for updates, e in enumerate(learned_from()):
         assert e.reward.shape == (STEPS, 2 * SLOTS)
@@ -118,6 +119,7 @@ def test_it_learns_from_both_seats() -> None:
         assert not np.asarray(e.reward).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shares", [{"past": 0.5}, {"passive": 0.3}, {"passive": 0.2, "sparring": 0.3, "past": 0.4}])
 def test_opponents_that_are_not_itself_are_not_learned_from(shares: dict[str, float]) -> None:
     """Neither the policy nor the critic: with passive=.3, the critic once learned from 15% of foreign steps."""

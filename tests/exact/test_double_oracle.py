@@ -98,6 +98,7 @@ def test_matrix_games_end_at_the_optimum(seed: int, budget: float, rows: int, co
     assert -problem.victim_response(last.alpha).value == pytest.approx(-robust(problem).lower, abs=1e-9 * unit)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**32), st.floats(0, 1))
 @settings(max_examples=15, deadline=None)
 def test_markov_games_end_at_the_optimum(seed: int, budget: float) -> None:
@@ -112,6 +113,7 @@ def test_markov_games_end_at_the_optimum(seed: int, budget: float) -> None:
             assert not policy[~(population > 0).any(axis=0)].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["tree", "markov"])
 def test_from_any_saved_iterate_it_goes_on_bit_for_bit(kind: str) -> None:
     drawn = random_game(1, S=5, A=4, B=3, gamma=0.9, k=2)
@@ -128,7 +130,7 @@ def test_from_any_saved_iterate_it_goes_on_bit_for_bit(kind: str) -> None:
                 np.testing.assert_array_equal(array, arrays[name])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_leduc_poker_ends_at_the_optimum() -> None:
     problem = tree_problem(compile_tree("leduc_poker"), 0, (1,), {}, 0.7)
     last = until_it_stands(problem, 1000)[-1]

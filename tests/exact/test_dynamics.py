@@ -147,7 +147,7 @@ def test_rps_goldens(name: str, schedule: str) -> None:
     check_rps(name, schedule, *RPS_GOLDENS[name, schedule])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("place", range(8))
 def test_all_rps_goldens(place: int) -> None:
     golden = json.loads((GOLDENS / "rps.json").read_text())["runs"][place]
@@ -256,6 +256,7 @@ def test_constant_steps_settle_at_their_size_and_shrinking_ones_do_not() -> None
     assert exploitability(RPS, after(of_section_c("GAMin", "invsqrt"), 2000).nu) < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1])
 @pytest.mark.parametrize(
     ("budget", "optimum"),
@@ -325,7 +326,7 @@ def test_power_refuses(eta: float, exponent: float) -> None:
         power(eta, exponent)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_iteration_of_algorithm_1_costs_less_than_four_exploitabilities_on_leduc() -> None:
     problem = tree_problem(compile_tree("leduc_poker"), 0, (1,), {}, 1.0)
     method = dynamics.min_oracle(problem, start_of(problem), power(0.1))

@@ -61,7 +61,7 @@ def table_of(theirs: Any, tree: Tree, player: int) -> np.ndarray:
     [
         ("kuhn_poker", 0, 30, 0.5, 0.1),
         ("kuhn_poker", 1, 30, 2.0, 0.02),
-        pytest.param("leduc_poker", 0, 6, 0.5, 0.1, marks=pytest.mark.slow),
+        pytest.param("leduc_poker", 0, 6, 0.5, 0.1, marks=pytest.mark.long),
     ],
 )
 def test_at_full_control_the_iterates_are_those_of_openspiel(

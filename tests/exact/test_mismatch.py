@@ -41,7 +41,7 @@ def test_upper_estimate_agrees_with_the_certified_values(name: str) -> None:
         assert ours == pytest.approx(numbers["C_upper_joint"], abs=1e-8)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["G1", "G2", "G3"])
 def test_lower_estimates_reach_the_known_ones(name: str) -> None:
     """`goldens/markov.json`: another search. The best of five of ours is as good, to one percent."""

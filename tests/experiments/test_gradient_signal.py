@@ -80,6 +80,7 @@ def test_of_pure_noise_nothing_is_signal() -> None:
     assert min(shares) < 0 < max(shares)
 
 
+@pytest.mark.slow
 def test_a_critic_explains_what_can_be_seen_in_matches_that_it_does_not_know() -> None:
     rng = np.random.default_rng(2)
     seen = rng.standard_normal((300, 8, 3)).astype(np.float32)
@@ -113,7 +114,7 @@ def test_the_same_attack_is_recorded_once(tmp_path: Path) -> None:
     assert [(row["start"], row["rounds"]) for row in rows] == [("c", 8), ("b", 9)]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_few_real_matches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -26,7 +26,7 @@ def results(tmp_path: Path) -> Path:
     return tmp_path / "results"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("tiny")
 def test_an_attack_is_measured_tabled_and_shipped(tmp_path: Path, results: Path) -> None:
     run = tmp_path / "run"
@@ -76,7 +76,7 @@ def test_an_attack_is_measured_tabled_and_shipped(tmp_path: Path, results: Path)
     }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("tiny")
 def test_a_robot_of_self_play_is_measured_against_others(tmp_path: Path, results: Path) -> None:
     train("tiny-self-play", chosen("tiny-self-play", 32, start="builtin:ant"), 5, tmp_path / "run", 1)
@@ -85,7 +85,7 @@ def test_a_robot_of_self_play_is_measured_against_others(tmp_path: Path, results
     assert list(run["measured"]["euler"]) == ["random", "zero", "builtin:ant"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_robots_of_all_kinds_play_each_other_once(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     robots = {"our ant": ("ant", "builtin:ant"), "a bug": ("bug", "zero")}
     monkeypatch.setattr(program, "_robots", lambda zoo: robots.items())

@@ -88,7 +88,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("tiny")
 def test_an_attack_says_how_it_was_made(tmp_path: Path) -> None:
     out = tmp_path / "run"
@@ -104,7 +104,7 @@ def test_an_attack_says_how_it_was_made(tmp_path: Path) -> None:
     assert row["steps"] == 64 and row["settings"]["config"]["ppo"]["decay_updates"] == 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("tiny")
 @pytest.mark.parametrize(("name", "partner"), [("tiny-self-play", ""), ("tiny-sparring", "builtin:ant-attack-1")])
 def test_self_play_goes_on_from_where_it_was(name: str, partner: str, tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_self_play_goes_on_from_where_it_was(name: str, partner: str, tmp_path: 
 
 
 @pytest.mark.usefixtures("tiny")
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_of_another_version_of_a_variant_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train("tiny-attack", chosen("tiny-attack", 32), 5, tmp_path / "run", 1)
     variant = VARIANTS["tiny-attack"]

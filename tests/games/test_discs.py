@@ -56,6 +56,7 @@ def random_state(rng: np.random.Generator, matches: int) -> DuelState:
     )
 
 
+@pytest.mark.slow
 def test_the_game_keeps_its_promises() -> None:
     check_game(lambda num_games: make("discs/duel", num_games))
     game = make("discs/duel", num_games=3)

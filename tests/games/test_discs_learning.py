@@ -42,7 +42,7 @@ def wins(first: Policy, second: Policy, seed: int, matches: int = MATCHES) -> in
     return int((played.outcome[ATTACKER] == 1).sum())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_self_play_gets_stronger() -> None:
     """After 16 rounds with the shaped reward it beats itself as it was after one; the interval is clear of one half."""
     ppo = PPOConfig(**SELF_PLAY["ppo"], network=NetworkConfig(**NETWORK))
@@ -55,6 +55,7 @@ def test_self_play_gets_stronger() -> None:
     assert low > 0.5
 
 
+@pytest.mark.slow
 def test_an_attack_on_the_early_disc_is_found() -> None:
     """From the early disc's own weights, a quarter of a million steps: it wins more than the benign opponent.
 
@@ -87,7 +88,7 @@ def test_an_attack_on_the_early_disc_is_found() -> None:
 
 
 @pytest.mark.parametrize(
-    "budget", [pytest.param(0.3, marks=pytest.mark.slow), pytest.param(0.7, marks=pytest.mark.slow), 1.0]
+    "budget", [pytest.param(0.3, marks=pytest.mark.long), pytest.param(0.7, marks=pytest.mark.long), 1.0]
 )
 def test_the_shipped_attackers_still_win(budget: float) -> None:
     game = make("discs/duel", 1)

@@ -32,6 +32,7 @@ def test_both_discs_are_where_they_are(ring: float) -> None:
     assert at(image, 0, ring + RADIUS, ring) == (255, 255, 255) != at(image, 0, 0.9 * ring, ring)
 
 
+@pytest.mark.slow
 def test_a_hosted_duel_shows_the_moment_and_the_match() -> None:
     duel = make("discs/duel", num_games=2)
     assert isinstance(duel, Duel)

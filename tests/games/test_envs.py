@@ -50,6 +50,7 @@ def test_the_games_keep_their_promises(name: str) -> None:
     check_game(lambda num_games: make(name, num_games))
 
 
+@pytest.mark.slow
 def test_zeros_are_observations_too() -> None:
     """The bandit shows nothing but zeros, and its winning arm is found all the same: a win rate of 1."""
     game = make("envs.bandit:zeros", 64)
@@ -94,7 +95,7 @@ def team_attack(name: str, budget: float, matches: int = 20_000) -> tuple[float,
     return float(returns.mean()), float(returns.std() / np.sqrt(matches))
 
 
-@pytest.mark.parametrize("budget", [pytest.param(0.6, marks=pytest.mark.slow), 1.0])
+@pytest.mark.parametrize("budget", [pytest.param(0.6, marks=pytest.mark.long), 1.0])
 def test_a_team_learns_what_it_can_do_at_most(budget: float) -> None:
     """Two attackers with a learner each reach the exact team value: that of the best of all 81 pure plans.
 
@@ -107,7 +108,7 @@ def test_a_team_learns_what_it_can_do_at_most(budget: float) -> None:
     assert exact - 4 * error < mean < exact + 4 * error + 0.04
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_team_that_shares_nothing() -> None:
     """Without the radio the best pair of plans is weaker than the exact solver's team, which shares what is seen."""
     shared = tree_problem(ambush(radio=False), 0, (1, 2), {}, 0.6).best_response(ROAD).value
@@ -118,7 +119,7 @@ def test_a_team_that_shares_nothing() -> None:
     assert apart - 4 * error < mean < apart + 4 * error + 0.04
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_three_players_of_poker_are_no_stronger_than_the_exact_team() -> None:
     """A learned team sees less than the exact one, whose members know each other's cards; it beats its benign play."""
     game = make("openspiel/kuhn_poker,players=3", 128)
@@ -140,7 +141,7 @@ def test_three_players_of_poker_are_no_stronger_than_the_exact_team() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["openspiel/leduc_poker", pytest.param("openspiel/tic_tac_toe", marks=pytest.mark.slow)]
+    "name", ["openspiel/leduc_poker", pytest.param("openspiel/tic_tac_toe", marks=pytest.mark.long)]
 )
 def test_networks_choose_legal_actions(name: str) -> None:
     """A fresh network, and one with a strong will to choose an action that is mostly illegal, choose legal ones."""
@@ -197,7 +198,7 @@ def test_a_prey_that_is_out_controls_nothing() -> None:
     }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_hunter_learns_from_images() -> None:
     """Masks, dicts of images and positions, and agents that are out, through training on the host."""
     game = make("envs.pursuit:pursuit", 32)

@@ -20,6 +20,7 @@ from sparring.types import Box, Discrete
 TAG, B = "jaxmarl/MPE_simple_tag_v3", 3
 
 
+@pytest.mark.slow
 def test_a_match_is_the_environments_own_step_for_step() -> None:
     """Every match is stepped by JaxMARL alone, with the keys that the game derives from its own."""
     game: Any = make(TAG, B)
@@ -73,7 +74,7 @@ def test_games_that_are_made_alike_share_one_compilation() -> None:
     assert first != make(TAG, 3) and first != make(f"{TAG},num_adversaries=2", 2)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_agent_that_is_done_is_out() -> None:
     """In SMAX soldiers die before the match ends, and which actions are legal changes."""
     game: Any = make("jaxmarl/HeuristicEnemySMAX", 4)
@@ -118,13 +119,13 @@ def test_at_least_one_match() -> None:
         JaxmarlGame("MPE_simple_tag_v3", 0)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["MPE_simple_tag_v3", "MPE_simple_facmac_v1", "SMAX", "hanabi"])
 def test_the_games_keep_the_protocol(name: str) -> None:
     check_game(lambda num_games: make(f"jaxmarl/{name}", num_games))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_three_predators_are_attacked_from_within(capsys: pytest.CaptureFixture[str], tmp_path: Any) -> None:
     """A team of three attackers learns against the prey; what is printed is JSON alone."""
     given = ["attack", TAG, "--victim", "random", "--benign", "random", "--victim-seat", "agent_0", "--budget", "1"]

@@ -146,7 +146,7 @@ STRINGS = (
 )
 
 
-LARGER = [pytest.param(name, marks=pytest.mark.slow) for name in (*names()[4:6], *names()[7:])]
+LARGER = [pytest.param(name, marks=pytest.mark.long) for name in (*names()[4:6], *names()[7:])]
 
 
 @pytest.mark.parametrize("name", [*names()[:4], names()[6], *LARGER, *STRINGS])

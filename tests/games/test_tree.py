@@ -56,6 +56,7 @@ def reached(tree: Tree, tables: list[np.ndarray]) -> np.ndarray:
     return reach
 
 
+@pytest.mark.slow
 def test_nodes_are_visited_as_often_as_they_should_be(tree: Tree) -> None:
     """First matches of all slots, node by node; what is paid at the end, and where the next match begins."""
     rng = np.random.default_rng(1)
@@ -106,6 +107,7 @@ def _ancestors(tree: Tree, node: int) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["kuhn_poker(players=3)", "leduc_poker"])
 def test_rollout_pays_the_exact_value(name: str) -> None:
     """First matches of all slots, played by `TabularPolicy` within the compiled scan."""
@@ -126,6 +128,7 @@ def test_rollout_pays_the_exact_value(name: str) -> None:
         assert abs(paid.mean() - exact) < 5 * paid.std() / np.sqrt(len(paid))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["kuhn_poker(players=3)", "goofspiel(num_cards=3,imp_info=True)"])
 def test_keeps_the_promises_of_a_game(name: str) -> None:
     tree = compile_tree(name)

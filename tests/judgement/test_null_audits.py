@@ -21,7 +21,7 @@ def program() -> ModuleType:
     return module
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("matches", "budgets"), [(40, 3), (96, 3), (96, 10), (400, 1)])
 @pytest.mark.parametrize("p", [0.02, 0.3, 0.9])
 def test_wins_without_an_effect(matches: int, budgets: int, p: float, program: ModuleType) -> None:
@@ -30,7 +30,7 @@ def test_wins_without_an_effect(matches: int, budgets: int, p: float, program: M
     assert found["exit_1"] == found["finding"] <= 0.05
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("matches", "budgets"), [(40, 3), (96, 1), (96, 10)])
 @pytest.mark.parametrize("name", ["1 with probability .01, else 0", "1 or -1", "log-normal"])
 def test_returns_without_an_effect(matches: int, budgets: int, name: str, program: ModuleType) -> None:

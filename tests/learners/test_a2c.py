@@ -92,6 +92,7 @@ def test_the_gradient_is_that_of_finite_differences(masked: bool) -> None:
     check_gradient(loss, leaves, exact, step=1e-5, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_losses_are_those_of_rlax() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it uses deprecated parts of JAX
@@ -112,6 +113,7 @@ def test_the_losses_are_those_of_rlax() -> None:
     assert float(losses(net, batch, 0.3)[1]["entropy"]) == pytest.approx(float(entropy), rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [0, 1])
 def test_the_expected_update_is_the_exact_gradient(sampling: Any, check_direction: Any, side: int) -> None:
     """Lemma D.1, with the factor epsilon for the attacker (DECISIONS 13), whatever the critic says."""
@@ -121,6 +123,7 @@ def test_the_expected_update_is_the_exact_gradient(sampling: Any, check_directio
     assert same(start.critic, moved[0].critic)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [0, 1])
 def test_with_a_discount_it_is_still_the_exact_gradient(chain: Any, check_direction: Any, side: int) -> None:
     """Lemma D.1 counts what is met after t steps gamma^t times; the bare sum's cosine to it is .555 (DECISIONS 32)."""

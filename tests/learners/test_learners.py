@@ -64,6 +64,7 @@ def equal(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
     return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LEARNERS)
 def test_a_learner_is_three_pure_functions(name: str) -> None:
     learner = LEARNERS[name]
@@ -85,6 +86,7 @@ def test_a_learner_is_three_pure_functions(name: str) -> None:
     assert [(x.shape, x.dtype) for x in arrays(after)] == [(x.shape, x.dtype) for x in begun]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LEARNERS)
 def test_what_is_kept_is_a_policy(name: str) -> None:
     learner = LEARNERS[name]
@@ -98,6 +100,7 @@ def test_what_is_kept_is_a_policy(name: str) -> None:
         np.testing.assert_allclose(decision.log_prob, np.zeros(B), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_ppo_learns_several_choices_from_a_dict_of_observations() -> None:
     """With a rate of zero the ratios are one: encoding, masks and choices are those with which it was played."""
     image = Box((2, 2), 0, 255, "uint8")

@@ -85,6 +85,7 @@ def test_the_first_ratios_are_one(architecture: str, minibatch: int, started: bo
     assert float(after.network.normalizer.count) == T * B + 2 * started
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("truncated", "target"), [(True, 1 + 0.9 * 5), (False, 1.0)])
 def test_truncation_bootstraps_and_termination_does_not(truncated: bool, target: float) -> None:
     """Through the whole update: with a rate of zero, the loss of the value says what its target was."""
@@ -104,6 +105,7 @@ def test_truncation_bootstraps_and_termination_does_not(truncated: bool, target:
     assert float(metrics["value_loss"]) == pytest.approx(float(((e.value - target) ** 2).mean()), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_warming_up_trains_the_critic_alone() -> None:
     net = network(CONTINUOUS, "mlp")
     update, state = begin(replace(PLAIN, warmup_updates=2, entropy_coef=0.1, epochs=2), net, CONTINUOUS)
@@ -114,6 +116,7 @@ def test_warming_up_trains_the_critic_alone() -> None:
         assert not same(before.critic, state.network.critic)
 
 
+@pytest.mark.slow
 def test_the_policys_first_step_after_a_warm_up_is_as_long_as_without_one() -> None:
     """Bit for bit the same step: Adam's second moment of the policy starts with its first step (DECISIONS 34).
 
@@ -137,6 +140,7 @@ def test_the_policys_first_step_after_a_warm_up_is_as_long_as_without_one() -> N
     assert float(metrics["kl"]) == pytest.approx(float(plain["kl"]), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_without_control_the_actor_stays_as_it_is() -> None:
     net = network(CONTINUOUS, "mlp")
     update, state = begin(replace(PLAIN, entropy_coef=0.1), net, CONTINUOUS)
@@ -147,6 +151,7 @@ def test_without_control_the_actor_stays_as_it_is() -> None:
     assert all(np.isfinite(float(x)) for x in metrics.values())
 
 
+@pytest.mark.slow
 def test_the_standard_deviation_has_a_floor_a_start_and_an_end() -> None:
     net = network(CONTINUOUS, "mlp")
     config = replace(PLAIN, start_std=0.31, min_std=0.3, learning_rate=0.2)
@@ -169,6 +174,7 @@ def test_the_standard_deviation_has_a_floor_a_start_and_an_end() -> None:
     assert float(metrics["std"]) == pytest.approx(0.3)
 
 
+@pytest.mark.slow
 def test_the_learning_rate_falls_to_zero() -> None:
     net = network(DISCRETE, "mlp")
     update, state = begin(replace(PLAIN, decay_updates=2, learning_rate=1e-3), net, DISCRETE)
@@ -179,6 +185,7 @@ def test_the_learning_rate_falls_to_zero() -> None:
         assert same(before, state.network) == (rate == 0)
 
 
+@pytest.mark.slow
 def test_the_average_is_that_of_the_weights_after_each_update() -> None:
     net = network(CONTINUOUS, "mlp")
     config = replace(PLAIN, learning_rate=0.01, average=0.75, normalize_observations=True)
@@ -201,6 +208,7 @@ def test_the_average_is_that_of_the_weights_after_each_update() -> None:
     assert same(plain.network, seen[0])  # what is learned does not depend on it
 
 
+@pytest.mark.slow
 def test_an_update_is_a_function_of_its_arguments() -> None:
     net = network(DISCRETE, "mlp")
     update, state = begin(replace(PLAIN, epochs=2, minibatch=2 * T), net, DISCRETE)
@@ -211,6 +219,7 @@ def test_an_update_is_a_function_of_its_arguments() -> None:
     assert not same(first.network.actor, net.actor)
 
 
+@pytest.mark.slow
 def test_normalised_observations() -> None:
     net = network(CONTINUOUS, "mlp")
     e = experience(net, CONTINUOUS)
@@ -223,6 +232,7 @@ def test_normalised_observations() -> None:
         np.testing.assert_allclose(after.network.normalizer.mean, expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_more_of_what_paid() -> None:
     net = network(DISCRETE, "mlp")
     update, state = begin(replace(PLAIN, epochs=10, learning_rate=1e-2), net, DISCRETE)

@@ -29,7 +29,7 @@ def their_weights(policy: Any) -> list[np.ndarray]:
     return [x.detach().numpy().copy() for x in tensors] + [np.zeros(0, np.float32)] * (not log_std)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("task", "spaces", "gamma"),
     [

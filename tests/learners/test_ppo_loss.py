@@ -24,8 +24,8 @@ from sparring.types import Spaces
     [
         ("mlp", CONTINUOUS),
         ("lstm", DISCRETE),
-        pytest.param("mlp", DISCRETE, marks=pytest.mark.slow),
-        pytest.param("lstm", CONTINUOUS, marks=pytest.mark.slow),
+        pytest.param("mlp", DISCRETE, marks=pytest.mark.long),
+        pytest.param("lstm", CONTINUOUS, marks=pytest.mark.long),
     ],
 )
 def test_the_gradient_is_that_of_finite_differences(architecture: str, spaces: Spaces) -> None:
@@ -49,6 +49,7 @@ def test_the_gradient_is_that_of_finite_differences(architecture: str, spaces: S
     assert min(changed) > 1e-6  # every part of the actor takes part
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize(("architecture", "spaces"), [("mlp", CONTINUOUS), ("lstm", DISCRETE)])
 def test_what_was_done_without_control_has_no_part_in_the_policy(architecture: str, spaces: Spaces) -> None:
@@ -83,6 +84,7 @@ def test_what_was_done_without_control_has_no_part_in_the_policy(architecture: s
     assert not all(np.allclose(a, b) for a, b in zip(*map(jax.tree.leaves, parts), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ratio", "advantage", "moves"),
     [(1.3, 1.0, False), (1.3, -1.0, True), (0.7, 1.0, True), (0.7, -1.0, False), (1.1, 1.0, True), (0.9, -1.0, True)],

@@ -45,6 +45,7 @@ def test_each_member_draws_for_itself() -> None:
     assert not np.array_equal(played[:1000], played[1000:])
 
 
+@pytest.mark.slow
 def test_an_update_is_each_members_own() -> None:
     rng = np.random.default_rng(0)
     e = Experience(

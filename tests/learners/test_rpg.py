@@ -54,6 +54,7 @@ def that_says(values: np.ndarray) -> Feedforward:
     return Feedforward(eqx.tree_at(lambda m: (m.layers[0].weight, m.layers[1].weight), mlp, leaves))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize(("part", "masked"), [("network", False), ("network", True), ("q", False)])
 def test_the_gradient_is_that_of_finite_differences(part: str, masked: bool) -> None:
@@ -107,6 +108,7 @@ def test_the_loss_is_that_of_rlax() -> None:
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), ours, theirs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [0, 1])
 def test_the_expected_update_is_the_exact_gradient(sampling: Any, check_direction: Any, side: int) -> None:
     """With exact action values, and as often as a state has actions of positive regret (Kuhn: one of two)."""
@@ -120,6 +122,7 @@ def test_the_expected_update_is_the_exact_gradient(sampling: Any, check_directio
     check_direction(network, moved, times * sampling.gradients[side])
 
 
+@pytest.mark.slow
 def test_action_values_are_learned_from_every_step(sampling: Any) -> None:
     """Those of the attacker, too, from the steps at which its benign policy chose."""
     agent, values = sampling.agents[1], sampling.action_values[1]
@@ -134,6 +137,7 @@ def test_action_values_are_learned_from_every_step(sampling: Any) -> None:
     np.testing.assert_allclose(found, values, atol=0.1)
 
 
+@pytest.mark.slow
 def test_without_control_the_policy_stays_as_it_is(sampling: Any) -> None:
     e = sampling.experiences[0][sampling.agents[0]]
     e = e._replace(controlled=jnp.zeros_like(e.controlled))

@@ -91,6 +91,7 @@ def test_policies_without_a_table_are_refused(policy: Policy, message: str) -> N
         tabulate(policy, ROWS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("game", ["leduc_poker", "liars_dice(dice_sides=4)"])
 def test_a_new_network_is_almost_uniform_over_legal_actions(game: str) -> None:
     """Where masks were missing, sets with two legal actions were played [.33, .67] (Leduc) or [.12, .88] (dice)."""

@@ -20,6 +20,7 @@ def bug(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"native:{path}"
 
 
+@pytest.mark.slow
 def test_the_policy_is_put_into_the_view_asked_for(bug: str) -> None:
     loaded, plain = load(f"in-view:3:{bug}", BUGS, "bug1"), load(bug, BUGS, "bug1")
     assert isinstance(plain, ActorCritic) and isinstance(loaded, ActorCritic)

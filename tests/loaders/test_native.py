@@ -38,6 +38,7 @@ def same(a: Any, b: Any) -> bool:
     return ours.keys() == theirs.keys() and all(np.array_equal(x, theirs[name]) for name, x in ours.items())
 
 
+@pytest.mark.slow
 def test_what_is_saved_is_loaded(tmp_path: Path, network: ActorCritic) -> None:
     path = tmp_path / "policy.safetensors"
     native.save(network, path, {"steps": 12})
@@ -177,6 +178,7 @@ def test_an_option_that_means_nothing_is_refused(tmp_path: Path, options: str, m
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", builtin.names())
 def test_every_agent_that_comes_with_the_package_plays(name: str) -> None:
     body = name.split("-")[0]

@@ -38,6 +38,7 @@ def agent(body: str, kind: str, game: RoboSumo, seat: int) -> ActorCritic:
     return policy
 
 
+@pytest.mark.slow
 @with_zoo
 @pytest.mark.parametrize(("body", "kind"), SIZES)
 def test_a_published_agent(body: str, kind: str) -> None:
@@ -120,12 +121,12 @@ def check(cell: Cell, matches: int) -> None:
 
 
 @with_zoo
-@pytest.mark.slow
+@pytest.mark.long
 def test_published_ants_are_equals() -> None:
     check(CELLS[0], matches=60)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @with_zoo
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: "-".join(cell[:3]))
 def test_the_published_agents_beat_each_other_as_often_as_was_measured(cell: Cell) -> None:

@@ -40,6 +40,7 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [MLP, LSTM], ids=["mlp", "lstm"])
 @pytest.mark.parametrize("spaces", [CONTINUOUS, DISCRETE], ids=["continuous", "discrete"])
 def test_shapes(config: NetworkConfig, spaces: Spaces) -> None:
@@ -73,6 +74,7 @@ def test_new_weights_are_orthogonal() -> None:
     np.testing.assert_array_equal(np.asarray(recurrent.cell.bias), np.repeat([0, 1, 0, 0], 8))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [MLP, LSTM], ids=["mlp", "lstm"])
 def test_unrolling_is_stepping(config: NetworkConfig, rng: np.random.Generator) -> None:
     network = actor_critic(CONTINUOUS, config, KEY)
@@ -256,6 +258,7 @@ def decided(net: ActorCritic, observation: Any) -> tuple[Any, Any, Any]:
     return decision.action, decision.value, decision.log_prob
 
 
+@pytest.mark.slow
 def test_a_symmetric_network_does_the_same_from_every_side() -> None:
     net = replace(generic_ant(SYMMETRIC), greedy=True)
     assert config_of(net).frame == SIDES
@@ -267,6 +270,7 @@ def test_a_symmetric_network_does_the_same_from_every_side() -> None:
         np.testing.assert_allclose(same_value, value, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_the_density_of_a_symmetric_networks_action_is_that_of_what_it_took() -> None:
     net = generic_ant(SYMMETRIC)
     taken, expected, log_prob = decided(net, OBSERVATIONS)
@@ -278,6 +282,7 @@ def test_the_density_of_a_symmetric_networks_action_is_that_of_what_it_took() ->
     assert without.turned(OBSERVATIONS, action) == (OBSERVATIONS, action)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(SIDES.choices))
 def test_in_a_frame_a_network_does_everywhere_what_it_did_in_one_situation(number: int) -> None:
     net = replace(generic_ant(MLP), greedy=True)

@@ -84,6 +84,7 @@ def test_several_choices_are_the_product_of_single_ones() -> None:
     np.testing.assert_array_less(np.abs(joint - p), 5 * np.sqrt(p * (1 - p) / n))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("observation", "action", "seen"),
     [

@@ -124,6 +124,7 @@ def test_a_curve_has_wins_or_where_nobody_wins_returns() -> None:
     assert curve_of([], "v", "a", 0.5, 3) is None
 
 
+@pytest.mark.slow
 def test_the_game_as_it_was_asked_for_is_stepped_in_training() -> None:
     """A wrapper that forwards the id and turns rewards around must be the game: not the one that its id names."""
     from sparring.games.hosted import hosted
@@ -168,6 +169,7 @@ def test_the_game_as_it_was_asked_for_is_stepped_in_training() -> None:
     assert result["win"] is not None and np.isfinite(result["damage"]["return"]["low"])
 
 
+@pytest.mark.slow
 def test_progress_says_which_matches_are_played(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -207,6 +207,7 @@ TRACED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("spoil", "message"), TRACED, ids=[message[:40] for _, message in TRACED])
 def test_a_game_within_jax_is_stopped_too(spoil: Spoil, message: str) -> None:
     """What a step leaves to be seen at the next one is found there; nobody needs to watch the agent."""
@@ -258,6 +259,7 @@ def test_an_illegal_action_is_named_on_the_host_and_within_jax() -> None:
     assert said == "agent b, step 3, match 0: its action is NaN, out of range or not legal: see View.legal"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("game", [Host, Traced])
 def test_sound_games_are_played(game: Any) -> None:
     policies = dict.fromkeys("abc", RandomPolicy(ACTIONS))

@@ -92,6 +92,7 @@ def always(action: int, host: bool) -> Policy:
     return TabularPolicy(np.eye(2, dtype=np.float32)[[action]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coin", ["team", "agent"])
 @pytest.mark.parametrize("hosts", [(False, False), (True, True), (True, False)], ids=["jax", "host", "both"])
 def test_a_team_shares_its_coin(hosts: tuple[bool, bool], coin: Any) -> None:

@@ -174,6 +174,7 @@ def test_every_row_of_the_sample_is_of_its_match_and_step() -> None:
             np.testing.assert_array_equal(states.rows[:, :3], np.eye(3)[states.step % 3])
 
 
+@pytest.mark.slow
 def test_the_sample_is_uniform_over_steps(clock: Any) -> None:
     """Chi-square over the 10 steps of the two valid matches, drawn three at a time; the broken match is never drawn.
 
@@ -216,6 +217,7 @@ def test_an_evaluation_is_reproducible(clock: Any) -> None:
     np.testing.assert_array_equal(first.length, other.length)
 
 
+@pytest.mark.slow
 def test_a_game_within_jax_is_evaluated_as_it_is_on_the_host() -> None:
     """The same rates within five standard deviations of the difference of two samples, and each complete."""
     game = SampledTree(compile_tree("kuhn_poker"), 100)

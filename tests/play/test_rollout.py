@@ -68,6 +68,7 @@ def test_going_on_is_not_stopping(clock: Any) -> None:
     np.testing.assert_array_equal(play([12]), play([5, 7]))
 
 
+@pytest.mark.slow
 def test_going_on_is_not_stopping_within_jax() -> None:
     arrays = random_game(seed=0, S=3, A=2, B=2, gamma=0.5, k=2)
 
@@ -86,6 +87,7 @@ def test_going_on_is_not_stopping_within_jax() -> None:
 RPS_SPACES = Spaces(Box((1,), 0.0, 1.0), Discrete(3))
 
 
+@pytest.mark.slow
 def test_one_record_within_jax_and_on_the_host() -> None:
     """The two ways draw differently, so shapes, types and frequencies are compared."""
     game = MatrixGame(ROCK_PAPER_SCISSORS, 50)
@@ -107,6 +109,7 @@ def test_one_record_within_jax_and_on_the_host() -> None:
         assert abs(np.asarray(e.controlled).mean() - 0.5) < 5 * math.sqrt(0.25 / 2000)
 
 
+@pytest.mark.slow
 def test_a_game_of_turns_is_one_record_within_jax_and_on_the_host() -> None:
     """Masks and moves are recorded; an agent controls nothing where another one moves, whoever is asked how."""
     game = SampledTree(compile_tree("kuhn_poker"), 40)
@@ -136,6 +139,7 @@ def test_a_mask_is_kept_by_what_is_played() -> None:
         assert (action[moves] == 2).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("control", ["step", "blend"])
 def test_a_recurrent_attacker_learns_from_its_own_state_and_choice(clock: Any, control: Any) -> None:
     """Under partial control too: replaying the network over the record gives the recorded log-probabilities."""
@@ -154,6 +158,7 @@ def test_a_recurrent_attacker_learns_from_its_own_state_and_choice(clock: Any, c
     assert (0 < np.asarray(e.controlled).mean() < 1) == (control == "step")
 
 
+@pytest.mark.slow
 def test_under_control_of_matches_the_critic_learns_from_controlled_ones(clock: Any) -> None:
     """One coin a match: controlled and valued are the same throughout it; at each step, all are valued."""
     for control in ("episode", "step"):
@@ -170,6 +175,7 @@ def test_under_control_of_matches_the_critic_learns_from_controlled_ones(clock: 
         assert 0 < e.controlled.mean() < 1
 
 
+@pytest.mark.slow
 def test_a_team_is_controlled_together_in_a_game() -> None:
     """Three-player Kuhn: both attackers' first decisions of a match have one coin where the coin is the team's."""
     game = SampledTree(compile_tree("kuhn_poker(players=3)"), 512)
@@ -188,6 +194,7 @@ def test_a_team_is_controlled_together_in_a_game() -> None:
         assert same == 1 if coin == "team" else abs(same - 0.5) < 5 / math.sqrt(4 * 512)
 
 
+@pytest.mark.slow
 def test_games_of_one_shape_share_one_compilation() -> None:
     """A functional game is a pytree: other payoffs, other names and other budgets do not compile again."""
     traced = []

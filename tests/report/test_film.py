@@ -31,6 +31,7 @@ def test_the_median_win_of_a_watchable_length_is_chosen() -> None:
         _won(wins[:30, :1] & False, ended[:30, :1])
 
 
+@pytest.mark.slow
 def test_a_film_shows_the_match_up_to_its_end() -> None:
     game, policies = setup("robosumo/ant-vs-ant,integrator=euler", "builtin:ant", "random")
     try:
@@ -48,6 +49,7 @@ def test_a_game_that_cannot_draw_says_so() -> None:
         film_win(game, policies, "row", SEED)
 
 
+@pytest.mark.slow
 def test_a_game_within_jax_that_can_draw_is_filmed() -> None:
     game = make("discs/duel", 8)
     policies = {

@@ -73,6 +73,7 @@ def test_summary_finds_the_slope() -> None:
     assert "| Kuhn poker, seat 0 | few | 2 of 4 | - | - |" in found
 
 
+@pytest.mark.slow
 def test_figure_and_summary() -> None:
     rows = [row for cell in cells(SETTINGS, 0) for row in run(cell)]
     # A table that was read back has text in it, and nothing where there was None.

@@ -67,7 +67,7 @@ def test_table_4_has_its_victims_and_every_method_the_same_seeds() -> None:
     assert len(settings.methods) == 9 and all(found == seeds[TWO] and len(found) == 10 for found in seeds.values())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_smallest_one_runs(tmp_path: Any) -> None:
     result = sparring.study("discs-defence", preset="smoke", out=str(tmp_path / "run"))
     assert result["cells"] == 3 and (tmp_path / "run" / "figure.svg").exists()

@@ -222,7 +222,7 @@ def test_the_501st_step_is_a_draw_for_those_who_stand() -> None:
     assert game.step(_zero(game)).truncated.tolist() == [True, False, False]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("body", "height"), [("ant", 0.372), ("bug", 0.41)])
 def test_robots_without_torque_stand_until_the_draw(body: str, height: float) -> None:
     # RoboSumo's ant and bug stand still to the 501-step draw; torsos at .37 and .35 to .46 above the mat.

@@ -60,6 +60,7 @@ def seen(fights: Fights) -> list[jax.Array]:
     return [jnp.asarray(o) for o in fights.game._observe(slice(None)).values()]
 
 
+@pytest.mark.slow
 def test_one_step_of_the_turned_matches_is_the_turned_step(fights: Fights) -> None:
     game, symmetry = fights
     nq, nv = symmetry.body.nq, symmetry.body.nv
@@ -112,6 +113,7 @@ def test_turning_back_is_exact(fights: Fights) -> None:
         np.testing.assert_array_equal(symmetry.turned_back(turn, symmetry.turned_action(turn, actions)), actions)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "choices"), [("ant", 8), ("bug", 4), ("spider", 2)])
 def test_choices_are_signed_permutations_and_the_first_is_none(name: str, choices: int) -> None:
     symmetry = Symmetry(name)
