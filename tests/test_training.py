@@ -195,7 +195,7 @@ def test_there_is_one_clock() -> None:
 @pytest.mark.parametrize("change", [{"every": 0}, {"every": 2, "phase": 2}, {"phase": -1}])
 def test_a_phase_that_never_comes_is_refused(change: dict[str, int]) -> None:
     with pytest.raises(InputError, match="expected 0 <= phase < every"):
-        Side(counting(), Reward(), ("row",), **change)
+        Side(counting(), Reward(), ("row",), **change)  # pyright: ignore[reportArgumentType]  # whole numbers
     with pytest.raises(InputError, match="at least one agent to learn from"):
         Side(counting(), Reward(), ())
 

@@ -149,8 +149,8 @@ def _parts(settings: Settings, prepared: Prepared, run: Run) -> list[list[dict[s
 
 
 def _modules() -> tuple[str, ...]:
-    from sparring import studies
-
+    # By name: studies use the commands, so the commands do not import them.
+    studies = importlib.import_module("sparring.studies")
     return tuple(module.name for module in pkgutil.iter_modules(studies.__path__))
 
 
