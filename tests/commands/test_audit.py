@@ -16,9 +16,12 @@ import pytest
 import sparring
 from sparring import cli
 from sparring.commands import audit as module
+from sparring.commands import audit_jobs
 from sparring.errors import InputError
 from sparring.files import read_json
+from sparring.games import make
 from sparring.loaders import builtin, native
+from sparring.nets import NetworkConfig, actor_critic
 from sparring.results import read_audit
 from sparring.runs import Run, differences, read_config, read_events
 
@@ -99,22 +102,22 @@ def test_both_oracles_find_the_same_and_a_stopped_audit_ends_as_an_uninterrupted
         assert native.read("stopped" / path)[0].log_std.tobytes() == native.read("straight" / path)[0].log_std.tobytes()
 
 
-DUEL = ["audit", "discs/duel", "--victim", "builtin:disc-early", "--budgets", "1", "--steps", "2048", "--no-clip"]
-DUEL += ["--num-games", "16", "--steps-per-round", "64", "--minibatch", "256", "--epochs", "1", "--episodes", "16"]
+STARTS = [*LEARNED, "--budgets", "1", "--steps", "512", "--episodes", "16"]  # one round of training each
 
 
 def test_attackers_begin_from_every_start_and_the_strongest_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
-    starts = ["scratch", "builtin:disc-early"]
-    assert cli.main([*DUEL, "--start", *starts, "--seeds", "2", "--out", "run"]) == 0
+    spaces = make(RPS, 1, 0).spaces["col"]
+    native.save(actor_critic(spaces, NetworkConfig("mlp", (8,)), np.array([3, 4], np.uint32)), "start.safetensors")
+    starts = ["scratch", "native:start.safetensors"]
+    assert cli.main(["audit", *STARTS, "--start", *starts, "--seeds", "2", "--out", "run"]) == 0
     told = capsys.readouterr().out
     (entry,) = read_audit(Path("run")).budgets
     assert [(row.start, row.seed) for row in entry.seeds] == [(start, k) for start in starts for k in (0, 1)]
-    assert [Path(row.attacker).parent.name for row in entry.seeds] == [
-        f"attack-1.0-start{start}-{k}" for start in (0, 1) for k in (0, 1)
-    ]
+    jobs = [Path(row.attacker).parent.name for row in entry.seeds]
+    assert jobs == [f"attack-1.0-start{start}-{k}" for start in (0, 1) for k in (0, 1)]
     # What each attacker was trained from is in its own file.
     made = [native.read(Path("run", row.attacker))[1]["provenance"] for row in entry.seeds]
-    assert [one["settings"]["start"] for one in made] == ["scratch"] * 2 + ["builtin:disc-early"] * 2
+    assert [one["settings"]["start"] for one in made] == [start for start in starts for _ in (0, 1)]
     assert len({one["seed"] for one in made}) == 4
     (best,) = [row for row in entry.seeds if row.chosen]
     wins = [row.rates.win or 0.0 for row in entry.seeds]
@@ -126,34 +129,34 @@ def test_attackers_begin_from_every_start_and_the_strongest_is_reported(capsys: 
     assert [entry.by_start[start].win for start in starts] == [np.mean(wins[:2]), np.mean(wins[2:])]
     assert f"the strongest of 4 attackers: start {best.start}, seed {best.seed}" in told
     page = Path("run/report.html").read_text()
-    assert "Every start and training seed" in page and "<td>builtin:disc-early</td><td>mean of 2</td>" in page
+    assert "Every start and training seed" in page and "<td>native:start.safetensors</td><td>mean of 2</td>" in page
 
     # The first start's attackers are those of an audit with this start alone.
-    assert cli.main([*DUEL, "--start", "scratch", "--seeds", "2", "--out", "alone"]) == 0
+    def tasks(*starts: str) -> dict[str, Any]:
+        settings = module.Settings(game=RPS, victim="first", oracle="learned", budgets=(1.0,), seeds=2, start=starts)
+        return dict(audit_jobs.first_tasks(module.prepare(settings), 0))
+
+    alone, several = tasks("scratch"), tasks(*starts)
+    assert {several[f"attack-1.0-start0-{k}"]["seed"] for k in (0, 1)} == {made[0]["seed"], made[1]["seed"]}
     for k in (0, 1):
-        ours, theirs = (Path(path, "attacker.safetensors") for path in (f"alone/jobs/attack-1.0-{k}", made_in(k)))
-        networks = [native.read(path)[0] for path in (ours, theirs)]
-        assert networks[0].log_std.tobytes() == networks[1].log_std.tobytes()
-    (entry,) = read_audit(Path("alone")).budgets
-    assert [row.start for row in entry.seeds] == ["scratch"] * 2 and entry.over_seeds is not None
-    assert entry.by_start == {}
-
-
-def made_in(seed: int) -> str:
-    return f"run/jobs/attack-1.0-start0-{seed}"
+        assert alone[f"attack-1.0-{k}"] == several[f"attack-1.0-start0-{k}"]
+    assert len({task["matches_seed"] for task in several.values()}) == len(several)
 
 
 def test_a_plan_counts_the_starts_and_what_no_start_can_be_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main([*DUEL, "--start", "scratch", "benign", "builtin:disc", "--dry-run", "--json"]) == 0
+    duel = ["audit", "discs/duel", "--victim", "builtin:disc-early", "--budgets", "1", "--steps", "2048"]
+    duel += ["--num-games", "16", "--steps-per-round", "64", "--episodes", "16"]
+    assert cli.main([*duel, "--start", "scratch", "benign", "builtin:disc", "--dry-run", "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
     assert plan["starts"] == ["scratch", "benign", "builtin:disc"] and plan["training_steps"] == 3 * 2048
-    # Benign matches twice, each attacker's, the strongest one's again; and two plain opponents' with half as many.
+    # Benign matches twice, each attacker's, the strongest one's again; and two plain opponents' with as many: a slot
+    # plays one match at least.
     assert plan["matches"] == 16 * (2 + 3 + 1) + 2 * 16
     for given, message in (
         (("scratch", "benign", "scratch"), "start: expected starts, each once, got scratch, benign, scratch"),
         (("scratch", "random"), "start=random needs a policy with weights of this package's kind; use start=scratch"),
     ):
-        assert cli.main([*DUEL, "--start", *given]) == 2
+        assert cli.main([*duel, "--start", *given]) == 2
         told = capsys.readouterr().err
         assert message in told and told.count("\n") == 1
     assert cli.main(["audit", RPS, "--victim", "first", "--start", "scratch", "benign"]) == 2
