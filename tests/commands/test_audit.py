@@ -109,54 +109,52 @@ def test_attackers_begin_from_every_start_and_the_strongest_is_reported(capsys: 
     spaces = make(RPS, 1, 0).spaces["col"]
     native.save(actor_critic(spaces, NetworkConfig("mlp", (8,)), np.array([3, 4], np.uint32)), "start.safetensors")
     starts = ["scratch", "native:start.safetensors"]
-    assert cli.main(["audit", *STARTS, "--start", *starts, "--seeds", "2", "--out", "run"]) == 0
+    assert cli.main(["audit", *STARTS, "--start", *starts, "--seeds", "1", "--out", "run"]) == 0
     told = capsys.readouterr().out
     (entry,) = read_audit(Path("run")).budgets
-    assert [(row.start, row.seed) for row in entry.seeds] == [(start, k) for start in starts for k in (0, 1)]
-    jobs = [Path(row.attacker).parent.name for row in entry.seeds]
-    assert jobs == [f"attack-1.0-start{start}-{k}" for start in (0, 1) for k in (0, 1)]
+    assert [(row.start, row.seed) for row in entry.seeds] == [(start, 0) for start in starts]
+    assert [Path(row.attacker).parent.name for row in entry.seeds] == ["attack-1.0-start0-0", "attack-1.0-start1-0"]
     # What each attacker was trained from is in its own file.
     made = [native.read(Path("run", row.attacker))[1]["provenance"] for row in entry.seeds]
-    assert [one["settings"]["start"] for one in made] == [start for start in starts for _ in (0, 1)]
-    assert len({one["seed"] for one in made}) == 4
+    assert [one["settings"]["start"] for one in made] == starts and made[0]["seed"] != made[1]["seed"]
     (best,) = [row for row in entry.seeds if row.chosen]
-    wins = [row.rates.win or 0.0 for row in entry.seeds]
-    assert best.rates.win == max(wins) and entry.still_improving == best.still_improving
+    assert best.rates.win == max(row.rates.win or 0.0 for row in entry.seeds)
+    assert entry.still_improving == best.still_improving
     assert Path("run", entry.attacker).read_bytes() == Path("run", best.attacker).read_bytes()
     assert read_config(Path("run/jobs/final-1.0"))["settings"]["task"]["attacker"] == Path(best.attacker).parent.name
-    # The means over seeds are of one start each.
-    assert entry.over_seeds is None and set(entry.by_start) == set(starts)
-    assert [entry.by_start[start].win for start in starts] == [np.mean(wins[:2]), np.mean(wins[2:])]
-    assert f"the strongest of 4 attackers: start {best.start}, seed {best.seed}" in told
-    page = Path("run/report.html").read_text()
-    assert "Every start and training seed" in page and "<td>native:start.safetensors</td><td>mean of 2</td>" in page
+    assert f"the strongest of 2 attackers: start {best.start}, seed 0" in told
+    assert "Every start and training seed" in Path("run/report.html").read_text()
 
     # The first start's attackers are those of an audit with this start alone.
-    def tasks(*starts: str) -> dict[str, Any]:
-        settings = module.Settings(game=RPS, victim="first", oracle="learned", budgets=(1.0,), seeds=2, start=starts)
-        return dict(audit_jobs.first_tasks(module.prepare(settings), 0))
+    def prepared(*starts: str) -> audit_jobs.Prepared:
+        asked: Any = {"game": RPS, "victim": "first", "oracle": "learned", "budgets": (1.0,), "seeds": 2}
+        return module.prepare(module.Settings(**asked, start=starts))
 
-    alone, several = tasks("scratch"), tasks(*starts)
-    assert {several[f"attack-1.0-start0-{k}"]["seed"] for k in (0, 1)} == {made[0]["seed"], made[1]["seed"]}
+    alone, several = (dict(audit_jobs.first_tasks(prepared(*given), 0)) for given in (starts[:1], starts))
+    assert several["attack-1.0-start0-0"]["seed"] == made[0]["seed"]
+    assert several["attack-1.0-start1-0"]["seed"] == made[1]["seed"]
     for k in (0, 1):
         assert alone[f"attack-1.0-{k}"] == several[f"attack-1.0-start0-{k}"]
     assert len({task["matches_seed"] for task in several.values()}) == len(several)
+    assert len(prepared(*starts).attacks) == 4
 
 
 def test_a_plan_counts_the_starts_and_what_no_start_can_be_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    duel = ["audit", "discs/duel", "--victim", "builtin:disc-early", "--budgets", "1", "--steps", "2048"]
-    duel += ["--num-games", "16", "--steps-per-round", "64", "--episodes", "16"]
-    assert cli.main([*duel, "--start", "scratch", "benign", "builtin:disc", "--dry-run", "--json"]) == 0
+    spaces = make(RPS, 1, 0).spaces["col"]
+    native.save(actor_critic(spaces, NetworkConfig("mlp", (8,)), np.array([3, 4], np.uint32)), "start.safetensors")
+    starts = ["scratch", "native:start.safetensors"]
+    assert cli.main(["audit", *STARTS, "--start", *starts, "--dry-run", "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
-    assert plan["starts"] == ["scratch", "benign", "builtin:disc"] and plan["training_steps"] == 3 * 2048
+    assert plan["starts"] == starts and plan["training_steps"] == 2 * 512
     # Benign matches twice, each attacker's, the strongest one's again; and two plain opponents' with as many: a slot
     # plays one match at least.
-    assert plan["matches"] == 16 * (2 + 3 + 1) + 2 * 16
+    assert plan["matches"] == 16 * (2 + 2 + 1) + 2 * 16
     for given, message in (
         (("scratch", "benign", "scratch"), "start: expected starts, each once, got scratch, benign, scratch"),
+        (("scratch", "benign"), "start=benign: the benign policy has no weights to start from; use start=scratch"),
         (("scratch", "random"), "start=random needs a policy with weights of this package's kind; use start=scratch"),
     ):
-        assert cli.main([*duel, "--start", *given]) == 2
+        assert cli.main(["audit", *STARTS, "--start", *given]) == 2
         told = capsys.readouterr().err
         assert message in told and told.count("\n") == 1
     assert cli.main(["audit", RPS, "--victim", "first", "--start", "scratch", "benign"]) == 2
