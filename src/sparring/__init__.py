@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # what the type checker sees of `_WHERE`
     from sparring.commands.attack import attack
     from sparring.commands.audit import audit
+    from sparring.commands.budgets import budgets
     from sparring.commands.certify import certify
     from sparring.commands.compare import compare
     from sparring.commands.defend import defend
@@ -34,6 +35,7 @@ _WHERE = {
     "attack": "sparring.commands.attack:attack",
     "audit": "sparring.commands.audit:audit",
     "best_response": "sparring.commands.solve:best_response",
+    "budgets": "sparring.commands.budgets:budgets",
     "certify": "sparring.commands.certify:certify",
     "compare": "sparring.commands.compare:compare",
     "check_game": "sparring.testing:check_game",

@@ -29,14 +29,15 @@ COMMANDS = {
     "attack": ("GAME --victim POLICY", "one adversarial policy under a budget, computed or trained"),
     "defend": ("GAME --method M", "harden a victim by adversarial training"),
     "evaluate": (
-        "GAME --victim P --attacker P",
-        "win, draw and loss of an attacker, exact or with intervals",
+        "GAME --victim P ... --attacker P ...",
+        "win, draw and loss, exact or with intervals; of several, each against each",
     ),
     "certify": (
         "GAME --victim POLICY",
         "exploitability, the most robust victim and its certificate (exact games)",
     ),
     "compare": ("BEFORE AFTER", "two audits side by side: the damage of each, and its change"),
+    "budgets": ("AUDIT AUDIT ...", "victims hardened at several budgets: at which budget to train"),
     "study": ("NAME", "make a figure and its table again"),
     "list": ("", "games, policies, studies, and how strong the shipped agents are"),
     "report": ("DIR", "make the report of an audit or a hardening again"),

@@ -452,8 +452,48 @@ class CompareResult(Record, frozen=True, kw_only=True):
     report: str | None = None
 
 
+class TrainedRow(Record, frozen=True, kw_only=True):
+    """One audited victim; what is a tuple has an entry for each budget of attack."""
+
+    trained_at: str  # its training budget, a range of budgets, or a word such as "none"
+    source: str  # the audit
+    victim: str
+    benign: str
+    clean: Rates  # the benign opponent left alone
+    attacked: tuple[Rates, ...]
+    damage: tuple[Difference, ...]  # with intervals that hold together over the whole matrix
+    regret: tuple[Difference, ...]  # above the victim that suffers least there
+    worst: Difference  # the largest regret
+    worst_at: float  # its budget of attack
+    command: str = ""
+
+
+class BudgetsResult(Record, frozen=True, kw_only=True):
+    """Victims trained at several budgets under attacks at others (the paper's Table 4), and what that advises."""
+
+    schema: Literal["sparring.budgets/2"] = "sparring.budgets/2"
+    game: str
+    oracle: OracleName
+    measure: Measure
+    budgets: tuple[float, ...]  # of attack, that all audits tested
+    left_out: tuple[float, ...] = ()  # budgets that only some audits tested
+    rows: tuple[TrainedRow, ...]
+    advised: str  # the training budget of least worst-case regret
+    alike: tuple[str, ...] = ()  # those that cannot be told from it
+    text: str = ""
+    figure: str | None = None  # files
+    report: str | None = None
+
+
 Result: TypeAlias = (
-    AuditResult | AttackResult | EvaluateResult | CrossPlayResult | CertifyResult | DefendResult | CompareResult
+    AuditResult
+    | AttackResult
+    | EvaluateResult
+    | CrossPlayResult
+    | CertifyResult
+    | DefendResult
+    | CompareResult
+    | BudgetsResult
 )
 
 

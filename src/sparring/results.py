@@ -16,6 +16,7 @@ from sparring.files import check_file, write_atomic
 from sparring.records import (
     AttackResult,
     AuditResult,
+    BudgetsResult,
     CertifyResult,
     CompareResult,
     CrossPlayResult,
@@ -36,6 +37,7 @@ KINDS: dict[str, type[Any]] = {
     "certify": CertifyResult,
     "defend": DefendResult,
     "compare": CompareResult,
+    "budgets": BudgetsResult,
 }
 
 

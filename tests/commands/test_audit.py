@@ -16,9 +16,12 @@ import pytest
 import sparring
 from sparring import cli
 from sparring.commands import audit as module
+from sparring.commands import audit_jobs
 from sparring.errors import InputError
 from sparring.files import read_json
+from sparring.games import make
 from sparring.loaders import builtin, native
+from sparring.nets import NetworkConfig, actor_critic
 from sparring.results import read_audit
 from sparring.runs import Run, differences, read_config, read_events
 
@@ -100,61 +103,59 @@ def test_both_oracles_find_the_same_and_a_stopped_audit_ends_as_an_uninterrupted
         assert native.read("stopped" / path)[0].log_std.tobytes() == native.read("straight" / path)[0].log_std.tobytes()
 
 
-DUEL = ["audit", "discs/duel", "--victim", "builtin:disc-early", "--budgets", "1", "--steps", "2048", "--no-clip"]
-DUEL += ["--num-games", "16", "--steps-per-round", "64", "--minibatch", "256", "--epochs", "1", "--episodes", "16"]
+STARTS = [*LEARNED, "--budgets", "1", "--steps", "512", "--episodes", "16"]  # one round of training each
 
 
 def test_attackers_begin_from_every_start_and_the_strongest_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
-    starts = ["scratch", "builtin:disc-early"]
-    assert cli.main([*DUEL, "--start", *starts, "--seeds", "2", "--out", "run"]) == 0
+    spaces = make(RPS, 1, 0).spaces["col"]
+    native.save(actor_critic(spaces, NetworkConfig("mlp", (8,)), np.array([3, 4], np.uint32)), "start.safetensors")
+    starts = ["scratch", "native:start.safetensors"]
+    assert cli.main(["audit", *STARTS, "--start", *starts, "--seeds", "1", "--out", "run"]) == 0
     told = capsys.readouterr().out
     (entry,) = read_audit(Path("run")).budgets
-    assert [(row.start, row.seed) for row in entry.seeds] == [(start, k) for start in starts for k in (0, 1)]
-    assert [Path(row.attacker).parent.name for row in entry.seeds] == [
-        f"attack-1.0-start{start}-{k}" for start in (0, 1) for k in (0, 1)
-    ]
+    assert [(row.start, row.seed) for row in entry.seeds] == [(start, 0) for start in starts]
+    assert [Path(row.attacker).parent.name for row in entry.seeds] == ["attack-1.0-start0-0", "attack-1.0-start1-0"]
     # What each attacker was trained from is in its own file.
     made = [native.read(Path("run", row.attacker))[1]["provenance"] for row in entry.seeds]
-    assert [one["settings"]["start"] for one in made] == ["scratch"] * 2 + ["builtin:disc-early"] * 2
-    assert len({one["seed"] for one in made}) == 4
+    assert [one["settings"]["start"] for one in made] == starts and made[0]["seed"] != made[1]["seed"]
     (best,) = [row for row in entry.seeds if row.chosen]
-    wins = [row.rates.win or 0.0 for row in entry.seeds]
-    assert best.rates.win == max(wins) and entry.still_improving == best.still_improving
+    assert best.rates.win == max(row.rates.win or 0.0 for row in entry.seeds)
+    assert entry.still_improving == best.still_improving
     assert Path("run", entry.attacker).read_bytes() == Path("run", best.attacker).read_bytes()
     assert read_config(Path("run/jobs/final-1.0"))["settings"]["task"]["attacker"] == Path(best.attacker).parent.name
-    # The means over seeds are of one start each.
-    assert entry.over_seeds is None and set(entry.by_start) == set(starts)
-    assert [entry.by_start[start].win for start in starts] == [np.mean(wins[:2]), np.mean(wins[2:])]
-    assert f"the strongest of 4 attackers: start {best.start}, seed {best.seed}" in told
-    page = Path("run/report.html").read_text()
-    assert "Every start and training seed" in page and "<td>builtin:disc-early</td><td>mean of 2</td>" in page
+    assert f"the strongest of 2 attackers: start {best.start}, seed 0" in told
+    assert "Every start and training seed" in Path("run/report.html").read_text()
 
     # The first start's attackers are those of an audit with this start alone.
-    assert cli.main([*DUEL, "--start", "scratch", "--seeds", "2", "--out", "alone"]) == 0
+    def prepared(*starts: str) -> audit_jobs.Prepared:
+        asked: Any = {"game": RPS, "victim": "first", "oracle": "learned", "budgets": (1.0,), "seeds": 2}
+        return module.prepare(module.Settings(**asked, start=starts))
+
+    alone, several = (dict(audit_jobs.first_tasks(prepared(*given), 0)) for given in (starts[:1], starts))
+    assert several["attack-1.0-start0-0"]["seed"] == made[0]["seed"]
+    assert several["attack-1.0-start1-0"]["seed"] == made[1]["seed"]
     for k in (0, 1):
-        ours, theirs = (Path(path, "attacker.safetensors") for path in (f"alone/jobs/attack-1.0-{k}", made_in(k)))
-        networks = [native.read(path)[0] for path in (ours, theirs)]
-        assert networks[0].log_std.tobytes() == networks[1].log_std.tobytes()
-    (entry,) = read_audit(Path("alone")).budgets
-    assert [row.start for row in entry.seeds] == ["scratch"] * 2 and entry.over_seeds is not None
-    assert entry.by_start == {}
-
-
-def made_in(seed: int) -> str:
-    return f"run/jobs/attack-1.0-start0-{seed}"
+        assert alone[f"attack-1.0-{k}"] == several[f"attack-1.0-start0-{k}"]
+    assert len({task["matches_seed"] for task in several.values()}) == len(several)
+    assert len(prepared(*starts).attacks) == 4
 
 
 def test_a_plan_counts_the_starts_and_what_no_start_can_be_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main([*DUEL, "--start", "scratch", "benign", "builtin:disc", "--dry-run", "--json"]) == 0
+    spaces = make(RPS, 1, 0).spaces["col"]
+    native.save(actor_critic(spaces, NetworkConfig("mlp", (8,)), np.array([3, 4], np.uint32)), "start.safetensors")
+    starts = ["scratch", "native:start.safetensors"]
+    assert cli.main(["audit", *STARTS, "--start", *starts, "--dry-run", "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
-    assert plan["starts"] == ["scratch", "benign", "builtin:disc"] and plan["training_steps"] == 3 * 2048
-    # Benign matches twice, each attacker's, the strongest one's again; and two plain opponents' with half as many.
-    assert plan["matches"] == 16 * (2 + 3 + 1) + 2 * 16
+    assert plan["starts"] == starts and plan["training_steps"] == 2 * 512
+    # Benign matches twice, each attacker's, the strongest one's again; and two plain opponents' with as many: a slot
+    # plays one match at least.
+    assert plan["matches"] == 16 * (2 + 2 + 1) + 2 * 16
     for given, message in (
         (("scratch", "benign", "scratch"), "start: expected starts, each once, got scratch, benign, scratch"),
+        (("scratch", "benign"), "start=benign: the benign policy has no weights to start from; use start=scratch"),
         (("scratch", "random"), "start=random needs a policy with weights of this package's kind; use start=scratch"),
     ):
-        assert cli.main([*DUEL, "--start", *given]) == 2
+        assert cli.main(["audit", *STARTS, "--start", *given]) == 2
         told = capsys.readouterr().err
         assert message in told and told.count("\n") == 1
     assert cli.main(["audit", RPS, "--victim", "first", "--start", "scratch", "benign"]) == 2
@@ -164,8 +165,9 @@ def test_a_plan_counts_the_starts_and_what_no_start_can_be_is_refused(capsys: py
 
 def test_the_settings_of_an_older_run_name_one_start_or_none() -> None:
     old: Any = {"game": RPS, "victim": "first"}
-    for start, meant in ({"start": None}, ()), ({}, ()), ({"start": "benign"}, ("benign",)):
-        assert module.Settings(**old, **start).start == meant
+    assert module.Settings(**old).start == ()
+    for start, meant in (None, ()), ("benign", ("benign",)):
+        assert module.Settings(**old, start=start).start == meant  # pyright: ignore[reportArgumentType]
 
 
 def test_a_game_without_winners_is_judged_by_returns() -> None:

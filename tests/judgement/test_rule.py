@@ -8,6 +8,7 @@ from audits import curve, exact, learned, matches, returns, three_budgets
 
 from sparring.errors import InputError
 from sparring.judgement import (
+    by_start,
     exact_rates,
     exit_code,
     judge,
@@ -249,6 +250,23 @@ def test_over_seeds_is_students_interval_over_seeds() -> None:
     assert found.win_ci == pytest.approx((0.6 - 0.1 * 4.302653 / 3**0.5, 0.6 + 0.1 * 4.302653 / 3**0.5))
     assert found.victim_return is None
     assert over_seeds(rows[:1]) is None
+
+
+def test_means_over_seeds_are_of_one_start_each() -> None:
+    rows = [
+        SeedResult(start=start, seed=k, attacker="x", attack_steps=1, rates=Rates(win=win), chosen=False)
+        for start, wins in (("scratch", (0.1, 0.3)), ("benign", (0.6, 0.8)))
+        for k, win in enumerate(wins)
+    ]
+    assert over_seeds(rows) is None
+    assert {start: means.win for start, means in by_start(rows).items()} == pytest.approx(
+        {"scratch": 0.2, "benign": 0.7}
+    )
+    found = by_start(rows)["scratch"]
+    # t_1(.975) = 12.706205 (tables of Student's t); the standard deviation over sqrt(2) is .1.
+    assert found.win_ci == pytest.approx((0.2 - 1.2706205, 0.2 + 1.2706205)) and found.seeds == 2
+    assert by_start(rows[:2]) == {} and by_start(rows[::2]) == {}
+    assert over_seeds(rows[:2]) == found
 
 
 def test_a_rising_curve_is_still_improving_and_a_flat_one_is_not() -> None:

@@ -12,7 +12,7 @@ import pytest
 from audits import curve, exact, learned, matches, returns, three_budgets
 
 from sparring.errors import InputError
-from sparring.judgement import over_seeds, positive_control_of, rates_of, still_improving
+from sparring.judgement import by_start, over_seeds, positive_control_of, rates_of, still_improving
 from sparring.judgement.words import interval
 from sparring.metrics.intervals import newcombe
 from sparring.records import AuditResult, SeedResult, replaced
@@ -116,6 +116,13 @@ def test_seeds_convergence_and_control_are_shown(tmp_path: Path) -> None:
     for part in ("the strongest", "mean of 3", "yes: train longer", "not shown", "on builtin:early-ant"):
         assert part in text
     assert "No finding." in text and "known to be exploitable.\n</li>" not in text
+    assert "Every training seed" in text and "Start" not in text  # as in older results, which do not name it
+    named = tuple(replaced(row, start=start, seed=k) for start in ("scratch", "benign") for k, row in enumerate(rows))
+    with_starts = replaced(audit.budgets[0], seeds=named, over_seeds=over_seeds(named), by_start=by_start(named))
+    path = write_report(replaced(audit, budgets=(with_starts,)), tmp_path)
+    assert "Every start and training seed" in page(path).text and page(path).text.count("mean of 3") == 2
+    assert path.read_text().count("<td>benign</td><td>mean of 3</td>") == 1
+    assert read_audit(tmp_path).budgets[0].by_start == by_start(named)
 
 
 def test_invalid_matches_are_shown_both_ways(tmp_path: Path) -> None:

@@ -37,6 +37,8 @@ MEASURES: tuple[Measure, ...] = ("win", "fail", "return", "value")
 class Settings:
     """Two audits of one game side by side: damage before and after, and its change with the interval.
 
+    Of victims that were hardened at several budgets, `sparring budgets` says which training budget to choose.
+
     Example: sparring compare runs/BEFORE runs/AFTER --out compared
     """
 
@@ -87,7 +89,7 @@ def compared(before: AuditResult, after: AuditResult, source: str = "before", ot
     Raises:
       InputError: as `compare`.
     """
-    _check(before, after, source, other)
+    check_alike(before, after, source, other)
     first, second = (audit if audit.verdict is not None else judged(audit) for audit in (before, after))
     assert first.verdict is not None and second.verdict is not None
     results = [{result.budget: result for result in audit.budgets} for audit in (first, second)]
@@ -136,7 +138,12 @@ def _read(source: str | Path) -> AuditResult:
     return read_audit(source if given else audited(source))
 
 
-def _check(before: AuditResult, after: AuditResult, source: str, other: str) -> None:
+def check_alike(before: AuditResult, after: AuditResult, source: str, other: str, verb: str = "compare") -> None:
+    """Refuse audits that cannot be set against each other.
+
+    Raises:
+      InputError: another game, other seats, another oracle or other control.
+    """
     for what, ours, theirs in (
         ("game", before.game, after.game),
         ("oracle", before.oracle, after.oracle),
@@ -145,7 +152,7 @@ def _check(before: AuditResult, after: AuditResult, source: str, other: str) -> 
         ("control", before.control, after.control),
     ):
         if ours != theirs:
-            raise InputError(f"compare: another {what}: {source} has {ours}, {other} has {theirs}")
+            raise InputError(f"{verb}: another {what}: {source} has {ours}, {other} has {theirs}")
 
 
 def _change(before: BudgetResult, after: BudgetResult) -> BudgetChange:

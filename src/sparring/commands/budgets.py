@@ -1,0 +1,363 @@
+"""`sparring budgets`: victims hardened at several budgets under attacks at others, and at which budget to train."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import tyro
+
+from sparring.commands.common import aligned
+from sparring.commands.compare import check_alike
+from sparring.commands.folder import audited
+from sparring.errors import InputError, check_type
+from sparring.files import made, write_atomic
+from sparring.judgement import damage_of, judged
+from sparring.judgement.budget_choice import choose, comparisons
+from sparring.judgement.rule import slack_of
+from sparring.judgement.words import MEASURES, amount, mean, rate, shown
+from sparring.matches import MATCHES, read_matches
+from sparring.metrics.outcome import Sample
+from sparring.records import (
+    BENIGN,
+    EXACT,
+    AuditResult,
+    BudgetsResult,
+    DefendResult,
+    Difference,
+    Measure,
+    Rates,
+    Scale,
+    TrainedRow,
+    damage_in,
+    replaced,
+)
+from sparring.report.matrix_page import Heat, Table, page_of
+from sparring.results import plain, read, read_audit, write
+
+RESULT, FIGURE, PAGE = "budgets.json", "budgets.svg", "budgets.html"
+NONE = "none"  # what a victim that was not hardened is called, by habit
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Audits of victims that were hardened at several budgets: how does each stand attacks at the other budgets?
+
+    Prints the damage by training budget and budget of attack, and the training budget of least worst-case regret.
+
+    Example: sparring budgets runs/A runs/B runs/C --trained-at none 0.3 1
+    """
+
+    audits: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="AUDIT [AUDIT ...]")]
+    """Run folders of audits of one game, each of another victim, with budgets in common."""
+    trained_at: Annotated[tuple[str, ...], tyro.conf.arg(metavar="X [X ...]")] = ()
+    """The training budget of each audit's victim, in the same order; `none` for one that was not hardened. By default
+    what `sparring defend` has noted beside the victim."""
+    out: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
+    """A folder for budgets.json, a figure and a page; without it nothing is written."""
+    json: bool = False
+    """Print one JSON object on standard output and nothing else there."""
+
+
+class Audited(NamedTuple):
+    """A row before it is judged."""
+
+    source: str
+    trained_at: str
+    folder: Path
+    audit: AuditResult
+
+
+def budgets(
+    audits: Sequence[str | Path], trained_at: Sequence[str | float] = (), out: str | Path | None = None
+) -> dict[str, Any]:
+    """Choose a training budget from audits: `sparring budgets` as a function.
+
+    Args:
+      audits: run folders of audits, or their `audit.json`; at least two.
+      trained_at: the training budget of each audit's victim, or a word such as "none".
+      out: a folder for `budgets.json`, `budgets.svg` and `budgets.html`; None: nothing is written.
+
+    Returns:
+      The JSON result (`records.BudgetsResult`).
+
+    Raises:
+      InputError: fewer than two audits, or audits that cannot be compared: another game, other seats, another oracle,
+        other control, no budget that all have, or a training budget that is not known or was given twice.
+    """
+    record = _record(_read(audits, trained_at))
+    if out is None:
+        return plain(record)
+    folder = made(out)
+    record = replaced(record, figure=str(folder / FIGURE), report=str(folder / PAGE))
+    page, figure = _page(record)
+    write_atomic(folder / FIGURE, figure.encode())
+    write_atomic(folder / PAGE, page.encode())
+    write(record, folder / RESULT)
+    return plain(record)
+
+
+def answer(settings: Settings) -> dict[str, Any]:
+    """What the command does: `budgets` of its settings."""
+    return budgets(settings.audits, settings.trained_at, settings.out)
+
+
+def text(result: dict[str, Any]) -> str:
+    """The result for people."""
+    record: BudgetsResult = read(result)
+    lines = [record.text, "", *aligned(*_damages(record))]
+    if record.report is not None:
+        lines += ["", f"report: {Path(record.report).resolve()}"]
+    return "\n".join(lines)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What the audits have left.
+
+
+def _read(audits: Sequence[str | Path], trained_at: Sequence[str | float]) -> list[Audited]:
+    check_type("audits", audits, (list, tuple), "a list of folders")
+    if len(audits) < 2:
+        raise InputError(f"budgets: expected at least two audits, each of another victim, got {len(audits)}")
+    if trained_at and len(trained_at) != len(audits):
+        raise InputError(f"trained-at: expected one for each of {len(audits)} audits, got {len(trained_at)}")
+    found: list[Audited] = []
+    for i, source in enumerate(audits):
+        folder = audited(source)
+        audit = read_audit(folder)
+        audit = judged(audit) if audit.verdict is None else audit
+        label = _label(trained_at[i]) if trained_at else _noted(audit, str(source))
+        if found:
+            check_alike(found[0].audit, audit, found[0].source, str(source), "budgets")
+        if same := [row for row in found if row.trained_at == label]:
+            raise InputError(
+                f"trained-at: two victims were trained at {label}, those of {same[0].source} and {source}: give one"
+            )
+        found.append(Audited(str(source), label, folder, audit))
+    return found
+
+
+def _label(given: str | float) -> str:
+    return given if isinstance(given, str) else f"{given:g}"
+
+
+def _noted(audit: AuditResult, source: str) -> str:
+    """The training budget that `sparring defend` has noted beside the victim, or the range of budgets."""
+    form, _, rest = audit.victim.partition(":")
+    folder = {"run": Path(rest.partition(",")[0]), "native": Path(rest).parent}.get(form)
+    path = None if folder is None else folder / "defend.json"
+    if path is None or not path.is_file():
+        raise InputError(
+            f"trained-at: the training budget of {audit.victim}, the victim of {source}, is not noted beside it: give "
+            f"--trained-at, one for each audit ({NONE} for a victim that was not hardened)"
+        )
+    record = read(path)
+    if not isinstance(record, DefendResult):
+        raise InputError(f"{path}: expected the result of sparring defend, got {record.schema}")
+    if record.budget_range is not None:
+        return f"{record.budget_range[0]:g} to {record.budget_range[1]:g}"
+    return f"{record.budget:g}"
+
+
+def _record(rows: Sequence[Audited]) -> BudgetsResult:
+    first = rows[0].audit
+    assert first.verdict is not None
+    measure = first.verdict.measure
+    tested = [{result.budget for result in row.audit.budgets} for row in rows]
+    common = sorted(set.intersection(*tested))
+    if not common:
+        raise InputError("budgets: no budget of attack is in all audits: audit every victim at the same --budgets")
+    damages = [_exact(row, common, measure) for row in rows]
+    if first.oracle != EXACT:
+        damages = _sampled(rows, common, measure)
+    found = choose(damages, slack_of(measure, first.scale))
+    results = []
+    for i, row in enumerate(rows):
+        by_budget = {result.budget: result for result in row.audit.budgets}
+        results.append(
+            TrainedRow(
+                trained_at=row.trained_at,
+                source=row.source,
+                victim=row.audit.victim,
+                benign=row.audit.benign,
+                clean=by_budget[common[0]].baselines[BENIGN],
+                attacked=tuple(_rates(by_budget[budget]) for budget in common),
+                damage=tuple(damages[i]),
+                regret=found.regrets[i],
+                worst=found.worst[i],
+                worst_at=common[found.at[i]],
+                command=row.audit.command,
+            )
+        )
+    record = BudgetsResult(
+        game=first.game,
+        oracle=first.oracle,
+        measure=measure,
+        budgets=tuple(common),
+        left_out=tuple(sorted(set.union(*tested) - set(common))),
+        rows=tuple(results),
+        advised=rows[found.best].trained_at,
+        alike=tuple(rows[i].trained_at for i in found.alike),
+    )
+    return replaced(record, text="\n".join(_words(record)))
+
+
+def _rates(result: Rates) -> Rates:
+    """The rates of a budget's result without what else it holds."""
+    return Rates(**{name: getattr(result, name) for name in Rates.__struct_fields__})
+
+
+def _exact(row: Audited, budgets: Sequence[float], measure: Measure) -> list[Difference]:
+    """The damages that the audit has; those of exact audits have no width."""
+    results = {result.budget: damage_in(result.damage, measure) for result in row.audit.budgets}
+    return [_there(results[budget], row, measure) for budget in budgets]
+
+
+def _sampled(rows: Sequence[Audited], budgets: Sequence[float], measure: Measure) -> list[list[Difference]]:
+    """Damages from the matches themselves, with intervals that hold together over the whole matrix."""
+    together = comparisons(len(rows), len(budgets))
+    scales = [row.audit.scale for row in rows if row.audit.scale is not None]
+    seen = any(scale.range_from == "seen" for scale in scales)
+    scale = None
+    if scales:
+        ends = min(scale.low for scale in scales), max(scale.high for scale in scales)
+        scale = Scale(low=ends[0], high=ends[1], range_from="seen" if seen else "game")
+    found = []
+    for row in rows:
+        alone, attacks = _matches(row)
+        cells = [damage_of(attacks[budget], alone, scale, together) for budget in budgets]
+        found.append([_there(damage_in(cell, measure), row, measure) for cell in cells])
+    return found
+
+
+def _matches(row: Audited) -> tuple[Sample, dict[float, Sample]]:
+    """The benign matches of an audit, and those of the attack that it reports at each budget."""
+    path = row.folder / MATCHES
+    if not path.is_file():
+        raise InputError(
+            f"{path} is missing: intervals that hold together over several audits are made from it; audit again"
+        )
+    evaluations = read_matches(path)
+    alone = next((one.sample for one in evaluations if one.label == BENIGN), None)
+    reported = {one.budget: one.sample for one in evaluations if one.label.partition("-")[0] in ("attack", "final")}
+    lacking = [result.budget for result in row.audit.budgets if result.budget not in reported]
+    if alone is None or lacking:
+        raise InputError(f"{path}: expected the matches of {row.source}, benign and at every budget; audit again")
+    return alone, reported
+
+
+def _there(damage: Difference | None, row: Audited, measure: Measure) -> Difference:
+    if damage is None:
+        raise InputError(f"budgets: {row.source} has no damage in the measure of the first audit ({measure})")
+    return damage
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What people are told.
+
+
+def _words(record: BudgetsResult) -> list[str]:
+    measure, exact = record.measure, record.oracle == EXACT
+    best = next(row for row in record.rows if row.trained_at == record.advised)
+    lines = [
+        f"{record.game}: damage in the {MEASURES[measure]} by training budget (rows) and budget of attack (columns).",
+        f"The least worst-case regret is that of {_who([best.trained_at])}: {amount(measure, best.worst)}, at budget "
+        f"{best.worst_at:g}.",
+    ]
+    if record.alike and exact:
+        lines.append(f"That of {_who(record.alike)} is equal.")
+    elif record.alike:
+        lines.append(f"It cannot be told from that of {_who(record.alike)}: the intervals overlap.")
+    else:
+        lines.append("No other victim's regret is as small." if exact else "Its interval overlaps with no other one's.")
+    lines += _clean(record, best)
+    if len({row.benign for row in record.rows}) > 1 or best.benign == "the victim's own policy":
+        lines.append("The victims met different benign opponents: give all audits the same --benign.")
+    if record.left_out:
+        left = ", ".join(f"{budget:g}" for budget in record.left_out)
+        lines.append(f"Left out, because not all audits have them: budgets {left}.")
+    if not exact:
+        lines.append("The damages are those of learned attacks: each is a lower bound, and regrets may go either way.")
+    lines.append("Each row is one victim: how far other trainings at its budget would be from it is not known.")
+    return lines
+
+
+def _clean(record: BudgetsResult, best: TrainedRow) -> list[str]:
+    """A warning where the advised victim does worse without an attack: damage is counted from there."""
+    key = {"win": "win", "fail": "fail", "return": "victim_return", "value": "victim_value"}[record.measure]
+    sign = 1 if key in ("win", "fail") else -1
+
+    def ends(rates: Rates) -> list[float] | None:
+        value = getattr(rates, key)
+        found = (value, value) if key == "victim_value" else getattr(rates, f"{key}_ci")
+        return None if found is None or None in found else sorted(sign * end for end in found)
+
+    ours = ends(best.clean)
+    worse = [
+        row.trained_at
+        for row in record.rows
+        if ours is not None and (theirs := ends(row.clean)) is not None and ours[0] > theirs[1]
+    ]
+    if not worse:
+        return []
+    return [
+        f"But without an attack it does worse than {_who(worse)}, and damage is counted from each victim's own clean "
+        "play: look at what the attacks reach, too."
+    ]
+
+
+def _who(labels: Sequence[str]) -> str:
+    """The victims of these rows."""
+    hardened = [label for label in labels if label != NONE]
+    said = [f"the victim{'s' if len(hardened) > 1 else ''} trained at {', '.join(hardened)}"] if hardened else []
+    return " and ".join([*said, *["the victim that was not hardened"] * (len(hardened) < len(labels))])
+
+
+def _damages(record: BudgetsResult) -> tuple[list[str], list[list[str]]]:
+    head = ["trained at", "clean", *(f"attacked at {budget:g}" for budget in record.budgets), "worst regret"]
+    rows = []
+    for row in record.rows:
+        cells = [amount(record.measure, damage) for damage in row.damage]
+        rows.append([row.trained_at, _reached(record, row.clean), *cells, amount(record.measure, row.worst)])
+    return head, rows
+
+
+def _reached(record: BudgetsResult, rates: Rates) -> str:
+    if record.measure in ("win", "fail"):
+        return rate(rates, record.measure)
+    return shown(rates.victim_value) if record.measure == "value" else mean(rates)
+
+
+def _page(record: BudgetsResult) -> tuple[str, str]:
+    measure, share = record.measure, record.measure in ("win", "fail")
+    unit = 100.0 if share else 1.0
+    values = [[None if d.value is None else unit * d.value for d in row.damage] for row in record.rows]
+    columns = [f"{budget:g}" for budget in record.budgets]
+    heat = Heat(
+        rows=[row.trained_at for row in record.rows],
+        columns=columns,
+        values=values,
+        texts=[["unknown" if v is None else f"{v:+.0f}" if share else f"{v:+.4g}" for v in row] for row in values],
+        row_label="training budget",
+        column_label="budget of attack",
+        unit=f"the damage in the {MEASURES[measure]}{', points' if share else ''}",
+    )
+    together = "Exact: no intervals." if record.oracle == EXACT else "The intervals are made to hold together."
+    levels = [[row.trained_at, *(_reached(record, r) for r in (row.clean, *row.attacked))] for row in record.rows]
+    regrets = [[row.trained_at, *(amount(measure, regret) for regret in row.regret)] for row in record.rows]
+    tables = [
+        Table("Damage", *_damages(record), together),
+        Table("Regret", ["trained at", *columns], regrets, "Damage above that of the victim that suffers least there."),
+        Table(
+            "What the attacks reach",
+            ["trained at", "clean", *columns],
+            levels,
+            f"{MEASURES[measure].capitalize()} themselves; clean is the benign opponent left alone.",
+        ),
+        Table("Victims", ["trained at", "victim", "audit"], [[r.trained_at, r.victim, r.source] for r in record.rows]),
+    ]
+    title = f"At which budget to train in {record.game}"
+    commands = [row.command for row in record.rows]
+    return page_of("budgets", "Budget mismatch", title, record.text.splitlines()[1:], heat, tables, commands)
