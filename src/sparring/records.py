@@ -461,7 +461,7 @@ class TrainedRow(Record, frozen=True, kw_only=True):
     benign: str
     clean: Rates  # the benign opponent left alone
     attacked: tuple[Rates, ...]
-    damage: tuple[Difference, ...]  # with intervals that hold together over the whole matrix
+    harm: tuple[Difference, ...]  # damage or score, with intervals that hold together over the whole matrix
     regret: tuple[Difference, ...]  # above the victim that suffers least there
     worst: Difference  # the largest regret
     worst_at: float  # its budget of attack
@@ -475,6 +475,7 @@ class BudgetsResult(Record, frozen=True, kw_only=True):
     game: str
     oracle: OracleName
     measure: Measure
+    by: Literal["damage", "score"] = "damage"  # what `harm` is: above the benign opponent's, or what the attack reaches
     budgets: tuple[float, ...]  # of attack, that all audits tested
     left_out: tuple[float, ...] = ()  # budgets that only some audits tested
     rows: tuple[TrainedRow, ...]

@@ -11,6 +11,7 @@ from sparring.commands.budgets import Settings, answer, budgets, text
 from sparring.errors import InputError
 from sparring.judgement import damage_of
 from sparring.matches import Evaluation, write_matches
+from sparring.metrics.intervals import wilson
 from sparring.metrics.outcome import Sample
 from sparring.records import replaced
 from sparring.results import read, write
@@ -48,12 +49,12 @@ def test_three_rows_of_the_papers_table_4_advise_a_training_budget_of_07(
     record = read(out / "budgets.json")
     assert (record.advised, record.alike, record.budgets) == ("0.7", (), (0.3, 0.7, 1.0))
     # Damage is the score above 30%; regret is what it is above the least of the column: 38, 43 and 53%.
-    assert [row.damage[2].value for row in record.rows] == pytest.approx([0.41, 0.23, 0.6])
+    assert [row.harm[2].value for row in record.rows] == pytest.approx([0.41, 0.23, 0.6])
     assert [row.worst.value for row in record.rows] == pytest.approx([0.18, 0.03, 0.37])
     assert [row.worst_at for row in record.rows] == [1.0, 0.3, 1.0]
     # Nine differences are looked at: 3 pairs of victims at 3 budgets.
     attacked, alone = matches(round(n * 0.71), n=n), matches(round(n * 0.3), n=n)
-    assert record.rows[0].damage[2] == damage_of(attacked, alone, None, 9).win
+    assert record.rows[0].harm[2] == damage_of(attacked, alone, None, 9).win
     for part in ("that of the victim trained at 0.7: +3 points", "overlaps with no other one's", "lower bound", "none"):
         assert part in told
     assert {path.name for path in out.iterdir()} == {"budgets.json", "budgets.svg", "budgets.html"}
@@ -75,6 +76,13 @@ def test_a_victim_that_fails_by_itself_suffers_little_which_is_said(tmp_path: Pa
     result = budgets([stands, lost], ["none", 1])
     assert result["advised"] == "1"
     assert "without an attack it does worse than the victim that was not hardened" in result["text"]
+    # The attacks reach 60% and 99%: by what they reach, the other one is the better.
+    result = budgets([stands, lost], ["none", 1], by="score")
+    assert (result["advised"], result["alike"]) == ("none", [])
+    assert [row["harm"][0]["value"] for row in result["rows"]] == pytest.approx([0.6, 0.99])
+    low, high = wilson(240, 400)  # one pair of victims, one budget
+    assert [result["rows"][0]["harm"][0][end] for end in ("low", "high")] == pytest.approx([low, high])
+    assert "without an attack" not in result["text"]
 
 
 def test_games_without_winners_and_exact_ones(tmp_path: Path) -> None:
@@ -92,6 +100,11 @@ def test_games_without_winners_and_exact_ones(tmp_path: Path) -> None:
     assert [row["worst"]["value"] for row in result["rows"]] == pytest.approx([0.1, 0.1])
     assert (result["advised"], result["alike"], result["left_out"]) == ("0.5", ["1"], [0.7])
     assert "That of the victim trained at 1 is equal." in result["text"]
+    result = budgets([tmp_path / "c", tmp_path / "d"], ["0.5", "1"], by="score")
+    assert [harm["value"] for harm in result["rows"][0]["harm"]] == pytest.approx([0.1, 0.4])
+    result = budgets([a, b], ["0.3", "1"], by="score")
+    assert [row["harm"][0]["value"] for row in result["rows"]] == pytest.approx([-0.5, -8.5])
+    assert "minus the victim's return under attack" in result["text"] and result["advised"] == "1"
 
 
 def test_what_cannot_be_set_side_by_side_is_refused_in_one_line(tmp_path: Path) -> None:
@@ -115,6 +128,9 @@ def test_what_cannot_be_set_side_by_side_is_refused_in_one_line(tmp_path: Path) 
         with pytest.raises(InputError, match=message) as raised:
             budgets(given, labels)
         assert "\n" not in str(raised.value)
+    wrong: Any = "wins"
+    with pytest.raises(InputError, match="by"):
+        budgets([a, b], [1, 2], by=wrong)
 
 
 def test_the_training_budget_is_read_where_defend_has_noted_it(tmp_path: Path) -> None:

@@ -16,9 +16,10 @@ from sparring.judgement import (
     positive_control_of,
     rejudge,
     scale_of,
+    score_of,
     still_improving,
 )
-from sparring.metrics.intervals import newcombe
+from sparring.metrics.intervals import newcombe, wilson
 from sparring.records import AuditResult, Curve, Damage, Rates, SeedResult, Verdict, damage_in, replaced
 
 Z3 = 2.3939797998185104  # the 1 - .05/6 quantile of the standard normal distribution: Bonferroni for three budgets
@@ -250,6 +251,16 @@ def test_over_seeds_is_students_interval_over_seeds() -> None:
     assert found.win_ci == pytest.approx((0.6 - 0.1 * 4.302653 / 3**0.5, 0.6 + 0.1 * 4.302653 / 3**0.5))
     assert found.victim_return is None
     assert over_seeds(rows[:1]) is None
+
+
+def test_scores_count_invalid_matches_both_ways() -> None:
+    sample = matches(30, 10, 60, invalid=40)
+    found = score_of(sample, "win", None)
+    assert found is not None and found.value == 0.5
+    assert (found.low, found.high) == pytest.approx((wilson(30, 100)[0], wilson(70, 100)[1]))
+    assert score_of(sample, "return", None) is None and score_of(returns([1.0, 2.0]), "win", None) is None
+    nothing = score_of(matches(0, 0, 0, invalid=3), "win", None)
+    assert nothing is not None and nothing.value is None
 
 
 def test_means_over_seeds_are_of_one_start_each() -> None:

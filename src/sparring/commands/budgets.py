@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, get_args
 
 import tyro
 
 from sparring.commands.common import aligned
 from sparring.commands.compare import check_alike
 from sparring.commands.folder import audited
-from sparring.errors import InputError, check_type
+from sparring.errors import InputError, check_type, unknown
 from sparring.files import made, write_atomic
-from sparring.judgement import damage_of, judged
+from sparring.judgement import damage_of, judged, score_of
 from sparring.judgement.budget_choice import choose, comparisons
 from sparring.judgement.rule import slack_of
 from sparring.judgement.words import MEASURES, amount, mean, rate, shown
@@ -38,6 +38,7 @@ from sparring.report.matrix_page import Heat, Table, page_of
 from sparring.results import plain, read, read_audit, write
 
 RESULT, FIGURE, PAGE = "budgets.json", "budgets.svg", "budgets.html"
+By: TypeAlias = Literal["damage", "score"]
 NONE = "none"  # what a victim that was not hardened is called, by habit
 
 
@@ -55,6 +56,9 @@ class Settings:
     trained_at: Annotated[tuple[str, ...], tyro.conf.arg(metavar="X [X ...]")] = ()
     """The training budget of each audit's victim, in the same order; `none` for one that was not hardened. By default
     what `sparring defend` has noted beside the victim."""
+    by: By = "damage"
+    """damage: what the attack costs, counted from each victim's own clean play. score: what the attack reaches, as in
+    the paper's Table 4: a victim that is weak without an attack, too, is not preferred for it."""
     out: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
     """A folder for budgets.json, a figure and a page; without it nothing is written."""
     json: bool = False
@@ -71,7 +75,10 @@ class Audited(NamedTuple):
 
 
 def budgets(
-    audits: Sequence[str | Path], trained_at: Sequence[str | float] = (), out: str | Path | None = None
+    audits: Sequence[str | Path],
+    trained_at: Sequence[str | float] = (),
+    out: str | Path | None = None,
+    by: By = "damage",
 ) -> dict[str, Any]:
     """Choose a training budget from audits: `sparring budgets` as a function.
 
@@ -79,6 +86,7 @@ def budgets(
       audits: run folders of audits, or their `audit.json`; at least two.
       trained_at: the training budget of each audit's victim, or a word such as "none".
       out: a folder for `budgets.json`, `budgets.svg` and `budgets.html`; None: nothing is written.
+      by: "damage", counted from each victim's own clean play, or "score", what the attacks reach.
 
     Returns:
       The JSON result (`records.BudgetsResult`).
@@ -87,7 +95,9 @@ def budgets(
       InputError: fewer than two audits, or audits that cannot be compared: another game, other seats, another oracle,
         other control, no budget that all have, or a training budget that is not known or was given twice.
     """
-    record = _record(_read(audits, trained_at))
+    if by not in get_args(By):
+        raise unknown("by", by, get_args(By))
+    record = _record(_read(audits, trained_at), by)
     if out is None:
         return plain(record)
     folder = made(out)
@@ -101,7 +111,7 @@ def budgets(
 
 def answer(settings: Settings) -> dict[str, Any]:
     """What the command does: `budgets` of its settings."""
-    return budgets(settings.audits, settings.trained_at, settings.out)
+    return budgets(settings.audits, settings.trained_at, settings.out, settings.by)
 
 
 def text(result: dict[str, Any]) -> str:
@@ -161,7 +171,7 @@ def _noted(audit: AuditResult, source: str) -> str:
     return f"{record.budget:g}"
 
 
-def _record(rows: Sequence[Audited]) -> BudgetsResult:
+def _record(rows: Sequence[Audited], by: By) -> BudgetsResult:
     first = rows[0].audit
     assert first.verdict is not None
     measure = first.verdict.measure
@@ -169,10 +179,11 @@ def _record(rows: Sequence[Audited]) -> BudgetsResult:
     common = sorted(set.intersection(*tested))
     if not common:
         raise InputError("budgets: no budget of attack is in all audits: audit every victim at the same --budgets")
-    damages = [_exact(row, common, measure) for row in rows]
-    if first.oracle != EXACT:
-        damages = _sampled(rows, common, measure)
-    found = choose(damages, slack_of(measure, first.scale))
+    if first.oracle == EXACT:
+        harms = [_exact(row, common, measure, by) for row in rows]
+    else:
+        harms = _sampled(rows, common, measure, by)
+    found = choose(harms, slack_of(measure, first.scale))
     results = []
     for i, row in enumerate(rows):
         by_budget = {result.budget: result for result in row.audit.budgets}
@@ -184,7 +195,7 @@ def _record(rows: Sequence[Audited]) -> BudgetsResult:
                 benign=row.audit.benign,
                 clean=by_budget[common[0]].baselines[BENIGN],
                 attacked=tuple(_rates(by_budget[budget]) for budget in common),
-                damage=tuple(damages[i]),
+                harm=tuple(harms[i]),
                 regret=found.regrets[i],
                 worst=found.worst[i],
                 worst_at=common[found.at[i]],
@@ -195,6 +206,7 @@ def _record(rows: Sequence[Audited]) -> BudgetsResult:
         game=first.game,
         oracle=first.oracle,
         measure=measure,
+        by=by,
         budgets=tuple(common),
         left_out=tuple(sorted(set.union(*tested) - set(common))),
         rows=tuple(results),
@@ -209,14 +221,22 @@ def _rates(result: Rates) -> Rates:
     return Rates(**{name: getattr(result, name) for name in Rates.__struct_fields__})
 
 
-def _exact(row: Audited, budgets: Sequence[float], measure: Measure) -> list[Difference]:
-    """The damages that the audit has; those of exact audits have no width."""
-    results = {result.budget: damage_in(result.damage, measure) for result in row.audit.budgets}
-    return [_there(results[budget], row, measure) for budget in budgets]
+def _exact(row: Audited, budgets: Sequence[float], measure: Measure, by: By) -> list[Difference]:
+    """What an exact audit has; its intervals have no width."""
+    results = {result.budget: result for result in row.audit.budgets}
+    if by == "damage":
+        return [_there(damage_in(results[budget].damage, measure), row, measure) for budget in budgets]
+    sign = 1.0 if measure in ("win", "fail") else -1.0
+    found: list[Difference] = []
+    for budget in budgets:
+        reached = getattr(results[budget], _KEYS[measure])
+        value = None if reached is None else sign * reached
+        found.append(_there(None if value is None else Difference(value=value, low=value, high=value), row, measure))
+    return found
 
 
-def _sampled(rows: Sequence[Audited], budgets: Sequence[float], measure: Measure) -> list[list[Difference]]:
-    """Damages from the matches themselves, with intervals that hold together over the whole matrix."""
+def _sampled(rows: Sequence[Audited], budgets: Sequence[float], measure: Measure, by: By) -> list[list[Difference]]:
+    """Damages or scores from the matches themselves, with intervals that hold together over the whole matrix."""
     together = comparisons(len(rows), len(budgets))
     scales = [row.audit.scale for row in rows if row.audit.scale is not None]
     seen = any(scale.range_from == "seen" for scale in scales)
@@ -227,8 +247,12 @@ def _sampled(rows: Sequence[Audited], budgets: Sequence[float], measure: Measure
     found = []
     for row in rows:
         alone, attacks = _matches(row)
-        cells = [damage_of(attacks[budget], alone, scale, together) for budget in budgets]
-        found.append([_there(damage_in(cell, measure), row, measure) for cell in cells])
+        if by == "score":
+            cells = [score_of(attacks[budget], measure, scale, together) for budget in budgets]
+        else:
+            damages = [damage_of(attacks[budget], alone, scale, together) for budget in budgets]
+            cells = [damage_in(damage, measure) for damage in damages]
+        found.append([_there(cell, row, measure) for cell in cells])
     return found
 
 
@@ -250,7 +274,7 @@ def _matches(row: Audited) -> tuple[Sample, dict[float, Sample]]:
 
 def _there(damage: Difference | None, row: Audited, measure: Measure) -> Difference:
     if damage is None:
-        raise InputError(f"budgets: {row.source} has no damage in the measure of the first audit ({measure})")
+        raise InputError(f"budgets: {row.source} has no result in the measure of the first audit ({measure})")
     return damage
 
 
@@ -262,7 +286,7 @@ def _words(record: BudgetsResult) -> list[str]:
     measure, exact = record.measure, record.oracle == EXACT
     best = next(row for row in record.rows if row.trained_at == record.advised)
     lines = [
-        f"{record.game}: damage in the {MEASURES[measure]} by training budget (rows) and budget of attack (columns).",
+        f"{record.game}: {_what(record)}, by training budget (rows) and budget of attack (columns).",
         f"The least worst-case regret is that of {_who([best.trained_at])}: {amount(measure, best.worst)}, at budget "
         f"{best.worst_at:g}.",
     ]
@@ -272,21 +296,21 @@ def _words(record: BudgetsResult) -> list[str]:
         lines.append(f"It cannot be told from that of {_who(record.alike)}: the intervals overlap.")
     else:
         lines.append("No other victim's regret is as small." if exact else "Its interval overlaps with no other one's.")
-    lines += _clean(record, best)
+    lines += _clean(record, best) if record.by == "damage" else []
     if len({row.benign for row in record.rows}) > 1 or best.benign == "the victim's own policy":
         lines.append("The victims met different benign opponents: give all audits the same --benign.")
     if record.left_out:
         left = ", ".join(f"{budget:g}" for budget in record.left_out)
         lines.append(f"Left out, because not all audits have them: budgets {left}.")
     if not exact:
-        lines.append("The damages are those of learned attacks: each is a lower bound, and regrets may go either way.")
+        lines.append(f"The {record.by}s are those of learned attacks, lower bounds each: regrets may go either way.")
     lines.append("Each row is one victim: how far other trainings at its budget would be from it is not known.")
     return lines
 
 
 def _clean(record: BudgetsResult, best: TrainedRow) -> list[str]:
     """A warning where the advised victim does worse without an attack: damage is counted from there."""
-    key = {"win": "win", "fail": "fail", "return": "victim_return", "value": "victim_value"}[record.measure]
+    key = _KEYS[record.measure]
     sign = 1 if key in ("win", "fail") else -1
 
     def ends(rates: Rates) -> list[float] | None:
@@ -304,8 +328,18 @@ def _clean(record: BudgetsResult, best: TrainedRow) -> list[str]:
         return []
     return [
         f"But without an attack it does worse than {_who(worse)}, and damage is counted from each victim's own clean "
-        "play: look at what the attacks reach, too."
+        "play: --by score counts what the attacks reach."
     ]
+
+
+_KEYS: dict[Measure, str] = {"win": "win", "fail": "fail", "return": "victim_return", "value": "victim_value"}
+
+
+def _what(record: BudgetsResult) -> str:
+    """What the matrix shows."""
+    if record.by == "damage":
+        return f"the damage in the {MEASURES[record.measure]}"
+    return f"{'' if record.measure in ('win', 'fail') else 'minus '}the {MEASURES[record.measure]} under attack"
 
 
 def _who(labels: Sequence[str]) -> str:
@@ -319,7 +353,7 @@ def _damages(record: BudgetsResult) -> tuple[list[str], list[list[str]]]:
     head = ["trained at", "clean", *(f"attacked at {budget:g}" for budget in record.budgets), "worst regret"]
     rows = []
     for row in record.rows:
-        cells = [amount(record.measure, damage) for damage in row.damage]
+        cells = [amount(record.measure, harm) for harm in row.harm]
         rows.append([row.trained_at, _reached(record, row.clean), *cells, amount(record.measure, row.worst)])
     return head, rows
 
@@ -333,7 +367,7 @@ def _reached(record: BudgetsResult, rates: Rates) -> str:
 def _page(record: BudgetsResult) -> tuple[str, str]:
     measure, share = record.measure, record.measure in ("win", "fail")
     unit = 100.0 if share else 1.0
-    values = [[None if d.value is None else unit * d.value for d in row.damage] for row in record.rows]
+    values = [[None if d.value is None else unit * d.value for d in row.harm] for row in record.rows]
     columns = [f"{budget:g}" for budget in record.budgets]
     heat = Heat(
         rows=[row.trained_at for row in record.rows],
@@ -342,14 +376,19 @@ def _page(record: BudgetsResult) -> tuple[str, str]:
         texts=[["unknown" if v is None else f"{v:+.0f}" if share else f"{v:+.4g}" for v in row] for row in values],
         row_label="training budget",
         column_label="budget of attack",
-        unit=f"the damage in the {MEASURES[measure]}{', points' if share else ''}",
+        unit=f"{_what(record)}{', points' if share else ''}",
     )
     together = "Exact: no intervals." if record.oracle == EXACT else "The intervals are made to hold together."
     levels = [[row.trained_at, *(_reached(record, r) for r in (row.clean, *row.attacked))] for row in record.rows]
     regrets = [[row.trained_at, *(amount(measure, regret) for regret in row.regret)] for row in record.rows]
     tables = [
-        Table("Damage", *_damages(record), together),
-        Table("Regret", ["trained at", *columns], regrets, "Damage above that of the victim that suffers least there."),
+        Table(record.by.capitalize(), *_damages(record), together),
+        Table(
+            "Regret",
+            ["trained at", *columns],
+            regrets,
+            f"{record.by.capitalize()} above that of the victim that suffers least there.",
+        ),
         Table(
             "What the attacks reach",
             ["trained at", "clean", *columns],

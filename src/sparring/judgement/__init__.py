@@ -21,6 +21,7 @@ from sparring.judgement.damage import (
     over_seeds,
     rates_of,
     scale_of,
+    score_of,
     still_improving,
 )
 from sparring.judgement.rule import exit_code, judge, judged, positive_control_of, rejudge
@@ -40,5 +41,6 @@ __all__ = [
     "rates_of",
     "rejudge",
     "scale_of",
+    "score_of",
     "still_improving",
 ]

@@ -10,9 +10,20 @@ import numpy as np
 
 from sparring.metrics import outcome
 from sparring.metrics.improvement import last_third
-from sparring.metrics.intervals import ALPHA, mean_difference, newcombe, simultaneous, z_of
+from sparring.metrics.intervals import ALPHA, mean_difference, mean_interval, newcombe, simultaneous, wilson, z_of
 from sparring.metrics.outcome import Sample
-from sparring.records import Curve, Damage, Difference, Improvement, Interval, OverSeeds, Rates, Scale, SeedResult
+from sparring.records import (
+    Curve,
+    Damage,
+    Difference,
+    Improvement,
+    Interval,
+    Measure,
+    OverSeeds,
+    Rates,
+    Scale,
+    SeedResult,
+)
 
 IGNORED_INVALID = 0.01  # share of invalid matches up to which they are left out (DECISIONS 30)
 
@@ -85,6 +96,21 @@ def damage_of(attacked: Sample, other: Sample, scale: Scale | None, together: in
         pairs = [(_returns(attacked, scale, way), _returns(other, scale, _opposite(way))) for way in ways]
         found["return_"] = _both([_means_apart(theirs, ours, scale, alpha) for ours, theirs in pairs])
     return Damage(**found)
+
+
+def score_of(sample: Sample, measure: Measure, scale: Scale | None, together: int = 1) -> Difference | None:
+    """What an attack reaches by itself, larger where the victim is worse off (the paper's score is `win`).
+
+    The attackers' wins, the victim's losses, or minus the victim's mean return, with Wilson's interval or that for
+    bounded means; `scale`, `together` and invalid matches are as in `damage_of`. None: the game has no such measure.
+    """
+    alpha, flags = simultaneous(together), sample.flags()
+    ways = (None, False, True) if _invalid(sample) > IGNORED_INVALID else (None,)
+    if measure in ("win", "fail"):
+        return None if flags is None else _both([_rate(*_count(flags[measure], sample, way), alpha) for way in ways])
+    if measure != "return" or scale is None or not scale.low < scale.high:
+        return None
+    return _both([_mean(_returns(sample, scale, way), scale, alpha) for way in ways])
 
 
 def exact_damage(attacked: Rates, other: Rates) -> Damage:
@@ -175,6 +201,20 @@ def _rates_apart(ours: tuple[int, int], theirs: tuple[int, int], alpha: float) -
         return Difference(value=None, low=-1.0, high=1.0)
     low, high = newcombe(*ours, *theirs, z_of(alpha))
     return Difference(value=ours[0] / ours[1] - theirs[0] / theirs[1], low=low, high=high)
+
+
+def _rate(count: int, n: int, alpha: float) -> Difference:
+    if not n:
+        return Difference(value=None, low=0.0, high=1.0)
+    low, high = wilson(count, n, z_of(alpha))
+    return Difference(value=count / n, low=low, high=high)
+
+
+def _mean(values: np.ndarray, scale: Scale, alpha: float) -> Difference:
+    if not len(values):
+        return Difference(value=None, low=-scale.high, high=-scale.low)
+    low, high = mean_interval(values, scale.low, scale.high, alpha)
+    return Difference(value=-float(values.mean()), low=-float(high), high=-float(low))
 
 
 def _means_apart(values: np.ndarray, others: np.ndarray, scale: Scale, alpha: float) -> Difference:
