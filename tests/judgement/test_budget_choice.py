@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pytest
 
@@ -12,7 +13,7 @@ def known(value: float, half: float = 0.0) -> Difference:
     return Difference(value=value, low=value - half, high=value + half)
 
 
-def rows(table: list[list[float]], half: float = 0.0) -> list[list[Difference]]:
+def rows(table: Sequence[Sequence[float]], half: float = 0.0) -> list[list[Difference]]:
     return [[known(value, half) for value in row] for row in table]
 
 

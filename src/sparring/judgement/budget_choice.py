@@ -42,9 +42,7 @@ def choose(damages: Sequence[Sequence[Difference]], slack: float = 0.0) -> Choic
     """
     columns = range(len(damages[0]))
     regrets = tuple(tuple(_regret(damages, i, j) for j in columns) for i in range(len(damages)))
-    worst = tuple(
-        Difference(**{end: max(getattr(r, end) for r in row) for end in ("value", "low", "high")}) for row in regrets
-    )
+    worst = tuple(_largest(row) for row in regrets)
     at = tuple(max(columns, key=lambda j, row=row: (_value(row[j]), -j)) for row in regrets)
     least = min(_value(one) for one in worst)
     best = next(i for i in range(len(worst)) if _value(worst[i]) <= least + slack)
@@ -56,7 +54,13 @@ def _regret(damages: Sequence[Sequence[Difference]], row: int, column: int) -> D
     """How much more a victim suffers than the one that suffers least; nobody suffers less than that one: at least 0."""
     ours = damages[row][column]
     apart = [_apart(ours, other[column]) for k, other in enumerate(damages) if k != row]
-    return Difference(**{end: max(0.0, *(getattr(d, end) for d in apart)) for end in ("value", "low", "high")})
+    return _largest([Difference(value=0.0, low=0.0, high=0.0), *apart])
+
+
+def _largest(several: Sequence[Difference]) -> Difference:
+    """The largest value, and the largest of each end of their intervals."""
+    values, lows, highs = ([getattr(one, end) for one in several] for end in ("value", "low", "high"))
+    return Difference(value=max(values), low=max(lows), high=max(highs))
 
 
 def _apart(ours: Difference, theirs: Difference) -> Difference:
