@@ -95,6 +95,7 @@ BAD: list[tuple[str, Callable[[], object], str]] = [
     ("best_response", lambda: sparring.best_response(RPS, NOWHERE, threat()), "expected a name, a Policy"),
     ("budgets", lambda: sparring.budgets(["nowhere", "nowhere"]), "nowhere: there is no such folder"),
     ("budgets", lambda: sparring.budgets("nowhere"), "audits: expected a list of folders"),
+    ("budgets", lambda: sparring.budgets(["nowhere"]), "expected at least two audits"),
     ("certify", lambda: sparring.certify(RPS, victim="tabular:nowhere.json"), "cannot read nowhere.json"),
     ("certify", lambda: sparring.certify(RPS, victim="uniform", out=3), "out: expected text, got int"),
     ("check_game", lambda: sparring.check_game("nowhere"), "check_game: expected a function"),  # pyright: ignore

@@ -53,7 +53,7 @@ def test_every_package_that_is_named_as_missing_is_brought_by_the_extra_that_is_
     brings = {"pyspiel": "open-spiel", "PIL.Image": "pillow"}
     source = "\n".join(path.read_text() for path in sorted((ROOT / "src").rglob("*.py")))
     named = re.findall(r'require\("([\w.]+)", "(\w+)"\)', source)
-    assert {module for module, _ in named} == {"mujoco", "numba", "pyspiel", "PIL.Image"}
+    assert {module for module, _ in named} == {"mujoco", "numba", "pyspiel", "PIL.Image", "jaxmarl"}
     for module, extra in named:
         assert brings.get(module, module) in requirements(extra), (module, extra)
 

@@ -90,7 +90,7 @@ def test_a_plan_counts_the_cells() -> None:
 
 def test_one_victim_and_one_attacker_are_no_matrix() -> None:
     alone = sparring.evaluate(RPS, victim=["first"], attacker=["uniform"], budget=0.5)
-    assert alone["schema"] == "sparring.evaluate/2" and alone["settings"]["victim"] == "first"
+    assert alone["schema"] == "sparring.evaluate/2" and alone["settings"]["victim"] == ["first"]
     assert (
         alone["victim_value"] == sparring.evaluate(RPS, victim="first", attacker="uniform", budget=0.5)["victim_value"]
     )

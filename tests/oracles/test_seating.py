@@ -74,7 +74,7 @@ def test_a_team_on_the_command_line_has_one_policy_or_one_for_each(capsys: pytes
     assert cli.main(words) == cli.BAD_INPUT
     assert "in this order, got 0" in capsys.readouterr().err
     assert cli.main(["evaluate", "matrix/rps", "--victim", "first", "--attacker", "first", "first"]) == cli.BAD_INPUT
-    assert "attacker: expected one policy, got 2" in capsys.readouterr().err
+    assert "attacker: expected policies, each once, got first, first" in capsys.readouterr().err
 
 
 def test_tables_and_functions_are_left_as_they_are() -> None:

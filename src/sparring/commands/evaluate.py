@@ -46,10 +46,6 @@ class Settings(Controlled):
     episodes: OptionalInt = None
     """Complete matches of each pair, where they are sampled; by default 400."""
 
-    def __post_init__(self) -> None:
-        if isinstance(self.victim, tuple) and len(self.victim) == 1:
-            object.__setattr__(self, "victim", self.victim[0])  # one victim is called by its name
-
 
 def evaluate(game: Any, **settings: Any) -> dict[str, Any]:
     """Evaluate an attacker: `sparring evaluate` as a function.
