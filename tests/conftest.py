@@ -18,7 +18,11 @@ settings.load_profile("sparring")
 
 # Most of the time goes into compiling: it is done roughly, and what one test has compiled, other tests, workers and
 # later runs read. Programs that tests start share nothing: some of them are killed while they write.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
+)
 jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / ".pytest_cache" / "compiled"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
