@@ -21,7 +21,7 @@ test: .venv/installed-dev ## what a change must pass
 	@echo "pyright and pytest, side by side"; $(BIN)/pyright & types=$$!; \
 	$(BIN)/pytest -q $(PARALLEL); tests=$$?; wait $$types && exit $$tests
 
-test-slow: .venv/installed-dev ## tests of more than a few seconds; continuous integration runs them after `make test`
+test-slow: .venv/installed-dev ## tests of more than a few seconds; they come after those of `make test`
 	$(BIN)/pytest -q -m slow $(PARALLEL)
 
 test-all: test test-slow ## every test there is
