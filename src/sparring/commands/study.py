@@ -18,7 +18,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import tyro
 
-from sparring.commands.common import Common, accepted, perform
+from sparring.commands.common import Common, Interrupted, accepted, perform
+from sparring.console import Stopped
 from sparring.errors import InputError, unknown
 from sparring.files import plain, read_json, write_atomic, write_json
 from sparring.jobs import Job, map_jobs
@@ -132,7 +133,11 @@ def cell(config: Mapping[str, Any], run: Run) -> None:
     one = prepared.cells[config["number"]]
     if plain(asdict(one)) != config["cell"]:
         raise InputError(f"{run.folder}: this cell was another one then; start a new run")
-    write_json(run.folder / ROWS, {"cell": asdict(one), "rows": prepared.module.run(one)})
+    try:
+        rows = prepared.module.run(one)
+    except Interrupted as stop:  # of a command that the study uses: this cell begins anew
+        raise Stopped from stop
+    write_json(run.folder / ROWS, {"cell": asdict(one), "rows": rows})
 
 
 def _parts(settings: Settings, prepared: Prepared, run: Run) -> list[list[dict[str, Any]]]:
