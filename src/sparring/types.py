@@ -28,6 +28,10 @@ else:
 AgentID: TypeAlias = str
 Control = Literal["step", "episode", "blend"]
 Coin = Literal["agent", "team"]
+# Methods of hardening that there are in every game (section 4, and what it is compared with).
+MethodName = Literal[
+    "min-oracle", "two-timescale", "single-timescale", "alternating", "self-play", "fictitious-play", "retrain"
+]
 
 
 # ---------------------------------------------------------------------------------------------------------------------

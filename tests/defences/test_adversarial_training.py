@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sparring.checkpoint import flatten, unflatten
-from sparring.defences.adversarial_training import SCHEDULES, VICTIM, MethodName, Schedule, adversarial_training
+from sparring.defences.adversarial_training import SCHEDULES, VICTIM, Schedule, adversarial_training
 from sparring.errors import InputError
 from sparring.exact.problem import exploitability
 from sparring.games.finite import infosets, problem
@@ -22,7 +22,7 @@ from sparring.learners.tables import exact_oracle, tabulate
 from sparring.mixture import MixedPolicy
 from sparring.policies import PoolPolicy, TabularPolicy
 from sparring.training import Method, Opponents, Pool, Reward, TrainState, initial_state, saved_part, train, with_saved
-from sparring.types import Experience, Learner, Policy, ThreatModel
+from sparring.types import Experience, Learner, MethodName, Policy, ThreatModel
 
 A2C = A2CConfig(learning_rate=0.05, hidden=(8,))
 UNIFORM = TabularPolicy(np.full((1, 3), 1 / 3, np.float32))

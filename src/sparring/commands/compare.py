@@ -9,9 +9,8 @@ from typing import Annotated, Any
 
 import tyro
 
-from sparring.commands.folder import audited
+from sparring.commands.folder import audited, written
 from sparring.errors import InputError
-from sparring.files import made, write_atomic
 from sparring.judgement import judged
 from sparring.judgement.words import amount
 from sparring.records import (
@@ -27,9 +26,8 @@ from sparring.records import (
     replaced,
 )
 from sparring.report.compare_page import page_of
-from sparring.results import plain, read_audit, write
+from sparring.results import read_audit
 
-COMPARE, FIGURE, PAGE = "compare.json", "compare.svg", "compare.html"
 MEASURES: tuple[Measure, ...] = ("win", "fail", "return", "value")
 
 
@@ -68,15 +66,7 @@ def compare(before: str | Path, after: str | Path, out: str | Path | None = None
         oracle, other control, or no budget that both have.
     """
     record = compared(_read(before), _read(after), str(before), str(after))
-    if out is None:
-        return plain(record)
-    folder = made(out)
-    record = replaced(record, figure=str(folder / FIGURE), report=str(folder / PAGE))
-    page, figure = page_of(record)
-    write_atomic(folder / FIGURE, figure.encode())
-    write_atomic(folder / PAGE, page.encode())
-    write(record, folder / COMPARE)
-    return plain(record)
+    return written(record, out, "compare", page_of)
 
 
 def compared(before: AuditResult, after: AuditResult, source: str = "before", other: str = "after") -> CompareResult:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import tyro
 
 from sparring.errors import InputError, check_type
+from sparring.files import made, write_atomic
+from sparring.records import BudgetsResult, CompareResult, replaced
+from sparring.results import plain, write
 from sparring.runs import CONFIG, read_config, read_status
 
 AUDIT = "audit.json"
+R = TypeVar("R", CompareResult, BudgetsResult)
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,27 @@ class FolderSettings:
     """A run folder, as audit, attack and the others print it."""
     json: bool = False
     """Print one JSON object on standard output and nothing else there."""
+
+
+def written(record: R, out: str | Path | None, stem: str, page_of: Callable[[R], tuple[str, str]]) -> dict[str, Any]:
+    """A record as JSON; where a folder is given, its page, its figure and itself are written there.
+
+    Args:
+      record: with `figure` and `report`, which become those files.
+      out: the folder; None: nothing is written.
+      stem: the files' name, without an ending.
+      page_of: the record's HTML and SVG.
+    """
+    if out is None:
+        return plain(record)
+    folder = made(out)
+    figure, page = folder / f"{stem}.svg", folder / f"{stem}.html"
+    record = replaced(record, figure=str(figure), report=str(page))
+    html, svg = page_of(record)
+    write_atomic(figure, svg.encode())
+    write_atomic(page, html.encode())
+    write(record, folder / f"{stem}.json")
+    return plain(record)
 
 
 def audited(source: str | Path) -> Path:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -20,12 +20,9 @@ from sparring.errors import InputError
 from sparring.mixture import executed
 from sparring.play.plateau import Plateau
 from sparring.training import Method, Opponents, Reward, Side, check_cast, pooled
-from sparring.types import AgentID, Array, Game, Learner, Policy, ThreatModel
+from sparring.types import AgentID, Array, Game, Learner, MethodName, Policy, ThreatModel
 
 Adversary: TypeAlias = Callable[[Policy], Policy]  # the adversarial policy that the victim of the moment is given
-MethodName = Literal[
-    "min-oracle", "two-timescale", "single-timescale", "alternating", "self-play", "fictitious-play", "retrain"
-]
 VICTIM = "victim"  # the victim's side; an attacker's has the agent's name
 
 

@@ -18,7 +18,7 @@ from sparring.oracles.hardening_curve import HardeningCurve
 from sparring.oracles.preparation import Training
 from sparring.oracles.seating import Question
 from sparring.runs import Run, read_events
-from sparring.types import AgentID, Game, Policy
+from sparring.types import AgentID, Game, MethodName, Policy
 
 if TYPE_CHECKING:
     from sparring.defences.adversarial_training import Schedule
@@ -26,16 +26,7 @@ if TYPE_CHECKING:
     from sparring.nets import ActorCritic
     from sparring.training import Method as Training_
 
-LearnedMethod = Literal[
-    "min-oracle",
-    "two-timescale",
-    "single-timescale",
-    "alternating",
-    "self-play",
-    "fictitious-play",
-    "retrain",
-    "regularised",
-]
+LearnedMethod = Literal[MethodName, "regularised"]
 RATIO = 10.0  # two-timescale: the attackers' learning rate over the victim's, by default
 MAGNET = 0.05  # regularised: weight of the divergence from the magnet, by default
 SNAPSHOTS = 40  # of each side in a training, in methods with a pool

@@ -21,24 +21,14 @@ from sparring.exact.dynamics import Iterate
 from sparring.exact.outputs import Outputs, outputs
 from sparring.exact.problem import Problem, exploitability, uniform
 from sparring.runs import Run
-from sparring.types import Policy
+from sparring.types import MethodName, Policy
 
 if TYPE_CHECKING:
     from sparring.oracles.exact import ExactOracle
     from sparring.training import Method as Training
     from sparring.training import TrainState
 
-Method = Literal[
-    "min-oracle",
-    "two-timescale",
-    "single-timescale",
-    "alternating",
-    "self-play",
-    "fictitious-play",
-    "retrain",
-    "double-oracle",
-    "magnetic",
-]
+Method = Literal[MethodName, "double-oracle", "magnetic"]
 LearnerName = Literal["a2c", "rpg"]
 POINTS = 200  # of the curve, at most
 SAVE_EVERY = 60.0  # s between two checkpoints; when they are written changes nothing
