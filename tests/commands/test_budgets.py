@@ -43,7 +43,7 @@ def test_three_rows_of_the_papers_table_4_advise_a_training_budget_of_07(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     n, labels, out = 4000, ["0.3", "0.7", "none"], tmp_path / "out"
-    words = ["budgets", *table_4(tmp_path, labels, n), "--trained-at", *labels]
+    words = ["budgets", *table_4(tmp_path, labels, n), "--by", "damage", "--trained-at", *labels]
     assert cli.main([*words, "--out", str(out)]) == 0
     told = capsys.readouterr().out
     record = read(out / "budgets.json")
@@ -73,11 +73,11 @@ def test_few_matches_cannot_tell_victims_apart(tmp_path: Path) -> None:
 def test_a_victim_that_fails_by_itself_suffers_little_which_is_said(tmp_path: Path) -> None:
     stands = audit_in(tmp_path / "a", {1.0: matches(240)}, matches(120))
     lost = audit_in(tmp_path / "b", {1.0: matches(396)}, matches(390))
-    result = budgets([stands, lost], ["none", 1])
+    result = budgets([stands, lost], ["none", 1], by="damage")
     assert result["advised"] == "1"
     assert "without an attack it does worse than the victim that was not hardened" in result["text"]
     # The attacks reach 60% and 99%: by what they reach, the other one is the better.
-    result = budgets([stands, lost], ["none", 1], by="score")
+    result = budgets([stands, lost], ["none", 1])
     assert (result["advised"], result["alike"]) == ("none", [])
     assert [row["harm"][0]["value"] for row in result["rows"]] == pytest.approx([0.6, 0.99])
     low, high = wilson(240, 400)  # one pair of victims, one budget
@@ -89,13 +89,13 @@ def test_games_without_winners_and_exact_ones(tmp_path: Path) -> None:
     benign = returns([10.0, 11.0] * 100)
     a = audit_in(tmp_path / "a", {1.0: returns([0.0, 1.0] * 100)}, benign)
     b = audit_in(tmp_path / "b", {1.0: returns([8.0, 9.0] * 100)}, benign)
-    result = budgets([a, b], ["0.3", "1"])
+    result = budgets([a, b], ["0.3", "1"], by="damage")
     assert (result["measure"], result["advised"], result["alike"]) == ("return", "1", [])
     assert result["rows"][0]["regret"][0]["value"] == pytest.approx(8.0)
     for name, values in (("c", {0.5: -0.1, 1.0: -0.4}), ("d", {0.5: -0.2, 1.0: -0.3, 0.7: 0.0})):
         (tmp_path / name).mkdir()
         write(exact(values), tmp_path / name / "audit.json")
-    result = budgets([tmp_path / "c", tmp_path / "d"], ["0.5", "1"])
+    result = budgets([tmp_path / "c", tmp_path / "d"], ["0.5", "1"], by="damage")
     # Regrets of .1 each, at the other budget.
     assert [row["worst"]["value"] for row in result["rows"]] == pytest.approx([0.1, 0.1])
     assert (result["advised"], result["alike"], result["left_out"]) == ("0.5", ["1"], [0.7])

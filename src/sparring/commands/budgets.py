@@ -42,7 +42,8 @@ By: TypeAlias = Literal["damage", "score"]
 class Settings:
     """Audits of victims that were hardened at several budgets: how does each stand attacks at the other budgets?
 
-    Prints the damage by training budget and budget of attack, and the training budget of least worst-case regret.
+    Prints what attacks reach, by training budget and budget of attack, and the training budget of least worst-case
+    regret.
 
     Example: sparring budgets runs/A runs/B runs/C --trained-at none 0.3 1
     """
@@ -52,9 +53,9 @@ class Settings:
     trained_at: Annotated[tuple[str, ...], tyro.conf.arg(metavar="X [X ...]")] = ()
     """The training budget of each audit's victim, in the same order; `none` for one that was not hardened. By default
     what `sparring defend` has noted beside the victim."""
-    by: By = "damage"
-    """damage: what the attack costs, counted from each victim's own clean play. score: what the attack reaches, as in
-    the paper's Table 4: a victim that is weak without an attack, too, is not preferred for it."""
+    by: By = "score"
+    """score: what the attack reaches, as in the paper's Table 4. damage: what the attack costs, counted from each
+    victim's own clean play; that can prefer a victim that is weak without an attack, too, and then it is said."""
     out: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
     """A folder for budgets.json, a figure and a page; without it nothing is written."""
     json: bool = False
@@ -74,7 +75,7 @@ def budgets(
     audits: Sequence[str | Path],
     trained_at: Sequence[str | float] = (),
     out: str | Path | None = None,
-    by: By = "damage",
+    by: By = "score",
 ) -> dict[str, Any]:
     """Choose a training budget from audits: `sparring budgets` as a function.
 
@@ -82,7 +83,7 @@ def budgets(
       audits: run folders of audits, or their `audit.json`; at least two.
       trained_at: the training budget of each audit's victim, or a word such as "none".
       out: a folder for `budgets.json`, `budgets.svg` and `budgets.html`; None: nothing is written.
-      by: "damage", counted from each victim's own clean play, or "score", what the attacks reach.
+      by: "score", what the attacks reach, or "damage", counted from each victim's own clean play.
 
     Returns:
       The JSON result (`records.BudgetsResult`).
