@@ -23,9 +23,10 @@ from typing import Any
 
 import numpy as np
 
+from sparring.answers import AuditResult
 from sparring.judgement import damage_of, judged, rates_of, rejudge, scale_of
 from sparring.metrics.outcome import Sample
-from sparring.records import BENIGN, LEARNED, AuditResult, BudgetResult, Goal, Rates, fields
+from sparring.records import BENIGN, LEARNED, BudgetResult, Goal, Rates, fields
 
 MATCHES, BUDGETS, RATES = (40, 96, 400), (1, 3, 10), (0.02, 0.1, 0.3, 0.5, 0.9)
 Draw = Callable[[np.random.Generator, int], np.ndarray]

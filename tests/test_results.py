@@ -11,10 +11,10 @@ import pytest
 from audits import exact, learned, matches, returns, three_budgets
 
 from sparring import results
+from sparring.answers import AuditResult, CertifyResult, DefendResult, EvaluateResult
 from sparring.errors import InputError
 from sparring.judgement import judged
 from sparring.metrics.intervals import newcombe, wilson
-from sparring.records import AuditResult, CertifyResult, DefendResult, EvaluateResult
 from sparring.results import KINDS, encode, json_schema, plain, read, read_audit, write
 
 

@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sparring.answers import AuditResult
 from sparring.files import write_atomic
-from sparring.records import AuditResult, Rates
+from sparring.records import Rates
 from sparring.report import plots
 from sparring.results import read_audit
 

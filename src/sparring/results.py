@@ -11,9 +11,7 @@ from typing import Any
 
 import msgspec
 
-from sparring.errors import InputError
-from sparring.files import check_file, write_atomic
-from sparring.records import (
+from sparring.answers import (
     AttackResult,
     AuditResult,
     BudgetsResult,
@@ -24,6 +22,8 @@ from sparring.records import (
     EvaluateResult,
     Result,
 )
+from sparring.errors import InputError
+from sparring.files import check_file, write_atomic
 
 VERSION = 2
 MAX_JSON_BYTES = 64 * 2**20

@@ -147,7 +147,8 @@ def test_the_training_budget_is_read_where_defend_has_noted_it(tmp_path: Path) -
 
 
 def defended(budget: float, ends: tuple[float, float] | None) -> Any:
-    from sparring.records import LEARNED, DefendResult
+    from sparring.answers import DefendResult
+    from sparring.records import LEARNED
 
     who: Any = {"game": "g", "victim": "v", "victim_seat": 0, "benign": "b", "oracle": LEARNED}
     made: Any = {"method": "two-timescale", "output": "last", "steps": 1, "policy": "victim.safetensors"}

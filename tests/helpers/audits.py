@@ -7,21 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from sparring.answers import AuditResult
 from sparring.judgement import damage_of, exact_damage, exact_rates, judged, rates_of, scale_of
 from sparring.metrics.outcome import Sample
-from sparring.records import (
-    BENIGN,
-    EXACT,
-    LEARNED,
-    AuditResult,
-    BudgetResult,
-    Curve,
-    Goal,
-    Interval,
-    Measure,
-    Scale,
-    fields,
-)
+from sparring.records import BENIGN, EXACT, LEARNED, BudgetResult, Curve, Goal, Interval, Measure, Scale, fields
 
 AGENTS = ("ant0", "ant1")
 

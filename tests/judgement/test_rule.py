@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from audits import curve, exact, learned, matches, returns, three_budgets
 
+from sparring.answers import AuditResult
 from sparring.errors import InputError
 from sparring.judgement import (
     by_start,
@@ -20,7 +21,7 @@ from sparring.judgement import (
     still_improving,
 )
 from sparring.metrics.intervals import newcombe, wilson
-from sparring.records import AuditResult, Curve, Damage, Rates, SeedResult, Verdict, damage_in, replaced
+from sparring.records import Curve, Damage, Rates, SeedResult, Verdict, damage_in, replaced
 
 Z3 = 2.3939797998185104  # the 1 - .05/6 quantile of the standard normal distribution: Bonferroni for three budgets
 

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from audits import curve, exact, learned, matches, returns, three_budgets
 
+from sparring.answers import AuditResult
 from sparring.errors import InputError
 from sparring.judgement import by_start, over_seeds, positive_control_of, rates_of, still_improving
 from sparring.judgement.words import interval
 from sparring.metrics.intervals import newcombe
-from sparring.records import AuditResult, SeedResult, replaced
+from sparring.records import SeedResult, replaced
 from sparring.report.html import rewrite_report, write_report
 from sparring.results import read, read_audit
 

@@ -7,7 +7,8 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 from audits import curve, exact, learned, matches, returns, three_budgets
 
-from sparring.records import AuditResult, replaced
+from sparring.answers import AuditResult
+from sparring.records import replaced
 from sparring.report import plots
 
 

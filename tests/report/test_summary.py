@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from audits import exact, learned, matches, returns, three_budgets
 
+from sparring.answers import DefendResult
 from sparring.errors import InputError
-from sparring.records import DefendResult, replaced
+from sparring.records import replaced
 from sparring.report.summary import write_summary
 
 

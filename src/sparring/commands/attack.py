@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from sparring.answers import AttackResult
 from sparring.commands.common import accepted, mean, percent, perform, spawned, who
 from sparring.commands.evaluate import chances
 from sparring.console import number
@@ -16,7 +17,7 @@ from sparring.oracles.exact import ExactOracle, exact_oracle
 from sparring.oracles.learned import slots
 from sparring.oracles.options import PRESETS, OptionalInt, PolicyLike, Training
 from sparring.oracles.seating import Question, ask
-from sparring.records import EXACT, AttackResult, Rates, Reached, fields
+from sparring.records import EXACT, Rates, Reached, fields
 from sparring.results import plain, read, write
 from sparring.runs import Run
 from sparring.types import check_budget
@@ -46,7 +47,7 @@ def attack(game: Any, **settings: Any) -> dict[str, Any]:
         each agent.
 
     Returns:
-      The JSON result (`records.AttackResult`): `evaluate`'s keys, `policy` (the file), and `baseline`, the benign
+      The JSON result (`answers.AttackResult`): `evaluate`'s keys, `policy` (the file), and `baseline`, the benign
       opponent's.
 
     Raises:

@@ -19,6 +19,7 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
+from sparring.answers import AttackResult, AuditResult
 from sparring.commands import audit_jobs
 from sparring.commands.audit_jobs import Left, Prepared, Task
 from sparring.commands.common import accepted, as_config, mean, percent, perform, who
@@ -33,7 +34,7 @@ from sparring.oracles.learned import SLOTS, LearnedOracle, slots
 from sparring.oracles.options import PRESETS, Attacks, OptionalFile, OptionalFloat, OptionalInt, OptionalPolicy
 from sparring.oracles.preparation import shipped_attackers
 from sparring.oracles.seating import Question
-from sparring.records import BENIGN, EXACT, AttackResult, AuditResult, BudgetResult, Measure, Rates, fields, replaced
+from sparring.records import BENIGN, EXACT, BudgetResult, Measure, Rates, fields, replaced
 from sparring.report.html import write_report
 from sparring.report.summary import check_suffix, write_summary
 from sparring.results import plain, read
@@ -102,7 +103,7 @@ def audit(game: Any, **settings: Any) -> dict[str, Any]:
         each agent.
 
     Returns:
-      The JSON result (`records.AuditResult`); `report` is the HTML file's path.
+      The JSON result (`answers.AuditResult`); `report` is the HTML file's path.
 
     Raises:
       InputError: bad input.

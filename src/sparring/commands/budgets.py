@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, get_args
 
 import tyro
 
+from sparring.answers import AuditResult, BudgetsResult, DefendResult
 from sparring.commands.common import aligned
 from sparring.commands.compare import check_alike
 from sparring.commands.folder import audited, written
@@ -18,20 +19,7 @@ from sparring.judgement.budget_choice import choose, comparisons
 from sparring.judgement.rule import slack_of
 from sparring.matches import MATCHES, read_matches
 from sparring.metrics.outcome import Sample
-from sparring.records import (
-    BENIGN,
-    EXACT,
-    AuditResult,
-    BudgetsResult,
-    DefendResult,
-    Difference,
-    Measure,
-    Rates,
-    Scale,
-    TrainedRow,
-    damage_in,
-    replaced,
-)
+from sparring.records import BENIGN, EXACT, Difference, Measure, Rates, Scale, TrainedRow, damage_in, replaced
 from sparring.report.budgets_page import KEYS, NONE, budgets_page, damages, words
 from sparring.results import read, read_audit
 
@@ -86,7 +74,7 @@ def budgets(
       by: "score", what the attacks reach, or "damage", counted from each victim's own clean play.
 
     Returns:
-      The JSON result (`records.BudgetsResult`).
+      The JSON result (`answers.BudgetsResult`).
 
     Raises:
       InputError: fewer than two audits, or audits that cannot be compared: another game, other seats, another oracle,

@@ -7,6 +7,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sparring.answers import CertifyResult
 from sparring.commands.common import accepted, perform, who
 from sparring.console import number
 from sparring.errors import InputError
@@ -15,7 +16,7 @@ from sparring.oracles import tables
 from sparring.oracles.exact import ExactOracle, enough_memory, exact_oracle, in_words, planned
 from sparring.oracles.options import PolicyLike, Seats
 from sparring.oracles.seating import ask
-from sparring.records import EXACT, BoundResult, CertifyResult
+from sparring.records import EXACT, BoundResult
 from sparring.results import plain, write
 from sparring.runs import Run, versions
 from sparring.types import check_budget

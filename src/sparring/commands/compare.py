@@ -9,22 +9,12 @@ from typing import Annotated, Any
 
 import tyro
 
+from sparring.answers import AuditResult, CompareResult
 from sparring.commands.folder import audited, written
 from sparring.errors import InputError
 from sparring.judgement import judged
 from sparring.judgement.words import amount
-from sparring.records import (
-    AuditResult,
-    BudgetChange,
-    BudgetResult,
-    Change,
-    CompareResult,
-    Difference,
-    Measure,
-    Side,
-    damage_in,
-    replaced,
-)
+from sparring.records import BudgetChange, BudgetResult, Change, Difference, Measure, Side, damage_in, replaced
 from sparring.report.compare_page import page_of
 from sparring.results import read_audit
 
@@ -59,7 +49,7 @@ def compare(before: str | Path, after: str | Path, out: str | Path | None = None
       out: a folder for `compare.json`, `compare.svg` and `compare.html`; None: nothing is written.
 
     Returns:
-      The JSON result (`records.CompareResult`).
+      The JSON result (`answers.CompareResult`).
 
     Raises:
       InputError: one of them is no audit, or they cannot be compared: another game, other attackers or seats, another

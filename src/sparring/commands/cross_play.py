@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sparring.answers import CrossPlayResult
 from sparring.commands.common import aligned, spawned
 from sparring.errors import InputError
 from sparring.files import write_atomic
 from sparring.judgement.words import mean, rate, shown
 from sparring.oracles.base import Adversarial, Oracle
 from sparring.oracles.seating import describe, for_each
-from sparring.records import EXACT, CrossCell, CrossPlayResult, CrossRow, Rates, fields, replaced
+from sparring.records import EXACT, CrossCell, CrossRow, Rates, fields, replaced
 from sparring.report.matrix_page import Heat, Table, page_of
 from sparring.results import write
 from sparring.runs import Run

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple, cast
 
 import tyro
 
+from sparring.answers import DefendResult
 from sparring.commands import defend_simulated as simulated
 from sparring.commands.common import accepted, perform, who
 from sparring.console import number
@@ -27,7 +28,7 @@ from sparring.oracles.hardening import (
 )
 from sparring.oracles.options import OptionalFloat, OptionalInt, OptionalPolicy, RewardName, Seats, refuse
 from sparring.oracles.seating import ask, describe, maker
-from sparring.records import EXACT, LEARNED, DefendResult
+from sparring.records import EXACT, LEARNED
 from sparring.results import plain, write
 from sparring.runs import Run
 from sparring.types import check_budget
@@ -140,7 +141,7 @@ def defend(game: Any, **settings: Any) -> dict[str, Any]:
       **settings: the fields of `Settings`; policies may also be a `Policy` or a table.
 
     Returns:
-      The JSON result (`records.DefendResult`): `policy` (the file) and `curve`; in exact games `expl` of the hardened
+      The JSON result (`answers.DefendResult`): `policy` (the file) and `curve`; in exact games `expl` of the hardened
       victim, `robust_expl` (the least that any victim reaches), `gap` and `start_expl`; in others `before` and `after`
       (matches against the benign opponent and against fresh attackers) and `oscillation`.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import numpy as np
 
+from sparring.answers import DefendResult
 from sparring.commands.common import deciding, mean, percent, spawned, who
 from sparring.errors import InputError
 from sparring.files import read_json, write_atomic
@@ -30,7 +31,7 @@ from sparring.oracles.learned import LearnedOracle, slots
 from sparring.oracles.options import PRESETS, refuse
 from sparring.oracles.preparation import training_of
 from sparring.oracles.seating import Question, ask, describe, with_victim
-from sparring.records import LEARNED, DefendResult, Rates, Tested
+from sparring.records import LEARNED, Rates, Tested
 from sparring.results import read
 from sparring.runs import Run
 from sparring.types import Game, Policy, check_budget

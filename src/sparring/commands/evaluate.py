@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from sparring.answers import CrossPlayResult, EvaluateResult
 from sparring.commands import cross_play
 from sparring.commands.common import accepted, mean, percent, perform, spawned, who
 from sparring.commands.cross_play import Victim, attackers_of, victims_of
@@ -15,7 +16,7 @@ from sparring.oracles.exact import exact_oracle, refuse_unread
 from sparring.oracles.learned import LearnedOracle, slots
 from sparring.oracles.options import Controlled, OptionalInt, PolicyPerAgent
 from sparring.oracles.seating import Question, ask
-from sparring.records import EXACT, SAMPLED, CrossPlayResult, EvaluateResult, Rates, fields
+from sparring.records import EXACT, SAMPLED, Rates, fields
 from sparring.results import plain, read, write
 from sparring.runs import Run
 from sparring.types import check_budget
@@ -56,9 +57,9 @@ def evaluate(game: Any, **settings: Any) -> dict[str, Any]:
         a table, or one of these for each agent. A list of names as `victim` or `attacker` is a matrix's.
 
     Returns:
-      The JSON result (`records.EvaluateResult`): `win`, `draw`, `loss` (the attacker's), `victim_return`, ..., each
+      The JSON result (`answers.EvaluateResult`): `win`, `draw`, `loss` (the attacker's), `victim_return`, ..., each
       with `_ci`; exact values are `victim_value`, `attacker_value`. With several victims or attackers
-      (`records.CrossPlayResult`): `rows`, one for each victim, with `clean` and `cells`, one for each attacker.
+      (`answers.CrossPlayResult`): `rows`, one for each victim, with `clean` and `cells`, one for each attacker.
 
     Raises:
       InputError: bad input.

@@ -9,9 +9,10 @@ from typing import Annotated, Any, TypeVar
 
 import tyro
 
+from sparring.answers import BudgetsResult, CompareResult
 from sparring.errors import InputError, check_type
 from sparring.files import made, write_atomic
-from sparring.records import BudgetsResult, CompareResult, replaced
+from sparring.records import replaced
 from sparring.results import plain, write
 from sparring.runs import CONFIG, read_config, read_status
 

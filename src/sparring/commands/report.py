@@ -60,9 +60,9 @@ def answer(settings: Settings) -> dict[str, Any]:
 
 def _of_hardening(settings: Settings, folder: Path) -> dict[str, Any]:
     """The report of `sparring defend`."""
+    from sparring.answers import DefendResult
     from sparring.commands.defend import said, write_page
     from sparring.files import write_atomic
-    from sparring.records import DefendResult
     from sparring.report.hardening_page import markdown_of
     from sparring.results import read
 

@@ -6,13 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from sparring.answers import AttackResult, AuditResult
 from sparring.errors import InputError
 from sparring.judgement.untested import not_tested
 from sparring.judgement.words import text_of
 from sparring.records import (
     BENIGN,
-    AttackResult,
-    AuditResult,
     BudgetResult,
     Finding,
     Measure,

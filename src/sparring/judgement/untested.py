@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sparring.records import EXACT, AuditResult, BudgetResult
+from sparring.answers import AuditResult
+from sparring.records import EXACT, BudgetResult
 
 
 def not_tested(audit: AuditResult) -> tuple[str, ...]:

@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
+from sparring.answers import AuditResult
 from sparring.console import number
-from sparring.records import (
-    BENIGN,
-    EXACT,
-    AuditResult,
-    BudgetResult,
-    Difference,
-    Goal,
-    Interval,
-    Measure,
-    Rates,
-    Verdict,
-    damage_in,
-)
+from sparring.records import BENIGN, EXACT, BudgetResult, Difference, Goal, Interval, Measure, Rates, Verdict, damage_in
 
 MEASURES: dict[Measure, str] = {
     "win": "attacker's wins",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sparring.answers import BudgetsResult
 from sparring.judgement.words import MEASURES, amount, mean, rate, shown
-from sparring.records import EXACT, BudgetsResult, Measure, Rates, TrainedRow
+from sparring.records import EXACT, Measure, Rates, TrainedRow
 from sparring.report.matrix_page import Heat, Table, page_of
 
 NONE = "none"  # what a victim that was not hardened is called, by habit

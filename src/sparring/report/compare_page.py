@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sparring.answers import CompareResult
 from sparring.judgement.words import MEASURES, amount
-from sparring.records import BudgetChange, Change, CompareResult, Measure
+from sparring.records import BudgetChange, Change, Measure
 from sparring.report import plots
 from sparring.report.templates import rendered
 

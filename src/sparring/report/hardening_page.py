@@ -6,9 +6,10 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from sparring.answers import DefendResult
 from sparring.console import number
 from sparring.judgement.words import MEASURES, amount, mean, rate
-from sparring.records import CurvePoint, DefendResult, Difference, Measure, Rates, damage_in
+from sparring.records import CurvePoint, Difference, Measure, Rates, damage_in
 from sparring.report import plots
 from sparring.report.templates import rendered
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from sparring.answers import AuditResult
 from sparring.errors import InputError
 from sparring.files import check_file, write_atomic
 from sparring.judgement import judged
@@ -24,17 +25,7 @@ from sparring.judgement.words import (
     rate,
     shown,
 )
-from sparring.records import (
-    BENIGN,
-    EXACT,
-    AuditResult,
-    BudgetResult,
-    Difference,
-    Measure,
-    OverSeeds,
-    Verdict,
-    damage_in,
-)
+from sparring.records import BENIGN, EXACT, BudgetResult, Difference, Measure, OverSeeds, Verdict, damage_in
 from sparring.report import plots
 from sparring.report.templates import rendered
 from sparring.results import encode, read_audit

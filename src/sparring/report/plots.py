@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle, product
 from typing import TYPE_CHECKING, Any
 
+from sparring.answers import AuditResult
 from sparring.judgement.words import amount
-from sparring.records import BENIGN, EXACT, AuditResult, CurvePoint, Measure, Verdict, damage_in
+from sparring.records import BENIGN, EXACT, CurvePoint, Measure, Verdict, damage_in
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,12 +8,13 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from pathlib import Path
 
+from sparring.answers import AuditResult, Result
 from sparring.errors import InputError
 from sparring.files import write_atomic
 from sparring.judgement import judged
 from sparring.judgement.rule import slack_of, state_at
 from sparring.judgement.words import MEASURES, amount, mean, rate
-from sparring.records import BENIGN, AuditResult, BudgetResult, Finding, Measure, Result, Verdict, damage_in
+from sparring.records import BENIGN, BudgetResult, Finding, Measure, Verdict, damage_in
 
 _NUMBERS = ("win", "draw", "loss", "fail", "victim_return", "attacker_return")
 

@@ -1,0 +1,187 @@
+"""One record for each verb: what its JSON result holds. What they are made of is in `sparring.records`."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from sparring.records import (
+    BoundResult,
+    BudgetChange,
+    BudgetResult,
+    CrossRow,
+    Curve,
+    CurvePoint,
+    Damage,
+    Goal,
+    Improvement,
+    Interval,
+    Measure,
+    OracleName,
+    Oscillation,
+    Played,
+    PositiveControl,
+    Rates,
+    Reached,
+    Record,
+    Scale,
+    Side,
+    Tested,
+    TrainedRow,
+    Verdict,
+    Who,
+)
+
+
+class AuditResult(Who, frozen=True, kw_only=True):
+    """One victim, attacked at several budgets; `judgement.judged` fills in verdict, exit code and `not_tested`."""
+
+    schema: Literal["sparring.audit/2"] = "sparring.audit/2"
+    reward: Goal
+    scale: Scale | None
+    budgets: tuple[BudgetResult, ...]
+    curves: tuple[Curve, ...] = ()
+    positive_control: PositiveControl | None = None
+    verdict: Verdict | None = None
+    exit_code: Literal[0, 1, 4] = 0
+    not_tested: tuple[str, ...] = ()
+    train_game: str | None = None  # where attackers were trained, if not in `game`
+    clip: str | None = None  # file name, in the audit's folder
+    no_clip: str | None = None  # why there is none
+    report: str | None = None  # the page; not in the file, which does not depend on where it lies
+
+
+class AttackResult(Played, frozen=True, kw_only=True):
+    """One adversarial policy under one budget."""
+
+    schema: Literal["sparring.attack/2"] = "sparring.attack/2"
+    budget: float
+    reward: Goal
+    policy: str  # file
+    baseline: Rates  # the benign opponent left alone
+    damage: Damage
+    scale: Scale | None = None
+    steps: int | None = None  # environment steps of training; null: computed
+    curve: Curve | None = None
+    still_improving: Improvement | None = None
+    expl: float | None = None
+    exact: Reached | None = None
+
+
+class EvaluateResult(Played, frozen=True, kw_only=True):
+    """An attacker against a victim under a budget."""
+
+    schema: Literal["sparring.evaluate/2"] = "sparring.evaluate/2"
+    attacker: str
+    budget: float
+    scale: Scale | None = None
+
+
+class CrossPlayResult(Who, frozen=True, kw_only=True):
+    """Every victim against every attacker at one budget; `victim` joins the victims' names by commas."""
+
+    schema: Literal["sparring.cross-play/2"] = "sparring.cross-play/2"
+    budget: float
+    rows: tuple[CrossRow, ...]  # one for each victim, with the attackers in one order
+    figure: str | None = None  # files
+    report: str | None = None
+
+
+class CertifyResult(Who, frozen=True, kw_only=True):
+    """Exploitability of a victim, and the most robust victim with its certificate."""
+
+    schema: Literal["sparring.certify/2"] = "sparring.certify/2"
+    budget: float
+    expl: float
+    robust_expl: float
+    gap: float
+    lower: float
+    upper: float
+    verified: bool
+    exact: bool  # verified in rational arithmetic
+    mismatch: bool | None = None  # whether the mismatch coefficient of Def. 5.2 was computed
+    bounds: tuple[BoundResult, ...] = ()
+    attack: str | None = None  # files
+    robust_victim: str | None = None
+    robust_attacker: str | None = None
+    certificate: str | None = None
+
+
+class DefendResult(Who, frozen=True, kw_only=True):
+    """A hardened victim. Exact numbers are null where the game can only be simulated, and the last fields are not."""
+
+    schema: Literal["sparring.defend/2"] = "sparring.defend/2"
+    budget: float
+    method: str
+    output: str
+    steps: int
+    policy: str  # file
+    start: str | None = None
+    direction: str | None = None
+    learning_rate: float | None = None
+    ratio: float | None = None
+    temperature: float | None = None  # of magnetic, at the start
+    cooling: float | None = None
+    halved_at: int | None = None  # the step from which on all learned half as fast, for a loss was no number before
+    start_expl: float | None = None
+    expl: float | None = None
+    robust_expl: float | None = None
+    gap: float | None = None
+    attack: str | None = None
+    figure: str | None = None
+    # Exact: name: [updates or steps, Expl]; else one point a round.
+    curve: dict[str, tuple[tuple[float, float], ...]] | tuple[CurvePoint, ...] = msgspec.field(default_factory=dict)
+    clean_share: float | None = None
+    budget_range: Interval | None = None
+    attacker_start: str | None = None
+    oscillation: Oscillation | None = None
+    before: Tested | None = None
+    after: Tested | None = None
+
+
+class CompareResult(Record, frozen=True, kw_only=True):
+    """Two audits of one game, side by side."""
+
+    schema: Literal["sparring.compare/2"] = "sparring.compare/2"
+    game: str
+    oracle: OracleName
+    before: Side
+    after: Side
+    measure: Measure
+    budgets: tuple[BudgetChange, ...]
+    only_before: tuple[float, ...] = ()  # budgets that the other one did not test
+    only_after: tuple[float, ...] = ()
+    text: str = ""
+    figure: str | None = None
+    report: str | None = None
+
+
+class BudgetsResult(Record, frozen=True, kw_only=True):
+    """Victims trained at several budgets under attacks at others (the paper's Table 4), and what that advises."""
+
+    schema: Literal["sparring.budgets/2"] = "sparring.budgets/2"
+    game: str
+    oracle: OracleName
+    measure: Measure
+    by: Literal["damage", "score"] = "damage"  # what `harm` is: above the benign opponent's, or what the attack reaches
+    budgets: tuple[float, ...]  # of attack, that all audits tested
+    left_out: tuple[float, ...] = ()  # budgets that only some audits tested
+    rows: tuple[TrainedRow, ...]
+    advised: str  # the training budget of least worst-case regret
+    alike: tuple[str, ...] = ()  # those that cannot be told from it
+    text: str = ""
+    figure: str | None = None  # files
+    report: str | None = None
+
+
+Result: TypeAlias = (
+    AuditResult
+    | AttackResult
+    | EvaluateResult
+    | CrossPlayResult
+    | CertifyResult
+    | DefendResult
+    | CompareResult
+    | BudgetsResult
+)
