@@ -397,6 +397,7 @@ def test_python_m_sparring_is_the_same_program() -> None:
     assert done.returncode == 0 and done.stdout.strip().count(".") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threshold", ["nan", "inf"])
 def test_a_threshold_is_looked_at_before_anything_is_done(
     in_tmp: Path, capsys: pytest.CaptureFixture[str], threshold: str
@@ -409,6 +410,7 @@ def test_a_threshold_is_looked_at_before_anything_is_done(
     assert not (in_tmp / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_report_ends_with_the_code_of_the_verdict_that_it_prints(
     in_tmp: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

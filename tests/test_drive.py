@@ -268,6 +268,7 @@ class Volatile(Hosted):
         raise InputError("cannot be saved")
 
 
+@pytest.mark.slow
 def test_a_game_that_cannot_be_saved_is_trained_without_a_checkpoint(tmp_path: Path) -> None:
     with new(tmp_path / "run") as run:
         state = go(run, rounds=2, save_every=0.0, game=Volatile(GAME))

@@ -77,6 +77,7 @@ def test_what_is_done_is_not_done_again(run: Run) -> None:
         map_jobs([Job("do-1", {"kind": "do", "n": 5})], counted, run)
 
 
+@pytest.mark.slow
 def test_jobs_side_by_side_are_named_where_they_end_badly(run: Run) -> None:
     entry = "jobs_of_a_test:work"
     with pytest.raises(Crashed, match=r"job die-1 ended with exit code 7: the last words \(the whole log: .*log.txt\)"):

@@ -95,6 +95,7 @@ def test_what_needs_no_extra_works_without(what: str, answers: dict[str, tuple[i
     assert code == 0 and out, err
 
 
+@pytest.mark.slow
 def test_compiled_functions_call_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also through a name that was imported before the first call: 3 * 2 + 1, doubled."""
     (tmp_path / "compiled_example.py").write_text(

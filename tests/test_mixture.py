@@ -145,6 +145,7 @@ def test_a_policy_that_splits_its_key_does_not_hold_the_coins() -> None:
     near(rates(mix(Splits(), mix(Splits(), always(0), 0.5), 0.5), 3), np.array([0.25, 0.375, 0.375]))
 
 
+@pytest.mark.slow
 def test_the_coin_is_independent_of_every_split_of_the_key() -> None:
     """The numbers that a policy draws from `split(key, n)[i]` say nothing about the coin, for i up to 256.
 
@@ -279,6 +280,7 @@ def test_mixes_beside_each_other_have_coins_of_their_own() -> None:
     assert mix(policy.adversarial, constant[0], 0.5).number > 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["mlp", "host"])
 @pytest.mark.parametrize("control", ["step", "episode"])
 def test_a_mixture_in_a_mixture_controls_what_both_coins_leave_to_it(kind: str, control: Control) -> None:
@@ -418,6 +420,7 @@ def test_log_prob_and_value_are_the_adversarial_policys() -> None:
     np.testing.assert_array_equal(np.asarray(decision.value), np.asarray(alone.value))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["mlp", "host"])
 def test_those_who_share_the_coins_key_are_controlled_together(kind: str) -> None:
     benign, adversarial = pair(kind)

@@ -428,6 +428,7 @@ def test_a_policy_that_looks_at_the_dict_of_its_observations() -> None:
         check_policy(CallablePolicy(lambda o, rng: o["dice"]), unmasked)
 
 
+@pytest.mark.slow
 def test_a_plain_policy_is_checked_where_nothing_else_was_imported() -> None:
     """In a fresh interpreter, in which no network has been asked for."""
     code = (

@@ -148,6 +148,7 @@ def one_step(policy: Policy, slots: int, seed: int = 0) -> tuple[np.ndarray, np.
     return np.asarray(e.action), np.asarray(e.controlled)
 
 
+@pytest.mark.slow
 def test_the_draw_is_uniform_with_the_given_share() -> None:
     """Three past policies (padded to four) in .6 of the matches; 8,000 matches: standard error .005."""
     pool = Pool((4, 9, 13), tuple(always(action) for action in (1, 2, 3)))
@@ -166,6 +167,7 @@ def test_the_share_is_that_of_each_slot() -> None:
     assert not action.any() and controlled.all()
 
 
+@pytest.mark.slow
 def test_a_pool_under_partial_control() -> None:
     """The benign policy plays 7; budget .5, past .5: a quarter is the policy of the moment's, and controlled."""
     pool = pooled(always(0), Pool((4,), (always(1),)), np.full(400, 0.5))

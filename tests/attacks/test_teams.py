@@ -97,6 +97,7 @@ def test_the_teams_coin_is_the_same_for_all_members(where: str) -> None:
     assert np.corrcoef(a[:-1].ravel(), a[1:].ravel())[0, 1] == pytest.approx(0, abs=0.06)
 
 
+@pytest.mark.slow
 def test_a_team_is_controlled_for_whole_matches_together() -> None:
     a, b = controls("team", control="episode")
     np.testing.assert_array_equal(a, b)
@@ -104,6 +105,7 @@ def test_a_team_is_controlled_for_whole_matches_together() -> None:
     assert a.mean() == pytest.approx(BUDGET, abs=0.04)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["in JAX", "on the host"])
 def test_the_agents_coins_are_independent(where: str) -> None:
     a, b = controls("agent", host(0) if where == "on the host" else None)

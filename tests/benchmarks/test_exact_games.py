@@ -25,6 +25,7 @@ def test_compilation_is_timed_and_compared() -> None:
     assert second.endswith("limit 0 s: MISSED")
 
 
+@pytest.mark.slow
 def test_sampling_is_timed_and_compared() -> None:
     """A game of Kuhn has two or three decisions."""
     rows = exact_games.sample_games([Sampling("kuhn_poker", 256, 1e12)], steps=32, repeats=2)

@@ -89,6 +89,7 @@ def broken(folder: Path) -> str:
     return "brokenvictim:load"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("verb", "options"),
     [

@@ -174,6 +174,7 @@ def test_output_rules_are_named_and_differ() -> None:
     assert len({result["expl"] for result in found.values()}) >= 3
 
 
+@pytest.mark.slow
 def test_true_gradients_go_elsewhere_than_counterfactual_ones() -> None:
     """They differ by the agent's own reach, which is below one in Leduc poker; both lower Expl (DECISIONS 9)."""
     found = {d: sparring.defend("openspiel/leduc_poker", direction=d, updates=50) for d in ("true", "counterfactual")}

@@ -62,6 +62,7 @@ def test_evaluate_is_exact_and_matches_agree_with_it() -> None:
     assert sampled["victim_return"] == pytest.approx(exact["victim_value"], abs=5 * 2 / 1000**0.5)
 
 
+@pytest.mark.slow
 def test_a_discounted_value_and_a_mean_return_have_different_names(capsys: pytest.CaptureFixture[str]) -> None:
     """One state, reward 1 in every step, gamma .5: the value is 2, the return of a match its length (DECISIONS 32)."""
     from sparring.exact.markov_game import MarkovGame, save

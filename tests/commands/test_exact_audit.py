@@ -19,6 +19,7 @@ def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.slow
 def test_an_exact_audit_sweeps_the_budget(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["audit", KUHN, "--victim", "uniform", "--out", "run", "--json"]) == cli.DONE
     result = json.loads(capsys.readouterr().out)

@@ -136,6 +136,7 @@ def test_opponents_that_are_not_itself_are_not_learned_from(shares: dict[str, fl
     assert (np.asarray(e.action)[:, SLOTS:][second] == 1).all()
 
 
+@pytest.mark.slow
 def test_it_can_start_from_given_weights() -> None:
     spaces = GAME.spaces["row"]
     start = actor_critic(spaces, NetworkConfig(), np.array([5, 6], np.uint32))

@@ -86,6 +86,7 @@ def test_without_a_budget_one_response_is_the_end() -> None:
     assert sizes(found[-1]) == (1, 1)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**32), st.floats(0, 1), st.integers(1, 6), st.integers(1, 6), st.sampled_from([1e-3, 1.0, 1e4]))
 @settings(max_examples=30, deadline=None)
 def test_matrix_games_end_at_the_optimum(seed: int, budget: float, rows: int, columns: int, unit: float) -> None:

@@ -116,6 +116,7 @@ def test_symmetric_games_lead_to_uniform_play(payoffs: np.ndarray) -> None:
     assert exploitability(problem, reached.nu) < 1e-12
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**32), st.floats(0, 1), st.floats(0.2, 2.0))
 @settings(max_examples=20, deadline=None)
 def test_matrix_games_converge_to_the_regularised_equilibrium(seed: int, budget: float, tau: float) -> None:

@@ -75,6 +75,7 @@ def test_golden_markov_games(name: str, budget: float) -> None:
     check(robust(drawn(name, budget)), GOLDEN_MARKOV[name, budget])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("game", GAMES)
 def test_all_golden_trees(game: str) -> None:
     for row in json.loads((GOLDENS / f"{game}.json").read_text())["robust"]:
@@ -82,6 +83,7 @@ def test_all_golden_trees(game: str) -> None:
         check(robust(problem), row["min_expl"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MARKOV)
 def test_all_golden_markov_games(name: str) -> None:
     golden = json.loads((GOLDENS / "markov.json").read_text())[name]

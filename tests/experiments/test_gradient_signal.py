@@ -36,6 +36,7 @@ def test_outcomes_belong_to_their_own_match() -> None:
     np.testing.assert_allclose(outcomes(matches, 0.5), expected)
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_the_log_probability_times_the_advantage() -> None:
     """By central differences in the biases of the means, in which a Gaussian's log-probability is quadratic."""
     rng = np.random.default_rng(3)

@@ -98,6 +98,7 @@ def test_listing_loads_no_jax() -> None:
     assert done.stdout == "('duel',) False\n"
 
 
+@pytest.mark.slow
 @given(
     st.tuples(*[coordinate] * 4), st.tuples(*[speed] * 4), st.sampled_from([0.0, 0.3, 0.8, 1.0]), st.floats(0.9, 5.0)
 )
@@ -169,6 +170,7 @@ def test_discs_do_not_pass_through_each_other(drag: float) -> None:
         assert (state.position[:, 0, 0] < state.position[:, 1, 0]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("matches", [1, 7])
 def test_the_two_seats_are_alike(matches: int) -> None:
     """Who sits where changes nothing: with the discs exchanged, everything is exchanged, bit for bit."""
@@ -193,6 +195,7 @@ def test_the_two_seats_are_alike(matches: int) -> None:
                 np.testing.assert_array_equal(ours.info[name][one], theirs.info[name][other])
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(st.floats(0, 2 * math.pi), st.integers(0, 2**31), st.booleans())
 def test_a_match_can_be_turned_and_mirrored(angle: float, seed: int, mirrored: bool) -> None:
@@ -314,6 +317,7 @@ def test_rings_of_two_sizes_share_one_compilation() -> None:
     assert not np.array_equal(small.position, large.position)  # and it is not the same game
 
 
+@pytest.mark.slow
 def test_the_same_key_gives_the_same_match() -> None:
     game = Duel(16)
     action = np.random.default_rng(0).uniform(-1, 1, (60, 16, 2, 2)).astype(np.float32)

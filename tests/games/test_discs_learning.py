@@ -100,6 +100,7 @@ def test_the_shipped_attackers_still_win(budget: float) -> None:
     assert low > 0
 
 
+@pytest.mark.slow
 def test_the_shipped_disc_plays_in_both_seats() -> None:
     """It beats the early disc wherever it sits."""
     game = make("discs/duel", 1)

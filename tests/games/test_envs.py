@@ -44,6 +44,7 @@ def network(game: Game, agent: AgentID, seed: int = 0) -> ActorCritic:
     return actor_critic(game.spaces[agent], NetworkConfig(hidden=(16, 16)), np.array([0, seed], np.uint32))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_games_keep_their_promises(name: str) -> None:
     assert make(name, 4).id == name
@@ -169,6 +170,7 @@ def prefers_last(policy: ActorCritic, bias: float) -> ActorCritic:
     return eqx.tree_at(of, policy, of(policy).at[-1].add(bias))
 
 
+@pytest.mark.slow
 def test_a_prey_that_is_out_controls_nothing() -> None:
     game = make("envs.pursuit:pursuit", 16)
     assert isinstance(game, VectorGame)

@@ -20,6 +20,7 @@ def _game() -> RoboSumo:
     return RoboSumo(("ant", "bug"), threads=1, settings=SumoSettings(integrator="euler"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("game_id", [GAME, "robosumo/spider-vs-ant", "matrix/rps", "openspiel/kuhn_poker"])
 def test_pettingzoos_own_tests_pass(game_id: str) -> None:
     parallel_api_test(make_parallel_env(game_id), num_cycles=200)

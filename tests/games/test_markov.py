@@ -21,6 +21,7 @@ def game() -> MarkovGame:
     return random_game(2, S=3, A=3, B=2, gamma=0.8, k=2).game
 
 
+@pytest.mark.slow
 def test_sampled_game_agrees_with_its_exact_value(game: MarkovGame) -> None:
     """The mean discounted return of many matches, within four standard errors, and every single step is possible."""
     sampled = SampledMarkovGame(game, num_games=4096)

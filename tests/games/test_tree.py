@@ -135,6 +135,7 @@ def test_keeps_the_promises_of_a_game(name: str) -> None:
     check_game(lambda num_games: SampledTree(tree, num_games))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["kuhn_poker(players=3)", "goofspiel(num_cards=3,imp_info=True)"])
 def test_who_is_to_move_sees_its_information_set(name: str) -> None:
     """The others see zeros and do not move; a mask tells the legal actions of the one who does."""
@@ -198,6 +199,7 @@ def test_kuhn_by_hand(kuhn: Tree) -> None:
     np.testing.assert_array_equal(np.asarray(step.outcome["player0"])[won], 1)
 
 
+@pytest.mark.slow
 def test_an_action_that_is_not_legal_does_not_leave_the_tree() -> None:
     """Leduc's first decision has call and raise, two of three columns. Whoever plays is refused before (`play`)."""
     tree = compile_tree("leduc_poker")
@@ -239,6 +241,7 @@ def test_those_with_the_highest_return_win_if_it_is_positive(returns: list[float
     np.testing.assert_array_equal(got, [wanted] * 2)
 
 
+@pytest.mark.slow
 def test_a_team_wins_together_when_it_is_played() -> None:
     """Three-player Kuhn with returns (-2, 1, 1) at every end: both members win, whoever moved last."""
     tree = compile_tree("kuhn_poker(players=3)")
@@ -279,6 +282,7 @@ def test_a_match_that_chance_ends_takes_one_step() -> None:
     assert abs((paid[over] == 3).mean() - 0.5) < 0.02
 
 
+@pytest.mark.slow
 def test_same_seed_same_matches(kuhn: Tree) -> None:
     game = SampledTree(kuhn, 50)
     policies = {agent: TabularPolicy(np.full((6, 2), 0.5)) for agent in game.agents}

@@ -221,6 +221,7 @@ def test_a_time_limit_bootstraps() -> None:
     np.testing.assert_allclose(batch.returns[:B], e.reward[0] + 0.9 * 5, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_each_part_descends_its_own_loss_at_its_own_rate() -> None:
     start, e = network(), experience()
     gradient, _ = eqx.filter_jit(eqx.filter_grad(a2c_loss, has_aux=True))(start, counted(start, e, 1.0), 0.1)

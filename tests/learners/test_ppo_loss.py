@@ -137,6 +137,7 @@ def test_unequal_advantages_get_mean_zero_and_spread_one() -> None:
     np.testing.assert_allclose(np.corrcoef(got, np.asarray(advantage)[mask])[0, 1], 1, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_minibatch_of_equal_advantages_moves_no_policy() -> None:
     """The whole loss: its gradient in the actor was 1.0 to 1.6 of rounding, and is 0."""
     net = network(DISCRETE, "mlp")

@@ -28,6 +28,7 @@ def member(stacked: Any, i: int) -> Any:
     return jax.tree.map(lambda x: x[i] if eqx.is_array(x) else x, stacked)
 
 
+@pytest.mark.slow
 def test_members_start_apart() -> None:
     networks = replicated(LEARNER, N).init(SPACES, KEY)
     assert not np.array_equal(*(member(networks, i).actor.mlp.layers[0].weight for i in range(N)))
@@ -78,6 +79,7 @@ def test_an_update_is_each_members_own() -> None:
             assert np.isclose(metrics[name][i], value, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_replicas_are_played_under_partial_control() -> None:
     game = MatrixGame(ROCK_PAPER_SCISSORS, 4000)
     networks = replicated(LEARNER, N).init(game.spaces["col"], KEY)
@@ -94,6 +96,7 @@ def test_replicas_are_played_under_partial_control() -> None:
         assert abs(controlled.mean() - 0.3) < 5 * np.sqrt(0.21 / 2000)
 
 
+@pytest.mark.slow
 def test_what_is_kept_of_each_member_is_what_its_learner_keeps() -> None:
     """PPO's last weights with another standard deviation, in every member."""
     learner = replicated(ppo(PPOConfig(end_std=0.25, average=0.5, network=NetworkConfig(hidden=(4,)))), N)
@@ -105,6 +108,7 @@ def test_what_is_kept_of_each_member_is_what_its_learner_keeps() -> None:
     assert replicated(LEARNER, N).final is None
 
 
+@pytest.mark.slow
 def test_under_partial_control_every_match_has_its_own_draws() -> None:
     """The Kuhn study's five replicas of 16 matches at budget .7: P(action 1 | controlled) = .5 in every match.
 

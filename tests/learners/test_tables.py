@@ -42,6 +42,7 @@ ROWS = Infosets(
 )  # two legal actions in the first set
 
 
+@pytest.mark.slow
 def test_tables_of_policies() -> None:
     network = actor_critic(Spaces(Box((2,)), Discrete(3)), NetworkConfig(hidden=(8,)), KEY)
     logits = np.asarray(network.forward(jnp.eye(2), ((), ()))[0], np.float64)

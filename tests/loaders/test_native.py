@@ -53,6 +53,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path, network: ActorCritic) -> None:
     np.testing.assert_array_equal(ours.value, theirs.value)
 
 
+@pytest.mark.slow
 def test_a_recurrent_gaussian_too(tmp_path: Path) -> None:
     space = Box((2,), -2.0, (3.0, 5.0))
     network = set_std(actor_critic(Spaces(Box((3,)), space), NetworkConfig("lstm", (4,)), KEY), 0.3)
@@ -207,6 +208,7 @@ class Rich:
         self.spaces = {"x": Spaces(observation, action or MultiDiscrete((2, 3)))}
 
 
+@pytest.mark.slow
 def test_dicts_images_and_several_choices_survive_bit_for_bit(tmp_path: Path) -> None:
     game: Any = Rich()
     network = actor_critic(game.spaces["x"], NetworkConfig("mlp", (4, 4)), KEY)

@@ -179,6 +179,7 @@ def test_greedy_takes_the_mode() -> None:
         np.testing.assert_allclose(np.asarray(decision.action), expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "config",
     [

@@ -63,6 +63,7 @@ def test_no_gradient_reaches_an_illegal_logit() -> None:
     assert gradient[LEGAL].any()
 
 
+@pytest.mark.slow
 def test_several_choices_are_the_product_of_single_ones() -> None:
     """A head of 2 + 3 logits: probabilities multiply, entropies add up, illegal actions are masked in each."""
     space, mask = MultiDiscrete((2, 3)), LEGAL.copy()

@@ -27,6 +27,7 @@ def training(game: Any, victim: Any = "random", benign: Any = None, **more: Any)
     return training_of(settings, ask(settings, victim))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seat", "name"), [("0", "builtin:bug"), ("1", "builtin:ant")])
 def test_an_attack_starts_from_the_agent_that_comes_with_the_package(seat: str, name: str) -> None:
     found = training("robosumo/ant-vs-bug,integrator=euler", benign="zero", victim_seat=(seat,))

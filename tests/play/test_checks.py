@@ -214,6 +214,7 @@ def test_a_game_within_jax_is_stopped_too(spoil: Spoil, message: str) -> None:
     assert message in line(Traced(spoil))
 
 
+@pytest.mark.slow
 def test_an_evaluation_stops_as_well() -> None:
     """The step is counted from the first one of the evaluation, although that looks at several at a time."""
 
@@ -237,6 +238,7 @@ def _sound(t: Any, p: Any) -> None:
     pass
 
 
+@pytest.mark.slow
 def test_an_illegal_action_is_named_on_the_host_and_within_jax() -> None:
     def mask(t: Any, p: dict[str, Any]) -> None:
         legal = jnp.where(t == 2, jnp.array([1, 1, 0, 1, 1], bool), jnp.ones((B, 5), bool))

@@ -127,6 +127,7 @@ def test_a_game_of_turns_is_one_record_within_jax_and_on_the_host() -> None:
         assert np.asarray(e.valued).all()
 
 
+@pytest.mark.slow
 def test_a_mask_is_kept_by_what_is_played() -> None:
     """Leduc has decisions of two and of three actions; no third one is taken where there are two."""
     game = SampledTree(compile_tree("leduc_poker"), 64)

@@ -179,6 +179,7 @@ def test_reports_of_older_audits_can_be_made_again(tmp_path: Path) -> None:
     assert [result.win for result in record.budgets] == [result["win"] for result in audit["budgets"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("suffix", "tag"), [(".mp4", "video"), (".webp", "img"), (".gif", "img")])
 def test_the_clip_travels_inside(suffix: str, tag: str, tmp_path: Path) -> None:
     (tmp_path / f"clip{suffix}").write_bytes(b"moving pictures")
@@ -187,6 +188,7 @@ def test_the_clip_travels_inside(suffix: str, tag: str, tmp_path: Path) -> None:
     assert any(value.endswith(f";base64,{base64.b64encode(b'moving pictures').decode()}") for value in found.values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("clip", "message"),
     [

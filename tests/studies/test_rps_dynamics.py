@@ -39,6 +39,7 @@ def test_worst_iterates_are_those_between_rows() -> None:
     assert thinned[-1]["expl_mean"] == every[-1]["expl_mean"]
 
 
+@pytest.mark.slow
 def test_figure_and_summary() -> None:
     rows = [row for cell in cells(SETTINGS, 0) for row in run(cell)]
     # A table that was read back has text in it.
