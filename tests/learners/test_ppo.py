@@ -11,10 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.stats import chisquare
 from small_networks import CONTINUOUS, DISCRETE, KEY, PLAIN, B, T, network
 
 from sparring.errors import InputError
-from sparring.learners.ppo import PPOConfig, PPOState, final_network, ppo
+from sparring.learners.ppo import PPOConfig, PPOState, final_network, ppo, shuffled
 from sparring.nets import ActorCritic
 from sparring.types import Box, Discrete, Experience, Spaces
 
@@ -266,3 +267,23 @@ def test_weights_of_another_game_are_refused() -> None:
         ppo(PLAIN, network(CONTINUOUS, "mlp")).init(DISCRETE, KEY)
     with pytest.raises(InputError, match="expected observations of size 4"):
         ppo(PLAIN, network(CONTINUOUS, "mlp")).init(replace(CONTINUOUS, observation=Box((4,))), KEY)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 100, 8192, 65536, 70000])
+def test_shuffling_keeps_every_index(n: int) -> None:
+    np.testing.assert_array_equal(np.sort(shuffled(KEY, n)), np.arange(n))
+
+
+def test_every_order_is_as_likely() -> None:
+    orders = jax.vmap(lambda key: shuffled(key, 4))(jax.random.split(jax.random.key(1), 24_000))
+    _, counts = np.unique(np.asarray(orders), axis=0, return_counts=True)
+    assert len(counts) == math.factorial(4)
+    assert chisquare(counts).pvalue > 1e-3
+
+
+def test_minibatches_are_drawn_at_random_where_many_random_numbers_agree() -> None:
+    """How many of each sixteenth of 2^16 indices come into each sixteenth of the order is a hypergeometric number."""
+    orders = np.asarray(jax.vmap(lambda key: shuffled(key, 1 << 16))(jax.random.split(jax.random.key(2), 8)))
+    counts = [np.bincount(part // 4096, minlength=16) for order in orders for part in np.split(order, 16)]
+    spread = np.std(counts) / math.sqrt(256 * 15 / 16 * 15 / 16)
+    assert 0.9 < spread < 1.1
