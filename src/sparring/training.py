@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sparring.errors import InputError, unknown
+from sparring.learners.replicas import Replicas
 from sparring.mixture import MixedState
 from sparring.play.plateau import Plateau, Waited, fresh, waited
 from sparring.play.rollout import RolloutState, rollout, start
@@ -210,11 +211,11 @@ def check_cast(game: Game, threat: ThreatModel) -> None:
         )
 
 
-def pooled(live: Policy, pool: Pool, probability: Array) -> PoolPolicy:
+def pooled(live: Policy, pool: Pool, probability: Array) -> Policy:
     """The policy of the moment or one of its past, drawn for each match (DECISIONS 28).
 
     Args:
-      live: the policy of the moment.
+      live: the policy of the moment; of replicas each one meets its own past.
       pool: its past; empty: the policy of the moment always plays.
       probability: of a past one, float [B], for each slot.
     """
@@ -223,11 +224,17 @@ def pooled(live: Policy, pool: Pool, probability: Array) -> PoolPolicy:
     size = 1 << (len(policies) - 1).bit_length()
     padded = (*policies, *(policies[-1],) * (size - len(policies)))
     ids = np.array([*numbers, *(numbers[-1],) * (size - len(numbers))], np.int32)
-    return PoolPolicy(live, _stacked(padded), ids, np.int32(len(pool.policies)), np.asarray(probability, np.float32))
+    past, count, probability = _stacked(padded), np.int32(len(pool.policies)), np.asarray(probability, np.float32)
+    if not isinstance(live, Replicas):
+        return PoolPolicy(live, past, ids, count, probability)
+    n = live.n
+    own = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0) if eqx.is_array(x) else x, past.policies)
+    each = (np.tile(ids, (n, 1)), np.full(n, count), probability.reshape(n, -1))
+    return Replicas(PoolPolicy(live.policies, own, *each), n)
 
 
 @eqx.filter_jit
-def _stacked(policies: tuple[Policy, ...]) -> Policy:
+def _stacked(policies: tuple[Policy, ...]) -> Any:
     parts = [eqx.partition(policy, eqx.is_array) for policy in policies]
     return eqx.combine(jax.tree.map(lambda *x: jnp.stack(x), *(arrays for arrays, _ in parts)), parts[0][1])
 

@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparring.errors import InputError
-from sparring.metrics.intervals import Z95, mean_difference, mean_interval, newcombe, simultaneous, wilson, z_of
+from sparring.metrics.intervals import (
+    Z95,
+    mean_difference,
+    mean_interval,
+    newcombe,
+    simultaneous,
+    student,
+    wilson,
+    z_of,
+)
 
 counts = st.integers(1, 2000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
@@ -187,3 +196,11 @@ def test_what_has_no_interval_is_refused(values: list[float], low: float, high: 
 def test_a_difference_needs_two_samples() -> None:
     with pytest.raises(InputError, match="needs values"):
         mean_difference(np.ones(3), np.ones(0), 0, 1)
+
+
+def test_students_interval() -> None:
+    """Of 1, 2, 3: mean 2, standard error 1/sqrt(3), t(.975, 2) = 4.302653 (any table of Student's distribution)."""
+    mean, low, high = student([1.0, 2.0, 3.0])
+    assert mean == 2 and low == pytest.approx(2 - 4.302653 / math.sqrt(3)) and high == pytest.approx(4 - low)
+    alone = student([5.0])
+    assert alone[0] == 5 and all(map(math.isnan, alone[1:]))

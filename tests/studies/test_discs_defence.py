@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import pytest
@@ -26,14 +25,6 @@ def rows(lost: dict[str, list[float]], reached: dict[str, list[int | None]]) -> 
                 curve = {"kind": "curve", "steps": steps, "score": 0.1 * seed, "gradient_norm": None}
                 made.append({"method": method, "train_budget": 1.0, "seed": seed, **curve})
     return made
-
-
-def test_students_interval() -> None:
-    """Of 1, 2, 3: mean 2, standard error 1/sqrt(3), t(.975, 2) = 4.302653 (any table of Student's distribution)."""
-    mean, low, high = study.interval([1.0, 2.0, 3.0])
-    assert mean == 2 and low == pytest.approx(2 - 4.302653 / math.sqrt(3)) and high == pytest.approx(4 - low)
-    alone = study.interval([5.0])
-    assert alone[0] == 5 and all(map(math.isnan, alone[1:]))
 
 
 def test_a_claim_is_judged_by_pairs() -> None:

@@ -37,14 +37,24 @@ class A2CConfig:
     critic_rate: float = 0.1
     gamma: float = 1.0
     entropy_coef: float = 0.1
+    magnet: float = 0.0  # weight of the divergence from a magnet, a slow mean of the policy's own weights; 0: none
+    magnet_rate: float = 0.01  # by so much of the way the magnet follows the weights after each update
     hidden: tuple[int, ...] = (128,)
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "critic_rate", "entropy_coef"):
+        for name in ("learning_rate", "critic_rate", "entropy_coef", "magnet"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"{name}: expected a number of at least 0, got {getattr(self, name)}")
-        if not 0 <= self.gamma <= 1:
-            raise InputError(f"gamma: expected a number in [0, 1], got {self.gamma}")
+        for name in ("gamma", "magnet_rate"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name}: expected a number in [0, 1], got {getattr(self, name)}")
+
+
+class Pulled(NamedTuple):
+    """The learner's state where there is a magnet."""
+
+    network: ActorCritic
+    magnet: ActorCritic
 
 
 class Matches(NamedTuple):
@@ -61,23 +71,30 @@ class Matches(NamedTuple):
 
 
 def a2c(config: A2CConfig) -> Learner:
-    """A2C's `init`, `policy` and `update`; the learner's state is its network.
+    """A2C's `init`, `policy` and `update`; the learner's state is its network, with a magnet the two of them.
+
+    With a magnet each update is a step of magnetic mirror descent's policy-gradient form (Sokota et al. 2023): the
+    policy is drawn towards a slow mean of itself, which is drawn towards the policy.
 
     Raises:
       InputError: from `init`, actions that are not discrete.
     """
 
-    def init(spaces: Spaces, key: Key) -> ActorCritic:
-        return new_network(spaces, config, key)
+    def init(spaces: Spaces, key: Key) -> ActorCritic | Pulled:
+        network = new_network(spaces, config, key)
+        return Pulled(network, network) if config.magnet else network
 
-    def update(network: ActorCritic, experience: Experience, key: Key) -> tuple[ActorCritic, Metrics]:
+    def update(state: ActorCritic | Pulled, experience: Experience, key: Key) -> tuple[ActorCritic | Pulled, Metrics]:
         del key
-        return _update(config, network, experience)
+        return _update(config, state, experience)
+
+    def policy(state: ActorCritic | Pulled) -> ActorCritic:
+        return state.network if isinstance(state, Pulled) else state
 
     def halved() -> Learner:
         return a2c(replace(config, learning_rate=config.learning_rate / 2))
 
-    return Learner(init, lambda network: network, update, halved=halved)
+    return Learner(init, policy, update, halved=halved)
 
 
 def new_network(spaces: Spaces, config: A2CConfig, key: Key) -> ActorCritic:
@@ -92,10 +109,22 @@ def new_network(spaces: Spaces, config: A2CConfig, key: Key) -> ActorCritic:
 
 
 @eqx.filter_jit
-def _update(config: A2CConfig, network: ActorCritic, experience: Experience) -> tuple[ActorCritic, Metrics]:
+def _update(
+    config: A2CConfig, state: ActorCritic | Pulled, experience: Experience
+) -> tuple[ActorCritic | Pulled, Metrics]:
+    network, magnet = state if isinstance(state, Pulled) else (state, None)
     matches = whole_matches(network, experience, config.gamma)
-    gradient, metrics = eqx.filter_grad(a2c_loss, has_aux=True)(network, matches, config.entropy_coef)
-    return descend(network, gradient, config), {**metrics, "grad_norm": optax.tree.norm(gradient.actor)}
+    gradient, metrics = eqx.filter_grad(a2c_loss, has_aux=True)(
+        network, matches, config.entropy_coef, magnet, config.magnet
+    )
+    metrics = {**metrics, "grad_norm": optax.tree.norm(gradient.actor)}
+    moved = descend(network, gradient, config)
+    if magnet is None:
+        return moved, metrics
+    slow, static = eqx.partition(magnet.actor, eqx.is_inexact_array)
+    fast = eqx.filter(moved.actor, eqx.is_inexact_array)
+    followed = jax.tree.map(lambda m, w: m + config.magnet_rate * (w - m), slow, fast)
+    return Pulled(moved, eqx.tree_at(lambda n: n.actor, magnet, eqx.combine(followed, static))), metrics
 
 
 def whole_matches(network: ActorCritic, experience: Experience, gamma: float) -> Matches:
@@ -118,8 +147,16 @@ def whole_matches(network: ActorCritic, experience: Experience, gamma: float) ->
     return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), Matches(*rows))
 
 
-def a2c_loss(network: ActorCritic, matches: Matches, entropy_coef: float) -> tuple[Array, Metrics]:
+def a2c_loss(
+    network: ActorCritic,
+    matches: Matches,
+    entropy_coef: float,
+    magnet: ActorCritic | None = None,
+    magnet_coef: float = 0.0,
+) -> tuple[Array, Metrics]:
     """Policy gradient - entropy_coef * entropy + half the critic's squared error, each a mean over matches.
+
+    With a magnet, + magnet_coef * the policy's divergence from it.
 
     Policy and critic share no weight, so each descends its own part at its own rate.
     """
@@ -129,7 +166,15 @@ def a2c_loss(network: ActorCritic, matches: Matches, entropy_coef: float) -> tup
     entropy = (matches.controlled * network.entropy(logits)).sum()
     value_loss = 0.5 * (matches.weight * (value - matches.returns) ** 2).sum()
     metrics = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy}
-    return policy_loss - entropy_coef * entropy + value_loss, metrics
+    loss = policy_loss - entropy_coef * entropy + value_loss
+    if magnet is not None:
+        there, _, _ = magnet.forward(network.normalizer(matches.observation), ((), ()))
+        away = heads.divergence(
+            network.action, logits, network.log_std, heads.masked(there, matches.legal), magnet.log_std
+        )
+        metrics["magnet_kl"] = (matches.controlled * away).sum()
+        loss = loss + magnet_coef * metrics["magnet_kl"]
+    return loss, metrics
 
 
 def policy_gradient_loss(logits: Array, action: Array, advantage: Array, weight: Array) -> Array:

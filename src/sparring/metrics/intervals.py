@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from statistics import NormalDist
 
 import numpy as np
@@ -57,6 +58,18 @@ def newcombe(successes: int, n: int, successes_0: int, n_0: int, z: float = Z95)
     p, (low, high) = successes / max(n, 1), wilson(successes, n, z)
     p_0, (low_0, high_0) = successes_0 / max(n_0, 1), wilson(successes_0, n_0, z)
     return p - p_0 - math.hypot(p - low, high_0 - p_0), p - p_0 + math.hypot(high - p, p_0 - low_0)
+
+
+def student(values: Sequence[float]) -> tuple[float, float, float]:
+    """Mean and Student's 95% interval, of training seeds for example; the ends are NaN where there is one value."""
+    from scipy.special import stdtrit
+
+    n = len(values)
+    mean = float(np.mean(values)) if n else float("nan")
+    if n < 2:
+        return mean, float("nan"), float("nan")
+    half = float(stdtrit(n - 1, 0.975)) * float(np.std(values, ddof=1)) / n**0.5
+    return mean, mean - half, mean + half
 
 
 def mean_interval(values: Array, low: float, high: float, alpha: float = ALPHA) -> tuple[np.ndarray, np.ndarray]:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 INK, PAPER = "#24292e", "#fefefe"
 ATTACKER, BASELINE = "#d55e00", "#0072b2"
+# For many lines in one picture, the most important first.
+MANY = ("#000000", ATTACKER, BASELINE, "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999", "#f0e442")
 _OTHERS = ("#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 _MARKERS = ("s", "^", "D", "v")
 _STYLE: dict[Any, Any] = {

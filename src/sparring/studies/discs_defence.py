@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sparring.metrics.intervals import student
 from sparring.report import plots
 
 if TYPE_CHECKING:
@@ -39,17 +40,6 @@ METHODS = (
     "regularised",
 )
 UNTRAINED = "untrained"  # the strongest other policy at hand, as it is
-COLOURS = (
-    "#000000",
-    plots.ATTACKER,
-    plots.BASELINE,
-    "#009e73",
-    "#cc79a7",
-    "#e69f00",
-    "#56b4e9",
-    "#999999",
-    "#f0e442",
-)
 POINTS = 40  # of each curve
 REACHED = 0.0  # score: the victim wins as often as it loses against the attackers that it is trained with
 
@@ -248,18 +238,6 @@ def _by_method(rows: Sequence[Row], kind: str, key: str, train: float, test: flo
     return found
 
 
-def interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Mean and Student's 95% interval over training seeds; NaN ends where there is one seed."""
-    from scipy import stats
-
-    n = len(values)
-    mean = float(np.mean(values)) if n else float("nan")
-    if n < 2:
-        return mean, float("nan"), float("nan")
-    half = float(stats.t.ppf(0.975, n - 1)) * float(np.std(values, ddof=1)) / n**0.5
-    return mean, mean - half, mean + half
-
-
 def _budgets(rows: Sequence[Row]) -> tuple[float, list[float], list[float]]:
     """The budget of Figure 4, the training budgets and those of the tests."""
     train = sorted({row["train_budget"] for row in rows if row["method"] != NONE})
@@ -271,7 +249,7 @@ def figure(rows: Sequence[Row]) -> str:
     """Figure 4: the score and the gradient's norm while training, and what fresh attackers make the victim lose."""
     budget, _, _ = _budgets(rows)
     methods = list(dict.fromkeys(row["method"] for row in rows))
-    colours = dict(zip(methods, COLOURS, strict=False))
+    colours = dict(zip(methods, plots.MANY, strict=False))
     lost = _by_method(rows, "strongest", "lost", budget, budget)
 
     def draw(picture: Figure) -> None:
@@ -288,7 +266,7 @@ def figure(rows: Sequence[Row]) -> str:
             axes.set_title(title, fontsize=10)
         for place, method in enumerate(methods):
             values = list(lost.get(method, {}).values())
-            mean, low, high = interval(values)
+            mean, low, high = student(values)
             right.plot(values, [place] * len(values), ".", color=colours[method], alpha=0.4)
             if not np.isnan(low):
                 right.plot([low, high], [place, place], color=colours[method], lw=2)
@@ -379,7 +357,7 @@ def claims(rows: Sequence[Row]) -> list[str]:
 
 
 def _claim(claim: str, method: str, differences: Sequence[float]) -> str:
-    mean, low, high = interval(differences)
+    mean, low, high = student(differences)
     if np.isnan(low):
         verdict = "cannot tell: too few seeds"
     else:
@@ -388,12 +366,12 @@ def _claim(claim: str, method: str, differences: Sequence[float]) -> str:
 
 
 def _percent(values: Mapping[int, float]) -> str:
-    mean, low, high = interval([100 * value for value in values.values()])
+    mean, low, high = student([100 * value for value in values.values()])
     return f"{mean:.1f}% [{low:.1f}, {high:.1f}]"
 
 
 def _number(values: Mapping[int, float], form: str) -> str:
     if not values:
         return "none"
-    mean, low, high = interval(list(values.values()))
+    mean, low, high = student(list(values.values()))
     return f"{mean:{form}} [{low:{form}}, {high:{form}}]"
