@@ -117,6 +117,7 @@ def same_victim(first: str, second: str) -> None:
     ("learner", "method"),
     [
         ("a2c", "min-oracle"),
+        ("a2c", "regularised"),
         pytest.param("rpg", "two-timescale", marks=pytest.mark.long),
         pytest.param("a2c", "retrain", marks=pytest.mark.long),
     ],
@@ -207,6 +208,9 @@ def test_same_seed_same_victim() -> None:
         ({"temperature": -1.0, "method": "magnetic"}, "temperature: expected a number of at least 0"),
         ({"oracle": "learned", "method": "double-oracle"}, "method=double-oracle: networks cannot learn by it"),
         ({"oracle": "learned", "method": "magnetic"}, "method=magnetic: networks cannot learn by it"),
+        ({"oracle": "learned", "method": "regularised", "learner": "rpg"}, "rpg has no magnet; use --learner a2c"),
+        ({"oracle": "learned", "magnet": 0.1}, "magnet: min-oracle has no magnet"),
+        ({"oracle": "learned", "method": "regularised", "magnet": 0.0}, "magnet: expected a positive number"),
         ({"oracle": "learned", "victim": "first"}, "victim: it is read with --oracle exact alone"),
         ({"oracle": "learned", "updates": 5}, "updates: it is read with --oracle exact alone"),
         ({"steps": 5}, "steps: it is read with --oracle learned alone"),

@@ -291,7 +291,7 @@ def test_the_gain_is_what_five_rounds_cost_beyond_the_five_before() -> None:
         ({"attacker_start": "zero"}, "start=zero needs a policy with weights"),
         ({"episodes": 0}, "episodes: expected at least 1"),
         ({"game": "matrix/rps", "victim": None, "num_games": None, "steps": None}, "games that can only be simulated"),
-        ({"game": "matrix/rps", "method": "regularised", "bare": True}, "method=regularised: it is for games that can"),
+        ({"game": "matrix/rps", "method": "regularised", "bare": True}, "method=regularised: networks learn by it"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line_before_anything_is_made(

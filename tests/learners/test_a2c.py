@@ -251,6 +251,35 @@ def test_the_entropy_bonus_draws_towards_uniform() -> None:
     assert float(metrics["entropy"]) == pytest.approx(math.log(4), rel=0.01)
 
 
+def test_a_magnet_holds_the_policy_back_and_follows_it() -> None:
+    """Paid for one action alone, a policy goes there; with a magnet that stays it stops where both gradients meet."""
+    e = experience(reward=jnp.ones((T, B)), value=jnp.zeros((T, B)), action=jnp.zeros((T, B), int))
+    plain = replace(PLAIN, entropy_coef=0.0, learning_rate=0.5, critic_rate=0.0)
+
+    def end(magnet: float, rate: float) -> tuple[Any, Any]:
+        learner = a2c(replace(plain, magnet=magnet, magnet_rate=rate))
+        state = learner.init(SPACES, KEY)
+        for _ in range(30):
+            state, metrics = learner.update(state, e, KEY)
+        return state, metrics
+
+    free, _ = end(0.0, 0.0)
+    (held, fixed), metrics = end(3.0, 0.0)
+    (_, followed), _ = end(3.0, 1.0)
+    start = a2c(plain).init(SPACES, KEY)
+    assert same(fixed, start) and not same(followed.actor, start.actor)
+
+    def away(policy: Any) -> float:
+        """KL(policy, start) at the steps that count, by hand."""
+        rows = counted(start, e, 1.0)
+        ours, theirs = (jax.nn.log_softmax(n.forward(rows.observation, ((), ()))[0]) for n in (policy, start))
+        kl = (jnp.exp(ours) * (ours - theirs)).sum(-1)
+        return float((rows.controlled * kl).sum())
+
+    assert away(held) < 0.1 < away(free)
+    assert float(metrics["magnet_kl"]) == pytest.approx(away(held), rel=0.05)  # before the last small step
+
+
 def test_new_networks_are_as_printed() -> None:
     learner = a2c(A2CConfig())
     made = learner.init(SPACES, KEY)
@@ -266,6 +295,8 @@ def test_new_networks_are_as_printed() -> None:
         ({"learning_rate": -1.0}, "learning_rate: expected a number of at least 0, got -1"),
         ({"critic_rate": math.nan}, "critic_rate: expected a number of at least 0, got nan"),
         ({"entropy_coef": -0.1}, "entropy_coef"),
+        ({"magnet": -1.0}, "magnet: expected a number of at least 0"),
+        ({"magnet_rate": 2.0}, r"magnet_rate: expected a number in \[0, 1\], got 2"),
         ({"gamma": 1.5}, r"gamma: expected a number in \[0, 1\], got 1.5"),
     ],
 )

@@ -16,6 +16,7 @@ from sparring.mixture import mix
 from sparring.nets import ActorCritic, NetworkConfig
 from sparring.play.rollout import rollout
 from sparring.policies import ConstantPolicy, TabularPolicy
+from sparring.training import Pool, pooled
 from sparring.types import Box, Discrete, Experience, Spaces, View
 
 KEY = np.array([3, 4], np.uint32)
@@ -127,3 +128,24 @@ def test_under_partial_control_every_match_has_its_own_draws() -> None:
     # Standard error .0094 of each of 80 matches: five of them.
     np.testing.assert_allclose(rate, 0.5, atol=0.047)
     assert controlled.mean() == pytest.approx(0.7, abs=5 * np.sqrt(0.21 / action.size))
+
+
+def test_each_member_meets_its_own_past() -> None:
+    """Of two members the first played 0 once, the second 1; both now play 2."""
+    now = Replicas(TabularPolicy(np.eye(3)[[[2], [2]]]), N)
+    once = Replicas(TabularPolicy(np.eye(3)[[[0], [1]]]), N)
+    before = Replicas(TabularPolicy(np.eye(3)[[[1], [0]]]), N)
+    probability = np.array([1, 0, 1, 0, 0, 1, 0, 1], np.float32)  # the same slots in every call
+
+    def played(past: Pool) -> list[int]:
+        policy = pooled(now, past, probability)
+        return np.asarray(policy.act(KEY, View(jnp.ones((B, 1))), policy.initial_state(B)).action).tolist()
+
+    assert played(Pool()) == [2] * B
+    assert played(Pool((3,), (once,))) == [0, 2, 0, 2, 2, 1, 2, 1]
+    both = Pool((3, 4, 5), (once, before, before))
+    policy = pooled(now, both, np.ones(6000, np.float32))
+    drawn = np.asarray(policy.act(KEY, View(jnp.ones((6000, 1))), policy.initial_state(6000)).action)
+    assert drawn[:3000].mean() == pytest.approx(2 / 3, abs=0.04) and drawn[3000:].mean() == pytest.approx(
+        1 / 3, abs=0.04
+    )

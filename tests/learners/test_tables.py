@@ -84,6 +84,7 @@ def test_a_table_is_what_the_network_plays() -> None:
         ),
         (RandomPolicy(Discrete(2)), r"probabilities of shape \[2, 3\], got \[2, 2\]"),
         (TabularPolicy(np.eye(3)[[2, 0]]), "probability on a legal action in row 0, got none"),
+        (TabularPolicy(np.full((2, 3), np.nan)), "expected action probabilities, got NaN"),
         (UNIFORM, r"shape \[2, 3\], got \[1, 3\]"),
     ],
 )

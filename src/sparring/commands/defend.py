@@ -6,7 +6,7 @@ import math
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, cast
+from typing import Annotated, Any, Literal, NamedTuple
 
 import tyro
 
@@ -38,6 +38,7 @@ Direction = Literal["counterfactual", "true"]
 RATIO = 10.0  # two-timescale: the attacker's learning rate over the victim's, by default
 RATES = {"exact": 0.1, "learned": 0.01}  # learning rates of the victim, by default
 TEMPERATURE, COOLING = 1.0, 0.5  # magnetic, by default
+MAGNET = 0.1  # regularised, by default; in games that can only be simulated `oracles.defending.MAGNET`
 UPDATES, STEPS, NUM_GAMES = 2000, 160_000, 16
 RESULT, PAGE = "defend.json", "report.html"
 GRADIENT = ("min-oracle", "two-timescale", "single-timescale", "alternating")
@@ -46,7 +47,7 @@ UNREAD = {
     "learned": ("updates", "decay", "direction", "victim"),
 }
 # What is read in games that can only be simulated.
-SIMULATED = ("clean_share", "budget_range", "attacker_rounds", "attacker", "attacker_start", "magnet", "architecture")
+SIMULATED = ("clean_share", "budget_range", "attacker_rounds", "attacker", "attacker_start", "architecture")
 SIMULATED += ("attack_steps", "episodes", "train_game", "reward", "steps_per_round", "epochs", "minibatch")
 
 
@@ -61,14 +62,14 @@ class Settings(Seats):
     Example: sparring defend discs/duel --victim builtin:disc-early --method two-timescale --budget 1
     """
 
-    method: Literal[Method, "regularised"] = "min-oracle"
+    method: Method = "min-oracle"
     """min-oracle: Algorithm 1. two-timescale: Algorithm 2. single-timescale, alternating: gradients at equal rates,
     at once or in turn. self-play: best responses in turn. fictitious-play: best responses to averages. retrain: once,
     against the best attack on the starting victim. double-oracle: best responses join populations, between which the
-    game is solved. magnetic: mirror descent drawn towards entropy. The last two in exact games with --oracle exact
-    alone. Where the game can only be simulated, the min oracle's victim waits until its attackers hardly gain any
-    more, self-play and fictitious-play draw half or all opponents from the past, and there is also regularised: PPO
-    that is held near a slow mean of its own policies."""
+    game is solved. magnetic: mirror descent drawn towards entropy. These two need --oracle exact. regularised: networks
+    that are held near a slow mean of their own policies, not with --oracle exact. Where the game can only be simulated,
+    the min oracle's victim waits until its attackers hardly gain any more, and self-play and fictitious-play draw half
+    or all opponents from the past."""
     budget: float = 1.0
     """Attack budget epsilon in [0, 1]: the probability of control (Eq. 3.2)."""
     oracle: Literal["exact", "learned"] = "exact"
@@ -114,7 +115,8 @@ class Settings(Seats):
     attacker_start: Annotated[str | None, tyro.conf.arg(metavar="benign|scratch|POLICY")] = None
     """Where the attackers start, as in `sparring attack --start`."""
     magnet: OptionalFloat = None
-    """Of regularised: weight of the divergence from the mean of the policies so far, by default 0.05."""
+    """Of regularised: weight of the divergence from the mean of the policies so far, by default 0.1; in simulated games
+    0.05."""
     architecture: Literal["mlp", "lstm"] | None = None
     """Of networks that start from scratch, by default mlp."""
     attack_steps: OptionalInt = None
@@ -168,9 +170,9 @@ def prepare(settings: Settings) -> Prepared | simulated.Prepared:
     if finite(first) is None:
         return simulated.prepare(settings, first)
     refuse(settings, SIMULATED, "it is read in games that can only be simulated")
-    if settings.method == "regularised":
-        raise InputError("method=regularised: it is for games that can only be simulated; choose another")
-    method = cast(Method, settings.method)
+    method = settings.method
+    if method == "regularised" and settings.oracle == "exact":
+        raise InputError("method=regularised: networks learn by it; use --oracle learned, or --method magnetic")
     other = "learned" if settings.oracle == "exact" else "exact"
     refuse(settings, UNREAD[settings.oracle], f"it is read with --oracle {other} alone: use that")
     for name in ("updates", "steps", "num_games"):
@@ -183,6 +185,10 @@ def prepare(settings: Settings) -> Prepared | simulated.Prepared:
         raise InputError(f"ratio: {settings.method} has no ratio of learning rates; use --method two-timescale")
     if settings.ratio is not None and not (math.isfinite(settings.ratio) and settings.ratio > 0):
         raise InputError(f"ratio: expected a positive number, got {settings.ratio}")
+    if method != "regularised":
+        refuse(settings, ("magnet",), f"{method} has no magnet; use --method regularised")
+    elif settings.magnet is not None and not (math.isfinite(settings.magnet) and settings.magnet > 0):
+        raise InputError(f"magnet: expected a positive number, got {settings.magnet}")
     if method != "magnetic":
         refuse(settings, ("temperature", "cooling"), f"{method} has no temperature; use --method magnetic")
     oracle = exact_oracle(ask(settings, _start(settings), first))
@@ -193,7 +199,8 @@ def prepare(settings: Settings) -> Prepared | simulated.Prepared:
     rate = RATES[settings.oracle] if settings.learning_rate is None else settings.learning_rate
     temperature = TEMPERATURE if settings.temperature is None else settings.temperature
     cooling = COOLING if settings.cooling is None else settings.cooling
-    rule = Rule(method, rate, ratio, settings.decay, temperature, cooling)
+    magnet = (MAGNET if settings.magnet is None else settings.magnet) if method == "regularised" else 0.0
+    rule = Rule(method, rate, ratio, settings.decay, temperature, cooling, magnet)
     num_games = NUM_GAMES if settings.num_games is None else settings.num_games
     if settings.oracle == "exact":
         if settings.method in GRADIENT:

@@ -41,8 +41,8 @@ def tabulate(policy: Policy, infosets: Infosets) -> np.ndarray:
     Illegal actions have none, as when the policy is played.
 
     Raises:
-      InputError: a policy whose probabilities cannot be read (a user's function, a recurrent network), that is of
-        another game, or that plays no legal action somewhere.
+      InputError: a policy whose probabilities cannot be read (a user's function, a recurrent network) or are NaN, that
+        is of another game, or that plays no legal action somewhere.
     """
     rows, width = infosets.actions.shape
     legal = np.arange(width) < infosets.count[:, None]
@@ -52,6 +52,8 @@ def tabulate(policy: Policy, infosets: Infosets) -> np.ndarray:
             f"policy: expected action probabilities of shape {[rows, width]}, got {list(played.shape[-2:])}"
         )
     table = np.where(legal, played, 0.0)
+    if not np.isfinite(table).all():
+        raise InputError("policy: expected action probabilities, got NaN: its weights are no numbers any more")
     if (empty := table.sum(axis=-1) <= 0).any():
         row = np.argwhere(empty)[0][-1]
         raise InputError(f"policy: expected some probability on a legal action in row {row}, got none")

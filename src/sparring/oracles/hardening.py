@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sparring.training import Method as Training
     from sparring.training import TrainState
 
-Method = Literal[MethodName, "double-oracle", "magnetic"]
+Method = Literal[MethodName, "double-oracle", "magnetic", "regularised"]
 LearnerName = Literal["a2c", "rpg"]
 POINTS = 200  # of the curve, at most
 SAVE_EVERY = 60.0  # s between two checkpoints; when they are written changes nothing
@@ -44,6 +44,7 @@ class Rule:
     decay: float = 0.0  # exact: the step size falls as (t + 1)^-decay
     temperature: float = 0.0  # magnetic: the weight of the entropies at first
     cooling: float = 0.0  # magnetic: the temperature falls as (t + 1)^-cooling
+    magnet: float = 0.0  # regularised: the weight of the divergence from the magnet
 
 
 class Hardening:
@@ -146,6 +147,8 @@ def exact_iterates(problem: Problem, start: Iterate, rule: Rule) -> Iterator[Ite
             return double_oracle(problem, start)
         case "magnetic":
             return dynamics.magnetic(problem, start, eta_nu, dynamics.power(rule.temperature, rule.cooling))
+        case "regularised":
+            raise ValueError("regularised is learned, not computed")
 
 
 def harden_by_learning(
@@ -162,7 +165,7 @@ def harden_by_learning(
 
     Raises:
       Stopped: Ctrl-C or SIGTERM; a checkpoint has been written.
-      InputError: a method whose adversary is computed, against a team.
+      InputError: a method whose adversary is computed, against a team, or that the learner does not know.
     """
     from sparring.defences.adversarial_training import VICTIM
     from sparring.drive import drive
@@ -214,6 +217,8 @@ def learned_method(
 
     if rule.method in ("double-oracle", "magnetic"):
         raise InputError(f"method={rule.method}: networks cannot learn by it, it is computed; use --oracle exact")
+    if rule.method == "regularised" and learner != "a2c":
+        raise InputError(f"method=regularised: {learner} has no magnet; use --learner a2c")
     question = oracle.question
     threat = replace(question.threat, budget=problem.budget)
     gamma = discount(question)
@@ -221,7 +226,10 @@ def learned_method(
     def learning(rate: float) -> Any:
         discounted = 1.0 if gamma is None else gamma
         if learner == "a2c":
-            return a2c(A2CConfig(learning_rate=rate, gamma=discounted))
+            config = A2CConfig(learning_rate=rate, gamma=discounted)
+            if rule.magnet:  # what holds the policy back is its own past, not the uniform policy
+                config = replace(config, entropy_coef=0.0, magnet=rule.magnet)
+            return a2c(config)
         return rpg(RPGConfig(learning_rate=rate, gamma=discounted))
 
     attackers: Any = {agent: learning(rule.ratio * rule.learning_rate) for agent in threat.attackers}
@@ -237,7 +245,12 @@ def learned_method(
     # A round of 2 L - 1 steps holds a whole match of at most L.
     length = 2 * longest_match(oracle.game) - 1
     method = adversarial_training(
-        question.first, threat, SCHEDULES[rule.method], learning(rule.learning_rate), attackers, length
+        question.first,
+        threat,
+        SCHEDULES["single-timescale" if rule.method == "regularised" else rule.method],
+        learning(rule.learning_rate),
+        attackers,
+        length,
     )
     return method, rounds_of(steps, num_games, length, fixed=True)[0]
 

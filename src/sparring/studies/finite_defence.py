@@ -48,8 +48,9 @@ ORDER = (ORACLE, TWO, SINGLE)  # from the least gap to the largest, as Theorems 
 RATIO = 10.0  # two-timescale: the attacker's rate over the victim's
 SNAPSHOTS = 15  # of each side, in methods with a pool
 LATE = 0.1  # the final gap is the mean over the last tenth of the points
-# The victim's rate and the entropy bonus (the magnet's weight) by game: found in trials, the same for every method.
-RATES = {"kuhn_poker": (0.01, 0.1), "leduc_poker": (0.01, 0.2), MARKOV: (0.05, 0.01)}
+# The victim's rate, the critics' and the entropy bonus (the magnet's weight) by game: the same for every method. A
+# critic descends a sum over a match's steps, so that long matches need a low rate.
+RATES = {"kuhn_poker": (0.05, 0.1, 0.1), "leduc_poker": (0.02, 0.1, 0.2), MARKOV: (0.05, 0.01, 0.01)}
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,8 @@ def run(cell: Cell) -> list[dict[str, Any]]:
 
 def _method(cell: Cell, game: FiniteGame, exact: Problem, length: int) -> Any:
     victim, attacker = game.agents[:2]
-    rate, weight = RATES[MARKOV if cell.game.startswith(MARKOV) else cell.game]
-    config = A2CConfig(rate, critic_rate=0.1, gamma=_gamma(game), entropy_coef=weight)
+    rate, critic_rate, weight = RATES[MARKOV if cell.game.startswith(MARKOV) else cell.game]
+    config = A2CConfig(rate, critic_rate, gamma=_gamma(game), entropy_coef=weight)
     if cell.method == REGULARISED:
         config = replace(config, entropy_coef=0.0, magnet=weight)
 
