@@ -1,0 +1,431 @@
+"""What the studies of hardened victims share: how a victim is hardened, attacked afresh, and what the rows show.
+
+Every method trains for the same number of steps. A training at budget B spreads the budgets of its matches evenly from
+0 to B: at B alone a victim that can be attacked hardly ever wins, and learns next to nothing (results/discs-defence).
+Then fresh attackers, which the victim never met, are trained from several starts at every budget of the test; the
+strongest counts, on matches that it was not chosen by. `none` is the victim as it was, or, where all victims begin with
+random weights, one that was trained without attacks.
+
+What a victim loses is the share of its matches where the game has winners, and minus its return where it has none. A
+claim of the paper is judged by the difference between two methods over training seeds, with Student's interval: what
+two methods do with one seed is a pair, since all randomness is drawn from that seed.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from sparring.metrics.intervals import student
+from sparring.report import plots
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Row = Mapping[str, Any]
+NONE, TWO, SINGLE = "none", "two-timescale", "single-timescale"
+METHODS = (
+    NONE,
+    TWO,
+    SINGLE,
+    "alternating",
+    "min-oracle",
+    "self-play",
+    "fictitious-play",
+    "retrain",
+    "regularised",
+)
+SCRATCH = "scratch"
+POINTS = 40  # of each curve
+REACHED = 0.0  # score: the victim wins as often as it loses against the attackers that it is trained with
+SHARE, RETURN = "share of matches lost", "minus the victim's return"
+
+
+@dataclass(frozen=True)
+class World:
+    """Who is hardened where, and how: the same for all methods."""
+
+    game: str
+    victim: str  # a policy, or scratch: random weights
+    benign: str  # what the attackers' agents do otherwise
+    starts: tuple[str, ...]  # of the fresh attackers; equal ones are different seeds
+    others: tuple[str, ...] = ()  # attackers at hand, which are tried as they are
+    train_game: str | None = None
+    victim_seat: str | None = None
+    learning_rate: float | None = None  # the victim's
+    ratio: float = 3.0  # two-timescale: the attackers' over the victim's
+    spread: bool = True  # budgets from 0 to the budget in training, instead of that budget alone
+    training: tuple[tuple[str, Any], ...] = ()  # further settings of all trainings, by name
+
+
+@dataclass(frozen=True)
+class Settings:
+    world: World
+    seeds: int
+    steps: int  # of a hardening, all matches together
+    attack_steps: int
+    matches: int
+    methods: tuple[str, ...] = METHODS
+    budget: float = 1.0  # of Figure 4: all methods are trained and tested with it
+    mismatch: tuple[float, ...] = ()  # of Table 4: two timescales are trained with each; empty: no such table
+    tests: tuple[float, ...] = ()  # budgets of the attacks, besides those
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One victim: how it is hardened, and the budgets at which it is attacked."""
+
+    world: World
+    method: str
+    budget: float
+    seed: int
+    number: int  # which training seed it is
+    tests: tuple[float, ...]
+    steps: int
+    attack_steps: int
+    matches: int
+
+
+def cells(settings: Settings, seed: int) -> list[Cell]:
+    """Every method and seed at the budget of Figure 4, and the victims of Table 4."""
+    s, found = settings, []
+    drawn = np.random.SeedSequence(seed).generate_state(s.seeds).tolist()
+    for number, one in enumerate(drawn):
+        for method in s.methods:
+            table = method in (NONE, TWO) and bool(s.mismatch)
+            budgets = s.mismatch if table and method == TWO else (s.budget,)
+            tests = tuple(sorted({s.budget, *s.tests, *(s.mismatch if table else ())}))
+            found += [
+                Cell(s.world, method, budget, one, number, tests, s.steps, s.attack_steps, s.matches)
+                for budget in budgets
+            ]
+    return found
+
+
+def run(cell: Cell) -> list[dict[str, Any]]:
+    """Harden one victim and attack it: a row for the training, for each point of its curve and for each attacker."""
+    own = {"method": cell.method, "train_budget": cell.budget, "seed": cell.number}
+    with tempfile.TemporaryDirectory() as folder:
+        victim, found = cell.world.victim, []
+        if cell.method != NONE or victim == SCRATCH:
+            result = _harden(cell, Path(folder))
+            victim, found = f"native:{result['policy']}", _training_rows(result)
+        for test in cell.tests:
+            found += _attack_rows(cell, victim, test, Path(folder))
+    return [{**own, **row} for row in found]
+
+
+def _harden(cell: Cell, folder: Path) -> Mapping[str, Any]:
+    from sparring.commands.defend import defend
+
+    world, attacked = cell.world, cell.method != NONE
+    given: dict[str, Any] = dict(world.training)
+    if world.learning_rate is not None and cell.method != "retrain":
+        given["learning_rate"] = world.learning_rate
+    if cell.method == TWO:
+        given["ratio"] = world.ratio
+    if world.spread and attacked:
+        given["budget_range"] = (0.0, cell.budget)
+    return defend(
+        world.game,
+        victim=world.victim,
+        victim_seat=world.victim_seat,
+        benign=world.benign,
+        method=cell.method if attacked else SINGLE,
+        budget=cell.budget if attacked else 0.0,
+        train_game=world.train_game,
+        steps=cell.steps,
+        attack_steps=cell.attack_steps if cell.method == "retrain" else 0,
+        episodes=16,
+        seed=cell.seed,
+        out=str(folder / "defend"),
+        **given,
+    )
+
+
+def _training_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    points = [p for p in result["curve"] if p["score"] is not None]
+    score = np.array([p["score"] for p in points])
+    # A running mean over a twentieth of the training: one round ends few matches.
+    width = max(len(score) // 20, 1)
+    smooth = np.convolve(score, np.ones(width) / width, "valid") if len(score) else score
+    reached = np.flatnonzero(smooth >= REACHED)
+    last = [p["gradient_norm"] for p in points[len(points) // 2 :] if p["gradient_norm"] is not None]
+    rows: list[dict[str, Any]] = [
+        {
+            "kind": "training",
+            "steps": result["steps"],
+            "variance": result["oscillation"]["variance"],
+            "total_variation": result["oscillation"]["total_variation"],
+            "gradient_norm": float(np.mean(last)) if last else None,
+            "reached": int(points[reached[0] + width - 1]["steps"]) if len(reached) else None,
+        }
+    ]
+    for chunk in np.array_split(np.array(points, object), max(1, min(POINTS, len(points)))):
+        if len(chunk):
+            norms = [p["gradient_norm"] for p in chunk if p["gradient_norm"] is not None]
+            rows.append(
+                {
+                    "kind": "curve",
+                    "steps": int(chunk[-1]["steps"]),
+                    "score": float(np.mean([p["score"] for p in chunk])),
+                    "gradient_norm": float(np.mean(norms)) if norms else None,
+                }
+            )
+    return rows
+
+
+def _attack_rows(cell: Cell, victim: str, test: float, folder: Path) -> list[dict[str, Any]]:
+    """Attackers of one victim at one budget, and the strongest of them on matches of its own; then clean play."""
+    from sparring.commands.attack import attack
+    from sparring.commands.evaluate import evaluate
+
+    world = cell.world
+    cast: dict[str, Any] = {"victim": victim, "victim_seat": world.victim_seat, "benign": world.benign}
+
+    def lost(attacker: str, budget: float, stream: int) -> float:
+        seed = int(np.random.SeedSequence([cell.seed, stream]).generate_state(1)[0])
+        out = str(folder / f"evaluate-{test!r}-{stream}")
+        found = evaluate(
+            world.game, attacker=attacker, budget=budget, episodes=cell.matches, seed=seed, out=out, **cast
+        )
+        return lost_of(found)
+
+    attackers = [(f"{other}, untrained", other) for other in world.others]
+    for number, start in enumerate(world.starts):
+        out = folder / f"attack-{test!r}-{number}"
+        attack(
+            world.game,
+            budget=test,
+            start=start,
+            train_game=world.train_game,
+            steps=cell.attack_steps,
+            episodes=16,
+            seed=cell.seed + number + 1,
+            out=str(out),
+            **cast,
+        )
+        attackers.append((start, f"run:{out}"))
+    found = [lost(attacker, test, stream) for stream, (_, attacker) in enumerate(attackers)]
+    rows: list[dict[str, Any]] = [
+        {"kind": "attack", "test_budget": test, "start": name, "lost": value}
+        for (name, _), value in zip(attackers, found, strict=True)
+    ]
+    name, best = attackers[int(np.argmax(found))]
+    own = {"kind": "strongest", "test_budget": test, "start": name, "matches": cell.matches}
+    return [*rows, {**own, "lost": lost(best, test, 100), "clean_lost": lost(world.benign, 0.0, 101)}]
+
+
+def lost_of(found: Mapping[str, Any]) -> float:
+    """What the victim loses in an evaluation: its share of lost matches, or minus its return where nobody wins."""
+    return -float(found["victim_return"]) if found["fail"] is None else float(found["fail"])
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What the rows show.
+
+
+def by_method(rows: Sequence[Row], kind: str, key: str, train: float, test: float | None = None) -> dict[str, Any]:
+    """`key` of every training seed, by method: {method: {seed: value}}."""
+    found: dict[str, dict[int, float]] = {}
+    for row in rows:
+        same = row["kind"] == kind and row["train_budget"] == train and (test is None or row["test_budget"] == test)
+        if same and row[key] is not None:
+            found.setdefault(row["method"], {})[row["seed"]] = float(row[key])
+    return found
+
+
+def _budgets(rows: Sequence[Row]) -> tuple[float, list[float], list[float]]:
+    """The budget of Figure 4, the training budgets and those of the tests."""
+    train = sorted({row["train_budget"] for row in rows if row["method"] != NONE})
+    tests = sorted({row["test_budget"] for row in rows if row["kind"] == "strongest"})
+    return (train or tests)[-1], train, tests
+
+
+def figure(rows: Sequence[Row], name: str, game: str, measure: str = SHARE) -> str:
+    """Figure 4: the score and the gradient's norm while training, and what fresh attackers make the victim lose."""
+    budget, _, _ = _budgets(rows)
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    colours = dict(zip(methods, plots.MANY, strict=False))
+    lost = by_method(rows, "strongest", "lost", budget, budget)
+
+    def draw(picture: Figure) -> None:
+        grid = picture.add_gridspec(1, 3, wspace=0.35)
+        frame = picture.add_subplot(grid[:])  # carries what belongs to all panels: title and legend
+        frame.axis("off")
+        left, middle, right = (picture.add_subplot(grid[place]) for place in range(3))
+        for axes, key, title in ((left, "score", "victim's score"), (middle, "gradient_norm", "norm of its gradient")):
+            for method in methods:
+                points = _points(rows, method, budget, key)
+                if points:
+                    axes.plot(list(points), list(points.values()), color=colours[method], lw=1.2)
+            axes.set_xlabel("steps of training")
+            axes.set_title(title, fontsize=10)
+        for place, method in enumerate(methods):
+            values = list(lost.get(method, {}).values())
+            mean, low, high = student(values)
+            right.plot(values, [place] * len(values), ".", color=colours[method], alpha=0.4)
+            if not np.isnan(low):
+                right.plot([low, high], [place, place], color=colours[method], lw=2)
+            right.plot([mean], [place], "o", color=colours[method])
+            frame.plot([], [], color=colours[method], label=method)
+        right.set_yticks([])
+        if measure == SHARE:
+            right.set_xlim(0, 1)
+        right.set_xlabel(f"{measure},\nagainst the strongest fresh attacker")
+        right.set_title("exploitability", fontsize=10)
+
+    caption = f"{game}, budget {budget:g}; means over training seeds, intervals of 95%"
+    return plots.svg(name, "Hardened victims (Figure 4)", caption, 1100, 460, draw)
+
+
+def _points(rows: Sequence[Row], method: str, budget: float, key: str) -> dict[int, float]:
+    """A curve, the mean over training seeds: {steps: value}."""
+    found: dict[int, list[float]] = {}
+    for row in rows:
+        same = row["kind"] == "curve" and row["method"] == method and row["train_budget"] == budget
+        if same and row[key] is not None:
+            found.setdefault(row["steps"], []).append(row[key])
+    return {steps: float(np.mean(found[steps])) for steps in sorted(found)}
+
+
+def summary(rows: Sequence[Row], measure: str = SHARE) -> str:
+    """Tables of Figure 4 and Table 4, and a verdict for each claim of the paper."""
+    budget, train, tests = _budgets(rows)
+
+    def shown(values: Mapping[int, float]) -> str:
+        return _percent(values) if measure == SHARE else _number(values, ".2f")
+
+    lines = [
+        f"Budget {budget:g}. Means over training seeds with Student's 95% intervals; lost: {measure}, against",
+        "the strongest of the fresh attackers, a lower bound of what can be lost.",
+        "",
+        "| method | lost | lost to the benign opponent | steps to even score | variance | total variation | gradient |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    lost = by_method(rows, "strongest", "lost", budget, budget)
+    others = {key: by_method(rows, "training", key, budget) for key in ("reached", *OSCILLATION, "gradient_norm")}
+    clean = by_method(rows, "strongest", "clean_lost", budget, budget)
+    for method, values in lost.items():
+        told = [shown(values), shown(clean[method])]
+        reached = others["reached"].get(method, {})
+        told.append(f"{_number(reached, '.3g')}, {len(reached)} of {len(values)}" if method != NONE else "")
+        told += [_number(others[key].get(method, {}), ".3g") for key in (*OSCILLATION, "gradient_norm")]
+        lines.append(f"| {method} | {' | '.join(told)} |")
+    if len(tests) > 1:
+        lines += ["", "| method, trained up to | " + " | ".join(f"tested at {t:g}" for t in tests) + " |"]
+        lines.append("|---" * (len(tests) + 1) + "|")
+        for one in train:
+            for method in dict.fromkeys(row["method"] for row in rows if row["train_budget"] == one):
+                each = [by_method(rows, "strongest", "lost", one, t).get(method, {}) for t in tests]
+                if method != NONE and sum(map(bool, each)) > 1:
+                    told = [shown(values) if values else "" for values in each]
+                    lines.append(f"| {method}, {one:g} | {' | '.join(told)} |")
+        none = [by_method(rows, "strongest", "lost", budget, t).get(NONE, {}) for t in tests]
+        lines.append(f"| {NONE} | {' | '.join(shown(values) if values else '' for values in none)} |")
+        if len(train) > 1:
+            lines += ["", *_advice(rows, train, tests, measure)]
+    judged = claims(rows)
+    lines += [
+        "",
+        "| claim: two timescales ... | compared with | difference, and its interval | verdict |",
+        "|---|---|---|---|",
+        *(f"| {claim.text} | {claim.other} | {claim.shown} | {claim.verdict} |" for claim in judged),
+        "",
+        *overall(judged),
+    ]
+    return "\n".join(lines)
+
+
+OSCILLATION = ("variance", "total_variation")
+
+
+def _advice(rows: Sequence[Row], train: Sequence[float], tests: Sequence[float], measure: str) -> list[str]:
+    """The training budget of least worst-case regret: what a victim loses beyond the best one, at its worst budget."""
+    means = {
+        one: [float(np.mean(list(by_method(rows, "strongest", "lost", one, t)[TWO].values()))) for t in tests]
+        for one in train
+    }
+    least = np.min(list(means.values()), axis=0)
+    regret = {one: float(np.max(np.array(values) - least)) for one, values in means.items()}
+    best = min(regret, key=lambda one: regret[one])
+    scale, unit = (100, " points") if measure == SHARE else (1, "")
+    told = ", ".join(f"{one:g}: {scale * value:.1f}{unit}" for one, value in regret.items())
+    return [f"Worst-case regret over the tested budgets, by training budget: {told}. Least: trained up to {best:g}."]
+
+
+class Claim(NamedTuple):
+    """A claim about two timescales against another method: the paired differences over seeds, and what they say."""
+
+    text: str
+    other: str
+    shown: str
+    verdict: str
+
+
+HOLDS, OPPOSITE, SILENT, FEW = "holds", "does not hold: the opposite", "does not show", "cannot tell: too few seeds"
+
+
+def claims(rows: Sequence[Row]) -> list[Claim]:
+    """Each claim about two timescales as a hypothesis: the paired difference to every other method, over seeds."""
+    budget, train, tests = _budgets(rows)
+    asked = [
+        ("converges faster (steps to an even score)", by_method(rows, "training", "reached", budget)),
+        ("oscillates less (variance of the score)", by_method(rows, "training", "variance", budget)),
+        ("has the smaller gradient at the end", by_method(rows, "training", "gradient_norm", budget)),
+        ("is the least exploitable (lost)", by_method(rows, "strongest", "lost", budget, budget)),
+    ]
+    found = []
+    for text, values in asked:
+        for other in values:
+            if other != TWO and TWO in values:
+                found.append(_claim(text, other, values[TWO], values[other]))
+    for one in train if len(train) > 1 else ():
+        for test in tests:
+            if one != test:
+                hardened = by_method(rows, "strongest", "lost", one, test).get(TWO, {})
+                before = by_method(rows, "strongest", "lost", budget, test).get(NONE, {})
+                found.append(_claim(f"{MISMATCHED}: trained up to {one:g}, tested at {test:g}", NONE, hardened, before))
+    return found
+
+
+MISMATCHED = "is still more robust where the budget is another (lost)"
+
+
+def overall(judged: Sequence[Claim]) -> list[str]:
+    """A verdict for each claim: against all other methods, some, or none."""
+    lines = []
+    for text in dict.fromkeys(claim.text.partition(":")[0] for claim in judged):
+        verdicts = [claim.verdict for claim in judged if claim.text.partition(":")[0] == text]
+        holds, opposite = (sum(verdict == kind for verdict in verdicts) for kind in (HOLDS, OPPOSITE))
+        if FEW in verdicts:
+            told = "cannot be told from so few seeds"
+        else:
+            told = "holds" if holds == len(verdicts) else "holds in part" if holds else "does not hold"
+            told += f" ({holds} of {len(verdicts)} comparisons; the opposite in {opposite})"
+        lines.append(f"- Two timescales: the claim that it {text} {told}.")
+    return lines
+
+
+def _claim(text: str, other: str, ours: Mapping[int, float], theirs: Mapping[int, float]) -> Claim:
+    shared = sorted(ours.keys() & theirs.keys())
+    mean, low, high = student([ours[seed] - theirs[seed] for seed in shared])
+    verdict = FEW if np.isnan(low) else HOLDS if high < 0 else OPPOSITE if low > 0 else SILENT
+    return Claim(text, other, f"{mean:.3g} [{low:.3g}, {high:.3g}], {len(shared)} seeds", verdict)
+
+
+def _percent(values: Mapping[int, float]) -> str:
+    mean, low, high = student([100 * value for value in values.values()])
+    return f"{mean:.1f}% [{low:.1f}, {high:.1f}]"
+
+
+def _number(values: Mapping[int, float], form: str) -> str:
+    if not values:
+        return "none"
+    mean, low, high = student(list(values.values()))
+    return f"{mean:{form}} [{low:{form}}, {high:{form}}]"
