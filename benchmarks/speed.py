@@ -5,8 +5,10 @@ b     `rollout`: victim, benign and adversarial policies play, budget 0.5
 c-N   `adversarial_policy`: rounds of 128 steps of 128 matches, then 10 epochs of PPO in minibatches of N
 d-N   Stable-Baselines3's PPO on the same game, the same steps per round, epochs and minibatch, by the better of its
       vector environments; victim and benign policy play inside each environment
+e-N   `adversarial_training`: as c-N, but victim and attacker both learn
 split   which shares of c-2048's and c-64's time go to physics, inference, update and the rest
 memory  the peak of c-2048 in a process of its own
+pool    the peak of e-2048 in a process of its own, half of the opponents from pools of 100 snapshots
 
 Rates are steps of matches (0.05 s each) per second, matches starting anew when they end. All sections are set up and
 warmed up (compiled) first and then take turns; a section's rate is its best turn, since disturbance from outside only
@@ -16,12 +18,9 @@ slows. Needs the extra `bench` for d: pip install 'sparring[bench]'.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import resource
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -38,6 +37,7 @@ from speed_sections import (
     Turns,
     attack,
     baselines3,
+    both_sides,
     physics,
     play,
 )
@@ -45,15 +45,18 @@ from speed_sections import (
 from sparring.files import write_json
 from sparring.games.robosumo.sumo import RoboSumo
 
-MEMORY_LIMIT = 1500  # MB
+MEMORY_LIMITS = {"memory": 1500, "pool": 2000}  # MB
+SNAPSHOTS = 100
 TARGETS = {  # least ratio of the first section's rate to the second's
     ("b", "a"): 0.90,
     ("c-2048", "a"): 0.80,
     ("c-64", "a"): 0.70,
     ("c-2048", "d-2048"): 1.2,
     ("c-64", "d-64"): 2.5,
+    ("e-2048", "a"): 0.70,
+    ("e-64", "a"): 0.55,
 }
-SECTIONS = ("a", "b", "c-2048", "c-64", "d-2048", "d-64", "split", "memory")
+SECTIONS = ("a", "b", "c-2048", "c-64", "d-2048", "d-64", "e-2048", "e-64", "split", "memory", "pool")
 
 
 def variants(section: str, scale: Scale) -> dict[str, Turns]:
@@ -65,6 +68,8 @@ def variants(section: str, scale: Scale) -> dict[str, Turns]:
         return {"": play(scale)}
     if kind == "c":
         return {"": attack(int(minibatch), scale)}
+    if kind == "e":
+        return {"": both_sides(int(minibatch), scale)}
     return {v: baselines3(int(minibatch), v, scale) for v in ("SubprocVecEnv", "DummyVecEnv")}
 
 
@@ -113,13 +118,20 @@ def split_of(minibatch: int, scale: Scale) -> dict[str, float]:
     return {name: seconds / total for name, seconds in parts.items()}
 
 
-def peak_memory(threads: int) -> float:
-    """MB that c-2048 takes at most, in a process of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "speed.json"
-        options = ["--only", "c-2048", "--repeats", "1", "--threads", str(threads), "--json", str(path)]
-        subprocess.run([sys.executable, __file__, *options], check=True, stdout=subprocess.DEVNULL)
-        return json.loads(path.read_text())["peak_mb"]
+def peak_memory(section: str, threads: int, quick: bool) -> float:
+    """MB that c-2048 takes at most, or training with pools, in a process of its own."""
+    child = (
+        "import re, sys; from collections import deque; from pathlib import Path; sys.path.insert(0, sys.argv[1]); "
+        "import speed_sections as s; scale = s.Scale(*map(int, sys.argv[3:7])); "
+        "deque(s.attack(2048, scale) if sys.argv[2] == 'memory' else s.both_sides(2048, scale, int(sys.argv[7])), 0); "
+        # Not ru_maxrss, which begins with what the process that started this one had.
+        r"print(int(re.search(r'VmHWM:\s*(\d+)', Path('/proc/self/status').read_text())[1]) / 1024)"
+    )
+    # A pool fills by one snapshot a round, so that it is full sooner where rounds are short.
+    steps = 16 if quick else 32 if section == "pool" else 128
+    words = (section, steps, steps, 1, threads, 4 if quick else SNAPSHOTS)
+    told = [sys.executable, "-c", child, str(Path(__file__).parent), *map(str, words)]
+    return float(subprocess.run(told, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 def compare(rates: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -141,8 +153,9 @@ def report(results: Mapping[str, Any]) -> str:
         lines.append(f"{ratio['ratio']}: {ratio['value']:.2f}, target at least {ratio['target']}{said}")
     for section, parts in results["split"].items():
         lines.append(f"{section}: " + ", ".join(f"{name} {100 * share:.1f}%" for name, share in parts.items()))
-    if (peak := results["memory_mb"]) is not None:
-        lines.append(f"memory: {peak:.0f} MB, limit {MEMORY_LIMIT}{'' if peak < MEMORY_LIMIT else ': TOO MUCH'}")
+    for section, peak in results["memory_mb"].items():
+        limit = MEMORY_LIMITS[section]
+        lines.append(f"{section}: {peak:.0f} MB, limit {limit}{'' if peak < limit else ': TOO MUCH'}")
     return "\n".join(lines)
 
 
@@ -159,21 +172,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--only: expected some of {','.join(SECTIONS)}, got {unknown[0]!r}")
     repeats = asked.repeats or (2 if asked.quick else 5)
     scale = Scale(16 if asked.quick else 128, 16 if asked.quick else 128, repeats, asked.threads)
-    rates = measure([section for section in sections if section not in ("split", "memory")], scale)
+    rates = measure([section for section in sections if section not in ("split", *MEMORY_LIMITS)], scale)
     results = {
         "cores": os.cpu_count(),
         "quick": asked.quick,
         "rates": rates,
         "ratios": compare(rates),
         "split": {f"c-{size}": split_of(size, scale) for size in (2048, 64)} if "split" in sections else {},
-        "memory_mb": peak_memory(asked.threads) if "memory" in sections else None,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "memory_mb": {s: peak_memory(s, asked.threads, asked.quick) for s in MEMORY_LIMITS if s in sections},
     }
     print(report(results))
     if asked.json:
         write_json(asked.json, results)
     missed = [ratio for ratio in results["ratios"] if ratio["value"] < ratio["target"]]
-    return int(bool(missed) or (results["memory_mb"] or 0) >= MEMORY_LIMIT)
+    return int(bool(missed) or any(peak >= MEMORY_LIMITS[name] for name, peak in results["memory_mb"].items()))
 
 
 if __name__ == "__main__":

@@ -174,6 +174,31 @@ def attack(minibatch: int, scale: Scale, wrap_update: Wrapper = lambda update: u
         yield time.perf_counter() - start
 
 
+def both_sides(minibatch: int, scale: Scale, snapshots: int = 0) -> Turns:
+    """What hardening does: victim and attacker both learn; with `snapshots`, half of the opponents come from a pool."""
+    import jax
+
+    from sparring.defences.adversarial_training import SCHEDULES, adversarial_training
+    from sparring.learners.ppo import PPOConfig, ppo
+    from sparring.training import Reward, train
+    from sparring.types import ThreatModel
+
+    _, benign, _ = networks()
+    game = make(GAME, num_games=MATCHES, threads=scale.threads)
+    threat = ThreatModel("ant0", ("ant1",), {"ant1": benign}, BUDGET)
+    learner = ppo(PPOConfig(epochs=EPOCHS, minibatch=minibatch))
+    schedule = SCHEDULES["two-timescale"]
+    if snapshots:
+        schedule = replace(SCHEDULES["self-play"], snapshot_every=1, max_snapshots=snapshots)
+    goal = Reward({"ant0": -REWARD_SCALE})
+    method = adversarial_training(game, threat, schedule, learner, {"ant1": learner}, scale.steps, goal)
+    training = train(game, method, 0)
+    for _ in range(1 + max(scale.repeats, snapshots)):
+        start = time.perf_counter()
+        jax.block_until_ready(next(training).learners)
+        yield time.perf_counter() - start
+
+
 class Actor:
     """An actor-critic's policy in NumPy: the lightest there is for one observation, so that d is not held back."""
 

@@ -28,6 +28,19 @@ def test_a_section_yields_a_warm_up_and_its_turns(section: str) -> None:
         assert min(seconds) > 0
 
 
+@pytest.mark.slow
+def test_both_sides_learn_and_a_pool_fills() -> None:
+    turns = list(speed_sections.both_sides(64, TINY, snapshots=3))
+    assert len(turns) == 1 + 3 and min(turns) > 0
+
+
+@pytest.mark.long
+def test_memory_is_that_of_a_process_of_its_own() -> None:
+    kept = bytearray(800 * 2**20)
+    kept[::4096] = b"x" * len(kept[::4096])  # touched, so that this process has it
+    assert 100 < speed.peak_memory("pool", 1, quick=True) < 800
+
+
 @pytest.mark.long
 def test_both_ways_of_physics_alone_compute_the_same() -> None:
     # 40 steps are long enough for matches to end and start anew.
@@ -57,10 +70,15 @@ def test_ratios_are_of_sections_that_were_measured() -> None:
 
 def test_a_missed_target_is_said() -> None:
     rates = {name: {"best": rate, "median": rate, "variant": ""} for name, rate in (("a", 100.0), ("b", 80.0))}
-    results = {"rates": rates, "ratios": speed.compare(rates), "split": {}, "memory_mb": 2000.0}
+    results = {
+        "rates": rates,
+        "ratios": speed.compare(rates),
+        "split": {},
+        "memory_mb": {"memory": 1600.0, "pool": 1999.0},
+    }
     text = speed.report(results)
     assert "b / a: 0.80, target at least 0.9: MISSED" in text
-    assert "TOO MUCH" in text
+    assert "memory: 1600 MB, limit 1500: TOO MUCH" in text and text.endswith("pool: 1999 MB, limit 2000")
 
 
 def test_the_light_actor_is_the_networks_policy() -> None:
@@ -89,5 +107,5 @@ def test_the_single_agent_task_is_a_sound_environment() -> None:
 
 def test_an_unknown_section_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        speed.main(["--only", "e"])
+        speed.main(["--only", "f"])
     assert "expected some of a,b,c-2048" in capsys.readouterr().err
