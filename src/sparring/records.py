@@ -162,6 +162,7 @@ class Goal(Record, frozen=True, kw_only=True):
     """The reward that the attacker maximised: weights of the agents' rewards, and what is added for outcomes."""
 
     weights: dict[str, float]
+    own: float = 0.0  # weight of each attacker's own reward
     outcome: float = 0.0
     draw: float = 0.0
     shaping: dict[str, float] = {}

@@ -43,12 +43,14 @@ class Reward:
     """What a learning agent maximises: a weighted sum of all agents' rewards, and of what it is worth to win.
 
     An attacker of Eq. 3.1 has `weights={victim: -1}`, a victim `{victim: 1}`, a self-interested agent `{itself: 1}`.
+    `own` is such a weight of whoever learns, where several do: attackers who look after themselves (DECISIONS 31).
     `outcome` is paid for a win and taken for a loss of its own, `draw` is paid for a draw, each at the match's end.
     `shaping` adds weighted terms of the game's `info`, annealed linearly to nothing over `shaping_steps` steps, so that
     what is learned in the end is the bare goal.
     """
 
     weights: Mapping[AgentID, float] = field(default_factory=dict)
+    own: float = 0.0
     outcome: float = 0.0
     draw: float = 0.0
     shaping: Mapping[str, float] = field(default_factory=dict)
@@ -261,6 +263,8 @@ def reward_of(trajectory: Trajectory, agent: AgentID, reward: Reward, steps: int
         if other not in trajectory.reward:
             raise unknown("agent with a weight in the reward", other, trajectory.reward)
         total = total + weight * trajectory.reward[other]
+    if reward.own:
+        total = total + reward.own * trajectory.reward[agent]
     if reward.outcome or reward.draw:
         if trajectory.outcome is None:
             raise InputError("reward: this game has no winners, so there is no outcome to learn from: use victim")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
 import pytest
 
+import sparring
 from sparring.attacks.adversarial_policy import AttackConfig, adversarial_policy
 from sparring.errors import InputError
 from sparring.learners.ppo import PPOConfig
@@ -153,3 +155,51 @@ def test_an_attacker_without_a_policy_is_refused() -> None:
         ThreatModel("victim", ("a", "b"), {"a": always(0)}, BUDGET)
     with pytest.raises(InputError, match=r"^no adversarial policy for attacker b$"):
         executed(threat(), {"a": always(1)})
+
+
+class Selfish(Four):
+    """The same, but a is paid for its action 2 and b for its action 1; the victim loses by neither."""
+
+    def step(self, actions: Mapping[AgentID, Array]) -> Step:
+        step = super().step(actions)
+        zero = np.zeros(self.num_games, np.float32)
+        own = {"a": (actions["a"] == 2).astype(np.float32), "b": (actions["b"] == 1).astype(np.float32)}
+        return step._replace(reward={"victim": zero, "bystander": zero, **own})
+
+
+def test_attackers_who_look_after_themselves_learn_what_pays_each() -> None:
+    game = Selfish()
+    config = replace(CONFIG, reward=Reward(own=1.0), ppo=replace(CONFIG.ppo, learning_rate=0.02))
+    method = adversarial_policy(game, threat(), always(0), config)
+    state = next(islice(train(game, method, 0), 30, None))
+    view = game._views()
+    for agent, paid in (("a", 2), ("b", 1)):
+        policy = method.sides[agent].learner.policy(state.learners[agent])
+        chosen = np.asarray(policy.act(np.array([0, 1], np.uint32), view[agent], policy.initial_state(SLOTS)).action)
+        assert (chosen == paid).mean() > 0.9
+
+
+@pytest.mark.slow
+def test_a_victim_is_hardened_against_a_team(tmp_path: Any) -> None:
+    result = sparring.defend(
+        Four,
+        victim="scratch",
+        victim_seat="victim",
+        attackers=["a", "b"],
+        others={"bystander": "random"},
+        benign="random",
+        method="two-timescale",
+        steps=2048,
+        steps_per_round=16,
+        num_games=16,
+        minibatch=64,
+        attack_steps=1024,
+        episodes=32,
+        out=str(tmp_path / "run"),
+    )
+    # Each attacker takes up to 2 a step from the victim in 2 steps; benign ones take 1 in the mean.
+    assert -8 <= result["after"]["attacked"]["victim_return"] < result["after"]["clean"]["victim_return"] + 1
+    assert sorted(path.name for path in (tmp_path / "run" / "jobs" / "harden").glob("attacker*")) == [
+        "attacker-a.safetensors",
+        "attacker-b.safetensors",
+    ]

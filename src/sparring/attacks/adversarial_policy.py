@@ -18,7 +18,7 @@ from sparring.types import AgentID, Game, Learner, Policy, ThreatModel
 class AttackConfig:
     """How an adversarial policy is trained. A game family's own defaults are in its `learning` module.
 
-    A reward without weights and outcome is that of Eq. 3.1: minus the victims' rewards, times `victim_scale`.
+    A reward without weights, outcome and `own` is that of Eq. 3.1: minus the victims' rewards, times `victim_scale`.
     """
 
     steps: int = 2_000_000  # of all matches together
@@ -83,7 +83,7 @@ def adversarial_policy(
 def attack_reward(threat: ThreatModel, config: AttackConfig) -> Reward:
     """The attackers' reward; by default Eq. 3.1."""
     reward = config.reward
-    if reward.weights or reward.outcome:
+    if reward.weights or reward.outcome or reward.own:
         return reward
     return replace(reward, weights=dict.fromkeys(threat.victims, -config.victim_scale))
 

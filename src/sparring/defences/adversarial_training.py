@@ -93,7 +93,8 @@ def adversarial_training(
       attackers: a learner for each attacker (their rates are eta_alpha); or, where no attacker learns, the adversarial
         policy for the victim of the moment: `learners.tables.exact_oracle`, or a function that always returns the same.
       steps_per_round: T.
-      reward: the attackers'; by default minus the victim's reward. The victim wants the opposite.
+      reward: the attackers'; by default minus the victim's reward. The victim wants the opposite; where attackers look
+        after themselves (`Reward.own`), so does the victim.
       budgets: float32 [B], a budget for each slot, instead of the threat's (`mixture.slot_budgets`).
 
     Raises:

@@ -176,6 +176,8 @@ def goal(reward: Goal) -> str:
     parts = [
         words.get(weight, f"{weight:g} times the return of {{}}").format(a) for a, weight in reward.weights.items()
     ]
+    if reward.own:
+        parts.append("its own return" if reward.own == 1 else f"{reward.own:g} times its own return")
     if reward.outcome:
         parts.append(f"{reward.outcome:g} for a win and {-reward.outcome:g} for a loss")
     if reward.draw:

@@ -28,7 +28,7 @@ OptionalFloat = Annotated[float | None, tyro.conf.arg(metavar="X")]
 OptionalFile = Annotated[str | None, tyro.conf.arg(metavar="FILE")]
 AgentNames = Annotated[tuple[str, ...], tyro.conf.arg(metavar="AGENT")]
 PresetName = Literal["smoke", "standard", "paper"]
-RewardName = Literal["victim", "outcome", "shaped"]
+RewardName = Literal["victim", "outcome", "shaped", "own"]
 
 
 class Preset(NamedTuple):
@@ -105,8 +105,9 @@ class Attacks(Controlled):
     """Train in another variant of the game than the evaluated one: robosumo/ant-vs-ant,integrator=euler is several
     times faster."""
     reward: RewardName | None = None
-    """What the attacker maximises: minus the victim's reward (victim), win or loss (outcome), or win or loss with the
-    game's shaping terms annealed away over half of the steps (shaped). By default the game's best known."""
+    """What the attacker maximises: minus the victim's reward (victim), win or loss (outcome), win or loss with the
+    game's shaping terms annealed away over half of the steps (shaped), or each attacker its own reward (own). By
+    default the game's best known."""
     num_games: OptionalInt = None
     """Matches side by side in training."""
     steps_per_round: OptionalInt = None

@@ -167,6 +167,8 @@ def _reward(name: str, known: Any, steps: int) -> Reward:
         return Reward()
     if name == "outcome":
         return Reward(outcome=1.0)
+    if name == "own":
+        return Reward(own=1.0)
     shaping = getattr(known, "SHAPING", None)
     if not shaping:
         raise InputError("reward=shaped: this game reports no shaping terms; use outcome or victim")
@@ -177,4 +179,10 @@ def _goal(question: Question, config: AttackConfig) -> Goal:
     from sparring.attacks.adversarial_policy import attack_reward
 
     reward = attack_reward(question.threat, config)
-    return Goal(weights=dict(reward.weights), outcome=reward.outcome, draw=reward.draw, shaping=dict(reward.shaping))
+    return Goal(
+        weights=dict(reward.weights),
+        own=reward.own,
+        outcome=reward.outcome,
+        draw=reward.draw,
+        shaping=dict(reward.shaping),
+    )
