@@ -16,8 +16,8 @@ WORLD = World(GAME, VICTIM, VICTIM, starts=(STRONG, "benign"), others=(STRONG,),
 BUDGETS = (0.3, 0.7, 1.0)
 PRESETS = {
     "smoke": Settings(WORLD, 1, 16_384, 8_192, 16, (NONE, TWO, SINGLE)),
-    "standard": Settings(WORLD, 3, 3_000_000, 1_000_000, 400, (*METHODS[:3], *METHODS[4:7])),
-    "paper": Settings(WORLD, 10, 4_000_000, 2_000_000, 1000, mismatch=BUDGETS),
+    "standard": Settings(WORLD, 3, 6_000_000, 1_000_000, 400, (*METHODS[:3], *METHODS[4:7])),
+    "paper": Settings(WORLD, 10, 6_000_000, 2_000_000, 1000, mismatch=BUDGETS),
 }
 
 

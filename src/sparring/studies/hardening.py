@@ -42,6 +42,7 @@ METHODS = (
 )
 SCRATCH = "scratch"
 POINTS = 40  # of each curve
+BLOCK = 400  # matches, of whose mean score the oscillation is measured
 REACHED = 0.0  # score: the victim wins as often as it loses against the attackers that it is trained with
 SHARE, RETURN = "share of matches lost", "minus the victim's return"
 
@@ -160,8 +161,7 @@ def _training_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
         {
             "kind": "training",
             "steps": result["steps"],
-            "variance": result["oscillation"]["variance"],
-            "total_variation": result["oscillation"]["total_variation"],
+            **oscillation(points),
             "gradient_norm": float(np.mean(last)) if last else None,
             "reached": int(points[reached[0] + width - 1]["steps"]) if len(reached) else None,
         }
@@ -178,6 +178,23 @@ def _training_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
                 }
             )
     return rows
+
+
+def oscillation(points: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """Variance and total variation of the score in the last half of a training, between blocks of equally many matches.
+
+    A method with past opponents has half as many matches of the present victim in a round, and so twice the noise;
+    blocks of at least `BLOCK` matches make methods comparable. None: there are fewer than two blocks.
+    """
+    means, total, matches = [], 0.0, 0
+    for point in points[len(points) // 2 :]:
+        total, matches = total + point["matches"] * point["score"], matches + point["matches"]
+        if matches >= BLOCK:
+            means.append(total / matches)
+            total, matches = 0.0, 0
+    if len(means) < 2:
+        return {"variance": None, "total_variation": None}
+    return {"variance": float(np.var(means, ddof=1)), "total_variation": float(np.abs(np.diff(means)).sum())}
 
 
 def _attack_rows(cell: Cell, victim: str, test: float, folder: Path) -> list[dict[str, Any]]:
