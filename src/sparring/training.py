@@ -155,7 +155,8 @@ def train(game: Game, method: Method, seed: int, state: TrainState | None = None
     while True:
         rng = _round_rng(seed, round_)
         policies = method.play(_opponents(method, learners, past, steps))
-        trajectory, played = rollout(game, policies, method.steps_per_round, rng, played, record)
+        length = method.steps_per_round
+        trajectory, played = rollout(game, policies, length, rng, played, record, before=round_ * length)
         steps += method.steps_per_round * game.num_games
         metrics = {}
         for name, side in method.sides.items():

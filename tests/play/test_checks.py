@@ -143,7 +143,7 @@ HOSTED = [
     (lambda t, p: p["view"].update(b=view(np).observation), "b, step 2: expected a View(observation, legal, moves)"),
     (lambda t, p: p["view"].pop("b"), "step 2: no view of b"),
     (lambda t, p: p.update(outcome={"a": THIRD, "b": THIRD}), "step 2: no outcome of c"),
-    (lambda t, p: p["outcome"].update(b=np.array([0, 2, 0, 0])), "outcome: expected 1, 0 or -1, got [0, 1, 2]"),
+    (lambda t, p: p["outcome"].update(b=np.array([0, 2, 0, 0])), "match 1: outcome: expected 1, 0 or -1, got 2"),
     (lambda t, p: p["outcome"].update(b=np.zeros((B, 1))), "outcome of b: expected shape [4], got [4, 1]"),
     (lambda t, p: p.update(terminated=THIRD), "step 2, match 1 has an outcome but did not end"),
     (lambda t, p: p.update(terminated=THIRD, invalid=~THIRD), "match 1 has an outcome but did not end"),
@@ -184,25 +184,44 @@ def at(t: Any, value: Any, sound: Any) -> Any:
     return jnp.where(t == 2, value, sound)
 
 
+def cut_off(t: Any, p: dict[str, Any]) -> None:
+    """The match that ends is cut off, and its last view is bad at step 2."""
+    p["truncated"], p["terminated"] = p["terminated"], p["truncated"]
+    place = at(t, np.roll(NAN, -1, axis=0), 1.0)
+    p["final_view"]["a"] = View({**view(jnp).observation, "place": place}, p["final_view"]["a"].legal)
+
+
 TRACED = [
     (lambda t, p: p["reward"].update(b=at(t, jnp.where(THIRD, jnp.inf, 0), 0.0)), "reward of b, step 2, match 2: inf"),
     (
         lambda t, p: shown(p, "c", "place", at(t, NAN, 1.0)),
-        "c, 'place', step 3, match 2: observation: number 1 is nan, expected Box(shape=(2,)",
+        "c, 'place', step 2, match 2: observation: number 1 is nan, expected Box(shape=(2,)",
     ),
     (
         lambda t, p: shown(p, "c", "die", at(t, jnp.where(THIRD, 6, 1), 1)),
-        "c, 'die', step 3, match 2: observation: number 0 is 6, expected Discrete(n=6)",
+        "c, 'die', step 2, match 2: observation: number 0 is 6, expected Discrete(n=6)",
     ),
     (
         lambda t, p: replaced(p, "a", legal=at(t, jnp.array([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]] * 2, bool), True)),
-        "a, step 3, match 1 has no legal action, expected at least one",
+        "a, step 2, match 1 has no legal action, expected at least one",
     ),
     (
         lambda t, p: p["outcome"].update(b=at(t, jnp.zeros(B, jnp.int8), p["outcome"]["b"])),
         "step 2, match 1: outcomes contradict each other: {'a': 1, 'b': 0, 'c': 1}",
     ),
     (lambda t, p: p.update(terminated=at(t, THIRD, p["terminated"])), "step 2, match 1 has an outcome but did not end"),
+    (
+        lambda t, p: p["outcome"].update(b=at(t, jnp.full(B, 2, jnp.int8), p["outcome"]["b"])),
+        "step 2, match 0: outcome: expected 1, 0 or -1, got 2",
+    ),
+    (
+        lambda t, p: p.update(truncated=at(t, p["terminated"], p["truncated"])),
+        "step 2, match 1 ended in two ways: terminated, truncated and invalid exclude each other",
+    ),
+    (
+        cut_off,
+        "a, 'place', step 2, match 1 (final view): observation: number 1 is nan, expected Box(shape=(2,)",
+    ),
     (_raises, f"the game's step: expected the next state and a Step; it raised KeyError: 'nothing' ({__file__}:"),
 ]
 
@@ -210,8 +229,16 @@ TRACED = [
 @pytest.mark.slow
 @pytest.mark.parametrize(("spoil", "message"), TRACED, ids=[message[:40] for _, message in TRACED])
 def test_a_game_within_jax_is_stopped_too(spoil: Spoil, message: str) -> None:
-    """What a step leaves to be seen at the next one is found there; nobody needs to watch the agent."""
+    """What a step leaves to be seen is found with it; nobody needs to watch the agent."""
     assert message in line(Traced(spoil))
+
+
+@pytest.mark.slow
+def test_what_the_last_step_of_a_round_leaves_is_looked_at_before_anything_is_learned_from_it() -> None:
+    game = Traced(lambda t, p: shown(p, "c", "place", at(t, NAN, 1.0)))
+    rollout(game, STILL, 2, np.random.default_rng(0))
+    with pytest.raises(InputError, match="c, 'place', step 2, match 2: observation: number 1 is nan"):
+        rollout(game, STILL, 3, np.random.default_rng(0))
 
 
 @pytest.mark.slow
@@ -310,6 +337,8 @@ def test_a_game_that_inherits_from_a_sound_one_is_looked_at() -> None:
 
     game = Shifted(ROCK_PAPER_SCISSORS, B)
     assert is_sound(MatrixGame(ROCK_PAPER_SCISSORS)) and not is_sound(game)
+    Shifted.SOUND = False
+    assert not is_sound(game)
     policies = {agent: RandomPolicy(spaces.action) for agent, spaces in game.spaces.items()}
-    with pytest.raises(InputError, match=r"step 1, match 0: observation: number 0 is 3\.0"):
+    with pytest.raises(InputError, match=r"step 0, match 0: observation: number 0 is 3\.0"):
         rollout(game, policies, 2, np.random.default_rng(0))

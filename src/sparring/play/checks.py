@@ -25,6 +25,8 @@ from sparring.types import (
     View,
 )
 
+_EXCLUDE = "terminated, truncated and invalid exclude each other"
+
 
 def begun(game: Any, seed: int) -> Mapping[AgentID, View]:
     """`game.reset`, checked: see `stepped`."""
@@ -49,9 +51,7 @@ def stepped(game: Any, actions: Mapping[AgentID, Array], step: int) -> Step:
     ends = np.sum([result.terminated, result.truncated, result.invalid], axis=0)
     if (ends > 1).any():
         match = int((ends > 1).argmax())
-        raise InputError(
-            f"{game.id}, {when}: match {match} ended in two ways: terminated, truncated and invalid exclude"
-        )
+        raise InputError(f"{game.id}, {when}: match {match} ended in two ways: {_EXCLUDE}")
     check_views(game, result.view, when)
     if np.any(result.truncated):  # the critic is asked about the last view
         check_views(game, result.final_view, f"{when} (final view)")
@@ -194,7 +194,9 @@ def check_outcomes(game: Game, step: Step | Trajectory, before: int | str) -> No
     if not values.any() and integer:
         return
     if not (values.min() >= -1 and values.max() <= 1 if integer else np.isin(values, (-1, 0, 1)).all()):
-        raise InputError(f"{game.id}, {when}: outcome: expected 1, 0 or -1, got {np.unique(values).tolist()}")
+        strange = (np.rint(values) != values) | (np.abs(values) > 1)
+        got, place = values[strange][0].item(), _place(strange.any(axis=0), before)
+        raise InputError(f"{game.id}, {place}: outcome: expected 1, 0 or -1, got {got}")
     decided = (values != 0).any(axis=0)
     if (early := decided & ~over).any():
         raise InputError(f"{game.id}, {_place(early, before)} has an outcome but did not end (terminated or truncated)")
@@ -211,73 +213,96 @@ def _place(bad: np.ndarray, before: int | str) -> str:
     return f"{before if isinstance(before, str) else f'step {before + step[0]}'}, match {match}"
 
 
-class Fault(NamedTuple):
-    """What is wrong with what one agent is shown and does at one step, within JAX."""
+class Shown(NamedTuple):
+    """What is wrong with what one agent is shown, within JAX."""
 
-    # int32 [B] leaves, as the observation: the first number that is not in the space; -1: none; None: not looked at
+    # int32 [B] leaves, as the observation: the first number that is not in the space; -1: none
     number: Any
     value: Any  # [B] leaves, that number
-    none_legal: Array  # bool [B], it moves and a choice has no legal action
-    no_action: Array  # bool [B], it moves, and its action is illegal, out of range or NaN
+
+
+class Fault(NamedTuple):
+    """What is wrong with what one agent does at one step and is shown after it, within JAX."""
+
+    shown: Shown | None  # of the view that the step has made; None: not looked at
+    final: Shown | None  # of the last view of matches that are cut off, which the critic is asked about
+    none_legal: Array  # bool [B], it moves next and a choice has no legal action
+    no_action: Array  # bool [B], it moved, and its action was illegal, out of range or NaN
 
 
 def is_sound(game: Game) -> bool:
     """Whether what a game shows and how it ends fits its spaces by construction: a class says so for itself alone."""
-    return "SOUND" in vars(type(game))
+    return vars(type(game)).get("SOUND") is True
 
 
-def fault(spaces: Spaces, view: View, action: Array, sound: bool = False) -> Fault:
+def fault(spaces: Spaces, before: View, action: Array, step: Step, agent: AgentID, sound: bool = False) -> Fault:
     """`check_view` within JAX: what `check_faults` looks at when the steps have been played.
 
     Args:
       spaces: the agent's.
-      view: what it was shown.
+      before: what it was shown.
       action: what it did.
+      step: what the game made of it.
+      agent: its name.
       sound: see `is_sound`; then the action alone is looked at.
     """
+    import jax.numpy as jnp
+
+    never = jnp.zeros(action.shape[:1], bool)
+    moved = ~never if before.moves is None else before.moves
+    shown = final = None
+    none_legal = never
+    if not sound:
+        after = step.view[agent]
+        shown = _look(spaces.observation, after.observation, ~never)
+        final = _look(spaces.observation, step.final_view[agent].observation, step.truncated)
+        if after.legal is not None and not isinstance(spaces.action, Box):
+            edges = np.cumsum([0, *_sizes(spaces.action)]).tolist()
+            none = jnp.stack([~after.legal[:, low:high].any(1) for low, high in itertools.pairwise(edges)]).any(0)
+            none_legal = none if after.moves is None else none & after.moves
+    action = action.reshape(len(action), -1)
+    if isinstance(spaces.action, Box):
+        return Fault(shown, final, none_legal, moved & ~jnp.isfinite(action).all(1))
+    sizes = _sizes(spaces.action)
+    wrong = ((action < 0) | (action >= sizes)).any(1)
+    if before.legal is not None:
+        first = np.cumsum([0, *sizes])[:-1]
+        wrong |= ~jnp.take_along_axis(before.legal, action + first, 1, mode="clip").all(1)
+    return Fault(shown, final, none_legal, moved & wrong)
+
+
+def _sizes(space: Discrete | MultiDiscrete) -> np.ndarray:
+    return np.array([space.n] if isinstance(space, Discrete) else space.nvec)
+
+
+def _look(space: Space, observation: Any, where: Array) -> Shown:
+    """What is wrong with the observations of the matches `where`, bool [B]."""
     import jax
     import jax.numpy as jnp
 
-    def look(space: Space, observation: Any) -> tuple[Any, Any]:
-        if isinstance(space, Dict):
-            found = {name: look(part, observation[name]) for name, part in space.parts}
-            return {n: x for n, (x, _) in found.items()}, {n: x for n, (_, x) in found.items()}
-        limits = _limits(space)
-        values = observation.reshape(len(observation), -1)
-        row = observation.shape[1:]
-        low, high = (jnp.broadcast_to(jnp.asarray(x, jnp.float32), row).ravel() for x in limits or (0.0, 0.0))
+    if isinstance(space, Dict):
+        parts = {name: _look(part, observation[name], where) for name, part in space.parts}
+        return Shown({n: x.number for n, x in parts.items()}, {n: x.value for n, x in parts.items()})
+    limits = _limits(space)
+    values = observation.reshape(len(observation), -1)
+    row = observation.shape[1:]
+    low, high = (jnp.broadcast_to(jnp.asarray(x, jnp.float32), row).ravel() for x in limits or (0.0, 0.0))
 
-        def allowed(values: Array) -> Array:
-            within = jnp.isfinite(values)
-            return within if limits is None else within & (values >= low) & (values <= high)
+    def bad(values: Array) -> Array:
+        within = jnp.isfinite(values)
+        within = within if limits is None else within & (values >= low) & (values <= high)
+        return ~within & where[:, None]
 
-        def place(values: Array) -> tuple[Array, Array]:
-            bad = ~allowed(values)
-            first = bad.argmax(1)
-            value = jnp.take_along_axis(values, first[:, None], 1)[:, 0]
-            return jnp.where(bad.any(1), first, -1).astype(jnp.int32), value
+    def place(values: Array) -> Shown:
+        first = bad(values).argmax(1)
+        value = jnp.take_along_axis(values, first[:, None], 1)[:, 0]
+        return Shown(jnp.where(bad(values).any(1), first, -1).astype(jnp.int32), value)
 
-        def nowhere(values: Array) -> tuple[Array, Array]:
-            return jnp.full(len(values), -1, jnp.int32), jnp.zeros(len(values), values.dtype)
+    def nowhere(values: Array) -> Shown:
+        return Shown(jnp.full(len(values), -1, jnp.int32), jnp.zeros(len(values), values.dtype))
 
-        # Where the first bad number is costs more than whether there is one.
-        return jax.lax.cond(allowed(values).all(), nowhere, place, values)
-
-    never = jnp.zeros(action.shape[:1], bool)
-    moves = ~never if view.moves is None else view.moves
-    number, value = (None, None) if sound else look(spaces.observation, view.observation)
-    action = action.reshape(len(action), -1)
-    if isinstance(spaces.action, Box):
-        return Fault(number, value, never, moves & ~jnp.isfinite(action).all(1))
-    sizes = np.array([spaces.action.n] if isinstance(spaces.action, Discrete) else spaces.action.nvec)
-    outside = moves & ((action < 0) | (action >= sizes)).any(1)
-    if view.legal is None:
-        return Fault(number, value, never, outside)
-    edges = np.cumsum([0, *sizes])
-    pairs = [] if sound else itertools.pairwise(edges.tolist())
-    none_legal = [moves & ~view.legal[:, low:high].any(1) for low, high in pairs]
-    chosen = jnp.take_along_axis(view.legal, action + edges[:-1], 1, mode="clip").all(1)
-    return Fault(number, value, jnp.stack([never, *none_legal]).any(0), outside | (moves & ~chosen))
+    # Where the first bad number is costs more than whether there is one.
+    return jax.lax.cond(bad(values).any(), place, nowhere, values)
 
 
 def check_faults(game: Game, trajectory: Trajectory, faults: Mapping[AgentID, Fault], before: int = 0) -> None:
@@ -292,10 +317,15 @@ def check_faults(game: Game, trajectory: Trajectory, faults: Mapping[AgentID, Fa
         if not np.isfinite(array.sum()) and (bad := ~np.isfinite(array)).any():
             got = array[tuple(np.argwhere(bad)[0])]
             raise InputError(f"{game.id}: reward of {agent}, {_place(bad, before)}: {got}, expected a number")
+    if not is_sound(game):
+        ends = np.sum([trajectory.terminated, trajectory.truncated, trajectory.invalid], axis=0)
+        if (twice := ends > 1).any():
+            raise InputError(f"{game.id}, {_place(twice, before)} ended in two ways: {_EXCLUDE}")
     for agent, found in faults.items():
         who = f"{game.id}: {agent}"
-        if found.number is not None:
-            _check_numbers(who, game.spaces[agent].observation, found.number, found.value, before)
+        for shown, which in ((found.shown, ""), (found.final, " (final view)")):
+            if shown is not None:
+                _check_numbers(who, game.spaces[agent].observation, shown, before, which)
         if (bad := np.asarray(found.none_legal)).any():
             raise InputError(f"{who}, {_place(bad, before)} has no legal action, expected at least one")
         if (bad := np.asarray(found.no_action)).any():
@@ -306,16 +336,16 @@ def check_faults(game: Game, trajectory: Trajectory, faults: Mapping[AgentID, Fa
         check_outcomes(game, trajectory, before)
 
 
-def _check_numbers(who: str, space: Space, number: Any, value: Any, before: int) -> None:
+def _check_numbers(who: str, space: Space, shown: Shown, before: int, which: str) -> None:
     if isinstance(space, Dict):
         for name, part in space.parts:
-            _check_numbers(f"{who}, {name!r}", part, number[name], value[name], before)
+            _check_numbers(f"{who}, {name!r}", part, Shown(shown.number[name], shown.value[name]), before, which)
         return
-    number = np.asarray(number)
+    number = np.asarray(shown.number)
     if (bad := number >= 0).any():
         at = tuple(np.argwhere(bad)[0])
-        place, got = _place(bad, before), np.asarray(value)[at]
-        raise InputError(f"{who}, {place}: observation: number {number[at]} is {got}, expected {space}")
+        place, got = _place(bad, before), np.asarray(shown.value)[at]
+        raise InputError(f"{who}, {place}{which}: observation: number {number[at]} is {got}, expected {space}")
 
 
 @cache

@@ -200,7 +200,7 @@ def _rollout_scan(
         seen = {a: s.views[a].observation for a in watch}
         reward = {a: _earned(step, a, jnp) for a in game.agents}
         looked_at = zip(game.agents, spaces, strict=True)
-        faults = {a: fault(own, s.views[a], decisions[a].action, sound) for a, own in looked_at}
+        faults = {a: fault(own, s.views[a], decisions[a].action, step, a, sound) for a, own in looked_at}
         out = (faults, rows, seen, reward, step.outcome, step.terminated, step.truncated, step.invalid, step.info)
         return RolloutState(game_state, step.view, policy_state, ended), out
 

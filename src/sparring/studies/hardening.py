@@ -63,6 +63,11 @@ class World:
     spread: bool = True  # budgets from 0 to the budget in training, instead of that budget alone
     training: tuple[tuple[str, Any], ...] = ()  # further settings of all trainings, by name
 
+    @property
+    def seat(self) -> dict[str, Any]:
+        """Which agent the victim is, for verbs; empty: the game's first."""
+        return {} if self.victim_seat is None else {"victim_seat": self.victim_seat}
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -125,7 +130,7 @@ def _harden(cell: Cell, folder: Path) -> Mapping[str, Any]:
     from sparring.commands.defend import defend
 
     world, attacked = cell.world, cell.method != NONE
-    given: dict[str, Any] = dict(world.training)
+    given: dict[str, Any] = {**dict(world.training), **world.seat}
     if world.learning_rate is not None and cell.method != "retrain":
         given["learning_rate"] = world.learning_rate
     if cell.method == TWO:
@@ -135,7 +140,6 @@ def _harden(cell: Cell, folder: Path) -> Mapping[str, Any]:
     return defend(
         world.game,
         victim=world.victim,
-        victim_seat=world.victim_seat,
         benign=world.benign,
         method=cell.method if attacked else SINGLE,
         budget=cell.budget if attacked else 0.0,
@@ -203,7 +207,7 @@ def _attack_rows(cell: Cell, victim: str, test: float, folder: Path) -> list[dic
     from sparring.commands.evaluate import evaluate
 
     world = cell.world
-    cast: dict[str, Any] = {"victim": victim, "victim_seat": world.victim_seat, "benign": world.benign}
+    cast: dict[str, Any] = {"victim": victim, "benign": world.benign, **world.seat}
 
     def lost(attacker: str, budget: float, stream: int) -> float:
         seed = int(np.random.SeedSequence([cell.seed, stream]).generate_state(1)[0])
