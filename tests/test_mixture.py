@@ -567,6 +567,9 @@ def test_slots_are_dealt_evenly() -> None:
     assert budgets.dtype == np.float32 and (budgets == 0).sum() == 32 and (budgets == np.float32(0.7)).sum() == 96
     # In every second slot as in the others: there past opponents are met.
     assert abs(int((budgets[::2] == 0).sum()) - 16) <= 1
+    for slots, share in ((64, 0.5), (64, 0.1), (4, 0.5), (7, 0.3), (128, 0.02)):
+        clean = slot_budgets(slots, 1.0, share) == 0
+        assert clean.sum() == round(share * slots) and abs(int(clean[::2].sum()) - int(clean[1::2].sum())) <= 1
     spread = slot_budgets(100, 0.7, 0.2, (0.2, 0.6))
     attacked = spread[spread > 0]
     np.testing.assert_allclose(np.sort(attacked), np.linspace(0.2, 0.6, 80), rtol=1e-6)

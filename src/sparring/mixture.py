@@ -167,8 +167,8 @@ def slot_budgets(
 ) -> Array:
     """A budget for each slot: some are clean, and the others have one budget or a whole range of them.
 
-    Neighbours differ: in the even slots, and in the odd ones, the same budgets are met equally often. Adversarial
-    training against past opponents tells these apart.
+    Budgets are dealt in turn to the even and the odd slots, which adversarial training against past opponents tells
+    apart: of every kind both have equally many, but for one. Within them neighbours differ.
 
     Args:
       slots: B.
@@ -191,9 +191,12 @@ def slot_budgets(
     if not low <= high:
         raise InputError(f"budget-range: expected the lower budget first, got {low} {high}")
     sorted_ = np.concatenate([np.zeros(clean), np.linspace(low, high, slots - clean)]).astype(np.float32)
-    # Multiples of the golden ratio, modulo 1, are spread evenly over every stretch of slots and every second of them.
-    order = np.argsort(np.argsort(np.arange(slots) * ((math.sqrt(5) - 1) / 2) % 1.0))
-    return sorted_[order]
+    dealt = np.empty(slots, np.float32)
+    for parity in (0, 1):
+        own = sorted_[parity::2]
+        # Multiples of the golden ratio, modulo 1, are spread evenly over every stretch of slots.
+        dealt[parity::2] = own[np.argsort(np.argsort(np.arange(len(own)) * ((math.sqrt(5) - 1) / 2) % 1.0))]
+    return dealt
 
 
 def act(policy: Policy, key: Key, view: View, state: Any) -> Decision:

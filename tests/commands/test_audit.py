@@ -22,8 +22,12 @@ from sparring.files import read_json
 from sparring.games import make
 from sparring.loaders import builtin, native
 from sparring.nets import NetworkConfig, actor_critic
+from sparring.oracles.base import Attack
+from sparring.oracles.learned import LearnedOracle, save_matches
+from sparring.oracles.seating import ask
 from sparring.results import read_audit
 from sparring.runs import Run, differences, read_config, read_events
+from sparring.types import Outcomes
 
 GAME = "robosumo/ant-vs-ant,integrator=euler"
 RPS = "matrix/rps"
@@ -138,6 +142,29 @@ def test_attackers_begin_from_every_start_and_the_strongest_is_reported(capsys: 
         assert alone[f"attack-1.0-{k}"] == several[f"attack-1.0-start0-{k}"]
     assert len({task["matches_seed"] for task in several.values()}) == len(several)
     assert len(prepared(*starts).attacks) == 4
+
+
+class Kept(LearnedOracle):
+    """An oracle whose attacks have been trained: their matches lie in its folders."""
+
+    def found(self, budget: float, folder: Path) -> Attack:
+        return Attack({}, (folder / "attacker.safetensors",), None, 1, None)
+
+
+def test_where_attackers_never_win_the_one_that_costs_most_matches_is_chosen(tmp_path: Path) -> None:
+    """Both lose whenever the victim does: the first attack in 10% of the matches, the second in 90%."""
+    oracle = Kept(ask(module.Settings(game="matrix/rps", victim="uniform"), "uniform"))
+    folders = {}
+    for name, share in (("benign", 0.05), ("attack-1.0-0", 0.1), ("attack-1.0-1", 0.9)):
+        folders[name] = tmp_path / name
+        folders[name].mkdir()
+        outcome = np.where(np.arange(400) < share * 400, -1, 0).astype(np.int8)
+        both = dict.fromkeys(("row", "col"), outcome)
+        returns = {agent: values.astype(float) for agent, values in both.items()}
+        whole = Outcomes(both, np.full(400, 5, np.int32), np.zeros(400, bool), returns, {})
+        save_matches(folders[name] / f"{audit_jobs.MATCHES}.matches.safetensors", whole)
+    prepared = audit_jobs.Prepared((oracle,), (1.0,), 2, 400, (), (None, ""))
+    assert audit_jobs.choose(prepared, folders, None) == ["attack-1.0-1"]
 
 
 def test_a_plan_counts_the_starts_and_what_no_start_can_be_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -68,6 +68,14 @@ def test_spaces_and_names_are_theirs() -> None:
     assert cooks.spaces["agent_0"].observation == Box((4, 5, 26), 0.0, 255.0)
 
 
+def test_a_space_is_as_large_as_what_is_shown() -> None:
+    """With two predators JaxMARL declares 16 numbers for each of them and shows 14 (8 and 12 + 2 for the prey)."""
+    game: Any = make(f"{TAG},num_adversaries=2", B)
+    _, views = jax.jit(game.init)(np.array([0, 1], np.uint32))
+    for agent in game.agents:
+        assert views[agent].observation.shape == (B, *game.spaces[agent].observation.shape)
+
+
 def test_games_that_are_made_alike_share_one_compilation() -> None:
     first, second = make(TAG, 2), make(TAG, 2)
     assert first == second and hash(first) == hash(second)

@@ -210,6 +210,19 @@ def test_the_average_is_that_of_the_weights_after_each_update() -> None:
 
 
 @pytest.mark.slow
+def test_metrics_of_the_policy_are_means_over_its_steps() -> None:
+    """Minibatches of one step, of which some are not controlled: these tell nothing of the entropy."""
+    controlled = np.zeros((T, B), bool)
+    controlled[1, 2] = controlled[3, 0] = True
+    net = network(DISCRETE, "mlp")
+    e = experience(net, DISCRETE, controlled=jnp.asarray(controlled))
+    told = []
+    for minibatch in (1, T * B):
+        update, state = begin(replace(PLAIN, minibatch=minibatch, learning_rate=0.0), net, DISCRETE)
+        told.append(float(update(state, e, KEY)[1]["entropy"]))
+    assert told[0] == pytest.approx(told[1], rel=1e-5) and told[1] > 0.1
+
+
 def test_an_update_is_a_function_of_its_arguments() -> None:
     net = network(DISCRETE, "mlp")
     update, state = begin(replace(PLAIN, epochs=2, minibatch=2 * T), net, DISCRETE)

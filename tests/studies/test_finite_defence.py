@@ -40,7 +40,7 @@ def test_pairs_are_judged_by_seed() -> None:
 
 def test_every_method_has_the_same_steps_and_seeds() -> None:
     found = study.cells(PRESETS["paper"], 4)
-    assert len(found) == len(GAMES) * 2 * 9 and {(c.updates, c.seeds, c.seed) for c in found} == {(5000, 10, 4)}
+    assert len(found) == len(GAMES) * 9 and {(c.updates, c.seeds, c.seed) for c in found} == {(1500, 10, 4)}
 
 
 @pytest.mark.slow

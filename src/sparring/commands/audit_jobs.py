@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from sparring.commands.common import spawned
 from sparring.jobs import JOBS
-from sparring.judgement import by_start, over_seeds
+from sparring.judgement import by_start, outcome_measure, over_seeds
 from sparring.oracles.base import Attack, Measured, Oracle
 from sparring.oracles.learned import slots
 from sparring.records import BENIGN, EXACT, BudgetResult, Curve, Damage, Measure, Scale, SeedResult, damage_in, fields
@@ -159,19 +159,23 @@ def choose(prepared: Prepared, folders: Mapping[str, Path], measure: Measure | N
     """At each budget the job of the strongest attack."""
     oracle = prepared.oracle
     benign = oracle.measured(folders[BENIGN], MATCHES)
+    candidates = {budget: _seeds_at(prepared, folders, budget) for budget in prepared.budgets}
+    plain = [_plain_name(name, budget) for budget in prepared.budgets for name in prepared.plain]
+    seen = [oracle.measured(folders[name], MATCHES) for name in plain if name in folders]
+    seen += [benign, *(seed.measured for seeds in candidates.values() for seed in seeds)]
+    outcome = outcome_measure([oracle.rates(one, None) for one in seen])
+    measures: tuple[Measure, ...] = ("value", outcome, "return") if measure is None else (measure,)
     chosen = []
-    for budget in prepared.budgets:
-        seeds = _seeds_at(prepared, folders, budget)
+    for seeds in candidates.values():
         scale = oracle.scale([benign, *(seed.measured for seed in seeds)])
         damages = [oracle.damage(seed.measured, benign, scale, 1) for seed in seeds]
-        strength = [_strength(damage, measure) for damage in damages]
+        strength = [_strength(damage, measures) for damage in damages]
         chosen.append(seeds[max(range(len(seeds)), key=lambda k: (strength[k], -k))].name)
     return chosen
 
 
-def _strength(damage: Damage, asked: Measure | None) -> float:
-    """Damage in the measure that the audit is judged by (DECISIONS 29)."""
-    measures: tuple[Measure, ...] = ("value", "win", "return") if asked is None else (asked,)
+def _strength(damage: Damage, measures: Sequence[Measure]) -> float:
+    """Damage in the measure that the audit is judged by, the first that there is (DECISIONS 29)."""
     for measure in measures:
         if (difference := damage_in(damage, measure)) is not None:
             return -math.inf if difference.value is None else difference.value

@@ -202,8 +202,14 @@ def _space(theirs: Any, what: str) -> Space:
 
 
 def _as_shown(space: Space, observation: Any) -> Space:
-    """The space with the shape that is really shown: Overcooked declares its picture turned on its side."""
-    if isinstance(space, Box) and math.prod(observation.shape) == space.size:
+    """The space with the shape that is really shown.
+
+    Overcooked declares its picture turned on its side, simple tag with other than three predators more than it shows.
+    """
+    if not isinstance(space, Box):
+        return space
+    one = len(space.shape) == len(observation.shape) == 1 and np.ndim(space.low) == np.ndim(space.high) == 0
+    if one or math.prod(observation.shape) == space.size:
         return replace(space, shape=tuple(observation.shape))
     return space
 

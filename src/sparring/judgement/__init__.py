@@ -24,7 +24,7 @@ from sparring.judgement.damage import (
     score_of,
     still_improving,
 )
-from sparring.judgement.rule import exit_code, judge, judged, positive_control_of, rejudge
+from sparring.judgement.rule import exit_code, judge, judged, outcome_measure, positive_control_of, rejudge
 from sparring.judgement.untested import not_tested
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "judge",
     "judged",
     "not_tested",
+    "outcome_measure",
     "over_seeds",
     "positive_control_of",
     "rates_of",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from sparring.answers import AttackResult, AuditResult
 from sparring.errors import InputError
@@ -158,8 +158,14 @@ def _measure(budgets: Sequence[BudgetResult], asked: Measure | None) -> Measure:
         return "value"
     if not has["win"]:
         return "return"
-    everything = [rates for result in budgets for rates in (result, *result.baselines.values())]
-    # A measure that cannot show damage in a game is never the one that the verdict is judged by.
+    return outcome_measure([rates for result in budgets for rates in (result, *result.baselines.values())])
+
+
+def outcome_measure(everything: Sequence[Rates]) -> Literal["win", "fail"]:
+    """In which measure a game with winners is judged, given all that was seen of it: wins, unless nobody ever wins.
+
+    A measure that cannot show damage in a game is never the one that the verdict is judged by.
+    """
     return "fail" if not any(rates.win for rates in everything) and any(rates.fail for rates in everything) else "win"
 
 

@@ -79,6 +79,10 @@ class Batch(NamedTuple):
     magnet: Any = ()  # the magnet's head [N, n] and log_std [N, A] at each step; () where there is none
 
 
+# What is measured where the policy is in control; a minibatch may have no such step.
+OF_THE_POLICY = ("policy_loss", "entropy", "kl", "clip_fraction", "magnet_kl")
+
+
 def ppo(config: PPOConfig, start: ActorCritic | None = None) -> Learner:
     """PPO's `init`, `policy`, `update`, `final` and `halved`.
 
@@ -162,7 +166,8 @@ def _update(config: PPOConfig, state: PPOState, experience: Experience, key: Key
 
     keys = jax.random.split(jnp.asarray(key), config.epochs)
     (weights, moments), metrics = jax.lax.scan(epoch, (weights, state.optimizer), keys)
-    metrics = {name: m.mean() for name, m in metrics.items()}
+    controlled = metrics.pop("controlled")
+    metrics = {name: mean_of_means(m, controlled if name in OF_THE_POLICY else None) for name, m in metrics.items()}
     if config.measure_gradient:
         metrics["gradient_norm"] = gradient_norm(*eqx.partition(network, _trained(network)), batch, config)
     metrics["std"] = jnp.exp(weights.log_std).mean() if weights.log_std.size else jnp.float32(0)
@@ -234,6 +239,7 @@ def ppo_loss(
         actor_loss = actor_loss + config.magnet * pull
     loss = policy_weight * actor_loss + config.value_coef * value_loss
     metrics = {
+        "controlled": batch.controlled.sum(),
         "policy_loss": policy_loss,
         "value_loss": value_loss,
         "entropy": entropy,
@@ -280,6 +286,11 @@ def normalized(advantage: Array, target: Array, mask: Array) -> Array:
     spread = jnp.sqrt(masked_mean((advantage - mean) ** 2, mask))
     size = jnp.sqrt(masked_mean(advantage**2, mask) + masked_mean(target**2, mask))
     return (advantage - mean) / jnp.maximum(spread + 1e-5 * size, jnp.finfo(jnp.float32).tiny)
+
+
+def mean_of_means(means: Array, steps: Array | None) -> Array:
+    """The mean over minibatches of means over so many of their steps; None: over equally many."""
+    return means.mean() if steps is None else (means * steps).sum() / jnp.maximum(steps.sum(), 1)
 
 
 def masked_mean(x: Array, mask: Array) -> Array:

@@ -50,7 +50,7 @@ SNAPSHOTS = 15  # of each side, in methods with a pool
 LATE = 0.1  # the final gap is the mean over the last tenth of the points
 # The victim's rate, the critics' and the entropy bonus (the magnet's weight) by game: the same for every method. A
 # critic descends a sum over a match's steps, so that long matches need a low rate.
-RATES = {"kuhn_poker": (0.05, 0.1, 0.1), "leduc_poker": (0.02, 0.01, 1.0), MARKOV: (0.05, 0.01, 0.01)}
+RATES = {"kuhn_poker": (0.02, 0.1, 0.1), "leduc_poker": (0.02, 0.01, 1.0), MARKOV: (0.02, 0.01, 0.01)}
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ class Settings:
 
 PRESETS = {
     "smoke": Settings(40, 2, 4, 8, (GAMES[0], GAMES[2]), (NONE, ORACLE, TWO, SINGLE)),
-    "standard": Settings(1500, 3),
-    "paper": Settings(5000, 10, budgets=(1.0, 0.7)),
+    "standard": Settings(1500, 3, games=GAMES[:1] + GAMES[2:]),
+    "paper": Settings(1500, 10),
 }
 
 
