@@ -24,6 +24,7 @@ def rows(lost: dict[str, list[float]], reached: dict[str, list[int | None]]) -> 
     for method, values in reached.items():
         for seed, value in enumerate(values):
             own = {"method": method, "train_budget": 1.0, "seed": seed, "kind": "training", "reached": value}
+            own["steps"] = 1000
             made.append({**own, "variance": 0.5, "total_variation": 3.0, "gradient_norm": 0.1})
             for steps in (100, 200):
                 curve = {"kind": "curve", "steps": steps, "score": 0.1 * seed, "gradient_norm": None}
@@ -38,17 +39,49 @@ def test_a_claim_is_judged_by_pairs() -> None:
     told = study.claims(made)
     least = next(claim for claim in told if "least exploitable" in claim.text and claim.other == SINGLE)
     assert "-0.103" in least.shown and least.verdict == study.HOLDS
-    # The single timescale was there earlier in both of the seeds that got there: the opposite of the claim.
+    # The single timescale was there 100 earlier in two seeds, and not within 1000 steps in the third.
     faster = next(claim for claim in told if "converges faster" in claim.text)
-    assert "2 seeds" in faster.shown and faster.verdict == study.OPPOSITE
+    assert faster.shown.startswith("-100 [") and "3 seeds" in faster.shown and faster.verdict == study.SILENT
     assert next(claim for claim in told if "variance" in claim.text).verdict == study.SILENT
     words = study.overall(told)
-    assert words[0].endswith("does not hold (0 of 1 comparisons; the opposite in 1).") and "faster" in words[0]
+    assert words[0].endswith("does not hold (0 of 1 comparisons; the opposite in 0).") and "faster" in words[0]
     # None loses .9 in all seeds: by far more in two, and .1 more in the third, which is within the interval.
     assert "is the least exploitable (lost) holds in part (1 of 2" in words[3]
     text = study.summary(made)
     assert "| single-timescale | 60.3%" in text and "2 of 3" in text
     assert "<svg" in study.figure(made, "name", "discs/duel")
+
+
+def test_a_training_that_never_gets_even_counts_with_all_of_its_steps() -> None:
+    """Two timescales get there early in two seeds of six, one timescale later in all: that is no faster."""
+    two, single = [100, 100, None, None, None, None], [500, 501, 500, 502, 500, 501]
+    lost = {TWO: [0.5] * 6, SINGLE: [0.5] * 6}
+    made = rows(lost, {TWO: two, SINGLE: single})
+    faster = study.claims(made)[0]
+    assert faster.shown.startswith("199 [") and faster.verdict != study.HOLDS
+    assert "2 of 6" in study.summary(made)
+    never = study.claims(rows(lost, {TWO: [None] * 6, SINGLE: single}))[0]
+    assert "faster" in never.text and never.verdict == study.OPPOSITE
+
+
+def test_past_opponents_are_left_out_where_gradients_are_compared() -> None:
+    told = study.claims(
+        rows({TWO: [0.5], SINGLE: [0.5], "self-play": [0.5]}, {m: [1] for m in (TWO, SINGLE, "self-play")})
+    )
+    assert [claim.other for claim in told if claim.text == study.GRADIENT] == [SINGLE]
+    assert [claim.other for claim in told if "variance" in claim.text] == [SINGLE, "self-play"]
+
+
+def test_oscillation_is_that_of_equally_many_matches() -> None:
+    """Rounds of 100 and of 200 matches of one course have the same blocks of 400 in their last half."""
+    course = [0.0] * 8 + [0.1, 0.3, 0.5, 0.7, 0.1, 0.3, 0.5, 0.7]
+    fine = [{"matches": 100, "score": score} for score in course]
+    coarse = [{"matches": 200, "score": (a + b) / 2} for a, b in zip(course[::2], course[1::2], strict=True)]
+    expected = {"variance": pytest.approx(0.0), "total_variation": pytest.approx(0.0)}
+    assert study.oscillation(fine) == study.oscillation(coarse) == expected
+    fine[-1]["score"] = 1.1  # the blocks' means are .4 and .5
+    assert study.oscillation(fine) == {"variance": pytest.approx(0.005), "total_variation": pytest.approx(0.1)}
+    assert study.oscillation(fine[:6])["variance"] is None
 
 
 def test_one_seed_cannot_tell() -> None:
