@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 
 from sparring.errors import InputError, check_type, unknown
-from sparring.policies import ConstantPolicy, PoolPolicy, RandomPolicy, TabularPolicy, batch_of
+from sparring.policies import ConstantPolicy, MixturePolicy, PoolPolicy, RandomPolicy, TabularPolicy, batch_of
 from sparring.pytrees import register
 from sparring.types import AgentID, Array, Control, Decision, Key, Policy, ThreatModel, View, check_budget
 
@@ -225,6 +225,7 @@ def register_policies() -> None:
     register(ConstantPolicy, (), ("action",))
     register(TabularPolicy, ("probabilities",), ())
     register(PoolPolicy, ("live", "past", "numbers", "count", "probability"), ())
+    register(MixturePolicy, ("policies", "weights"), ())
     register(MixedPolicy, ("benign", "adversarial", "budget"), ("control", "team", "number"))
 
 

@@ -6,7 +6,7 @@ This module loads no JAX: `sparring.mixture.register_policies` makes the classes
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -174,7 +174,6 @@ class PoolPolicy:
         return PoolState(np.full(batch, UNDRAWN, np.int32), initial, initial)
 
     def act(self, key: Key, view: View, state: PoolState) -> Decision:
-        import equinox as eqx
         import jax
         import jax.numpy as jnp
 
@@ -187,16 +186,9 @@ class PoolPolicy:
         drawn = jnp.where(state.drawn == UNDRAWN, fresh, state.drawn)
         live = self.live.act(key, view, state.live)
 
-        def one(policy: Policy, key: Key, view: View, state: Any) -> Decision:
-            single = jax.tree.map(lambda x: x[None], (view, state))
-            return jax.tree.map(lambda x: x[0], policy.act(key, *single))
-
         def from_past(_: Any) -> tuple[Array, Any]:
             rows = jnp.clip(jnp.searchsorted(self.numbers, drawn), 0, len(self.numbers) - 1)
-            arrays, static = eqx.partition(self.past, eqx.is_array)
-            chosen = jax.tree.map(lambda x: x[rows], arrays)
-            keys = jax.random.split(past_key, batch)
-            decision = jax.vmap(lambda a, k, v, s: one(eqx.combine(a, static), k, v, s))(chosen, keys, view, state.past)
+            decision = _chosen(self.past, rows, past_key, view, state.past)
             return decision.action.astype(live.action.dtype), decision.state
 
         # Where nobody meets the past, its networks need not be asked.
@@ -213,6 +205,61 @@ class PoolPolicy:
             controlled=controlled,
             valued=valued,
         )
+
+
+class MixtureState(NamedTuple):
+    drawn: Array  # int32 [B]: UNDRAWN at a match's first step, or which of the policies plays it
+    own: Any
+
+
+@dataclass(frozen=True)
+class MixturePolicy:
+    """One of several policies, drawn when a match begins and kept until it ends: a mixed strategy (DECISIONS 28)."""
+
+    policies: Policy  # all of one structure, in one pytree, their arrays stacked [N, ...]
+    weights: Array  # float32 [N], how likely each is
+
+    @property
+    def traceable(self) -> bool:
+        return True
+
+    def initial_state(self, batch: int) -> MixtureState:
+        return MixtureState(np.full(batch, UNDRAWN, np.int32), self.policies.initial_state(batch))
+
+    def act(self, key: Key, view: View, state: MixtureState) -> Decision:
+        import jax
+        import jax.numpy as jnp
+
+        choice, own_key = (jax.random.fold_in(key, _POOL + i) for i in range(2))
+        fresh = jax.random.categorical(choice, jnp.log(self.weights), shape=(batch_of(view),)).astype(jnp.int32)
+        drawn = jnp.where(state.drawn == UNDRAWN, fresh, state.drawn)
+        decision = _chosen(self.policies, drawn, own_key, view, state.own)
+        return Decision(decision.action, MixtureState(drawn, decision.state))
+
+
+def _chosen(policies: Policy, rows: Array, key: Key, view: View, state: Any) -> Decision:
+    """What each match's policy decides: `policies` are stacked [N, ...], `rows` int [B] says which plays a match."""
+    import equinox as eqx
+    import jax
+
+    def one(policy: Policy, key: Key, view: View, state: Any) -> Decision:
+        single = jax.tree.map(lambda x: x[None], (view, state))
+        return jax.tree.map(lambda x: x[0], policy.act(key, *single))
+
+    arrays, static = eqx.partition(policies, eqx.is_array)
+    chosen = jax.tree.map(lambda x: x[rows], arrays)
+    keys = jax.random.split(key, len(rows))
+    return jax.vmap(lambda a, k, v, s: one(eqx.combine(a, static), k, v, s))(chosen, keys, view, state)
+
+
+def stacked(policies: Sequence[Policy]) -> Any:
+    """Policies of one structure as one pytree, their arrays stacked [N, ...]."""
+    import equinox as eqx
+    import jax
+    import jax.numpy as jnp
+
+    parts = [eqx.partition(policy, eqx.is_array) for policy in policies]
+    return eqx.combine(jax.tree.map(lambda *x: jnp.stack(x), *(arrays for arrays, _ in parts)), parts[0][1])
 
 
 _POOL = 0x7C022000

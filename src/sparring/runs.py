@@ -232,6 +232,8 @@ class Run:
 
         For a run that ended because its input was bad, after leaving it. Folders that were there before it stay.
         """
+        if not self.folder.is_dir():  # somebody has removed it meanwhile
+            return
         if any(path.name not in _ITSELF for path in self.folder.rglob("*") if path.is_file()):
             return
         for path in self.folder.iterdir():

@@ -22,7 +22,7 @@ from sparring.learners.replicas import Replicas
 from sparring.mixture import MixedState
 from sparring.play.plateau import Plateau, Waited, fresh, waited
 from sparring.play.rollout import RolloutState, rollout, start
-from sparring.policies import PoolPolicy, PoolState
+from sparring.policies import PoolPolicy, PoolState, stacked
 from sparring.types import (
     AgentID,
     Array,
@@ -236,10 +236,7 @@ def pooled(live: Policy, pool: Pool, probability: Array) -> Policy:
     return Replicas(PoolPolicy(live.policies, own, *each), n)
 
 
-@eqx.filter_jit
-def _stacked(policies: tuple[Policy, ...]) -> Any:
-    parts = [eqx.partition(policy, eqx.is_array) for policy in policies]
-    return eqx.combine(jax.tree.map(lambda *x: jnp.stack(x), *(arrays for arrays, _ in parts)), parts[0][1])
+_stacked = eqx.filter_jit(stacked)
 
 
 def joined(experiences: Sequence[Experience]) -> Experience:

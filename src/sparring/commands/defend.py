@@ -47,7 +47,15 @@ UNREAD = {
     "learned": ("updates", "decay", "direction", "victim"),
 }
 # What is read in games that can only be simulated.
-SIMULATED = ("clean_share", "budget_range", "attacker_rounds", "attacker", "attacker_start", "architecture")
+SIMULATED = (
+    "clean_share",
+    "budget_range",
+    "attacker_rounds",
+    "attacker",
+    "attacker_start",
+    "architecture",
+    "iterations",
+)
 SIMULATED += ("attack_steps", "episodes", "train_game", "reward", "steps_per_round", "epochs", "minibatch")
 
 
@@ -66,10 +74,10 @@ class Settings(Seats):
     """min-oracle: Algorithm 1. two-timescale: Algorithm 2. single-timescale, alternating: gradients at equal rates,
     at once or in turn. self-play: best responses in turn. fictitious-play: best responses to averages. retrain: once,
     against the best attack on the starting victim. double-oracle: best responses join populations, between which the
-    game is solved. magnetic: mirror descent drawn towards entropy. These two need --oracle exact. regularised: networks
-    that are held near a slow mean of their own policies, not with --oracle exact. Where the game can only be simulated,
-    the min oracle's victim waits until its attackers hardly gain any more, and self-play and fictitious-play draw half
-    or all opponents from the past."""
+    game is solved (not with --oracle learned). magnetic: mirror descent drawn towards entropy (--oracle exact alone).
+    regularised: networks that are held near a slow mean of their own policies (not with --oracle exact). Where the game
+    can only be simulated, the min oracle's victim waits until its attackers hardly gain any more, and self-play and
+    fictitious-play draw half or all opponents from the past."""
     budget: float = 1.0
     """Attack budget epsilon in [0, 1]: the probability of control (Eq. 3.2)."""
     oracle: Literal["exact", "learned"] = "exact"
@@ -114,6 +122,9 @@ class Settings(Seats):
     """Of retrain: the fixed attacker; by default one is trained first against the starting victim."""
     attacker_start: Annotated[str | None, tyro.conf.arg(metavar="benign|scratch|POLICY")] = None
     """Where the attackers start, as in `sparring attack --start`."""
+    iterations: OptionalInt = None
+    """Of double-oracle: how often a best response joins each side's population, by default 4; --steps is shared by
+    all."""
     magnet: OptionalFloat = None
     """Of regularised: weight of the divergence from the mean of the policies so far, by default 0.1; in simulated games
     0.05."""

@@ -16,7 +16,7 @@ from sparring.commands.common import deciding, mean, percent, spawned, who
 from sparring.errors import InputError
 from sparring.files import read_json, write_atomic
 from sparring.jobs import Job, map_jobs
-from sparring.oracles import options, seating
+from sparring.oracles import options, population, seating
 from sparring.oracles.defending import (
     CURVE_FILE,
     VICTIM_FILE,
@@ -46,11 +46,12 @@ UNREAD = ("updates", "learner", "decay", "direction", "output", "temperature", "
 
 
 class Prepared(NamedTuple):
-    hardening: Hardening
+    hardening: Hardening  # of double-oracle: of one best response
     before: LearnedOracle  # attacks and matches of the starting victim
     attack_steps: int
     matches: int
     fixed: Policy | None  # the given attacker of `retrain`
+    iterations: int = 0  # of double-oracle
 
 
 def prepare(settings: Any, first: Game) -> Prepared:
@@ -67,6 +68,11 @@ def prepare(settings: Any, first: Game) -> Prepared:
     question, start = _asked(settings, first)
     new = settings.victim == SCRATCH
     training = training_of(_training(settings, settings.steps, settings.attacker_start), question)
+    whole, iterations = training.config.steps, 0
+    if settings.method == "double-oracle":
+        iterations = population.ITERATIONS if settings.iterations is None else settings.iterations
+        one = population.steps_of(whole, iterations)
+        training = training_of(_training(settings, one, settings.attacker_start), question)
     if settings.architecture is not None and not new and training.config.start != SCRATCH:
         raise InputError(
             "architecture: both sides start from given weights, which have one; use victim=scratch or "
@@ -75,7 +81,7 @@ def prepare(settings: Any, first: Game) -> Prepared:
     hardening = hardening_of(settings, question, training, start, new)
     attack_steps = settings.attack_steps
     if attack_steps is None:
-        attack_steps = max(PRESETS["smoke"].steps, hardening.steps // 2)
+        attack_steps = max(PRESETS["smoke"].steps, whole // 2)
     # Fresh attackers are trained as `sparring attack` trains them.
     fresh = training_of(_training(settings, max(attack_steps, 1), None), question)
     matches = PRESETS["standard"].episodes if settings.episodes is None else settings.episodes
@@ -85,16 +91,17 @@ def prepare(settings: Any, first: Game) -> Prepared:
         fixed = seating.policy(settings.attacker, question.first, question.threat.attackers[0], "attacker")
     elif settings.method == "retrain" and not attack_steps:
         raise InputError("attack-steps=0: retrain needs an attacker; give attacker=POLICY or some attack-steps")
-    return Prepared(hardening, LearnedOracle(question, fresh), attack_steps, matches, fixed)
+    return Prepared(hardening, LearnedOracle(question, fresh), attack_steps, matches, fixed, iterations)
 
 
 def plan(settings: Any, prepared: Prepared) -> dict[str, Any]:
     hardening, oracle = prepared.hardening, prepared.before
     assert oracle.training is not None
     attacks = (2 + (settings.method == "retrain" and prepared.fixed is None)) if prepared.attack_steps else 0
-    taken = hardening.steps + attacks * prepared.attack_steps
-    # Two learners in place of one while the victim is hardened.
-    training = replace(oracle.training, config=replace(oracle.training.config, steps=taken + hardening.steps))
+    taken = _steps(prepared) + attacks * prepared.attack_steps
+    # Two learners in place of one while the victim is hardened, but for the double oracle.
+    both = 0 if prepared.iterations else hardening.steps
+    training = replace(oracle.training, config=replace(oracle.training.config, steps=taken + both))
     done = LearnedOracle(oracle.question, training).plan(1, (4 if attacks else 2) * prepared.matches)
     return {**done, "method": settings.method, "training_steps": taken}
 
@@ -106,16 +113,22 @@ def execute(settings: Any, prepared: Prepared, run: Run) -> DefendResult:
     names = [BEFORE, HARDEN, AFTER]
     if settings.method == "retrain" and prepared.fixed is None:
         names = [FIXED, *names]
+    if prepared.iterations:
+        names = [BEFORE, *population.jobs_of(prepared.iterations), AFTER]
     jobs = [Job(name, {"kind": name, **deciding(settings)}) for name in names]
 
     def work(config: Mapping[str, Any], own: Run) -> None:
         _do(settings, prepared, config["kind"], own)
 
     folders = map_jobs(jobs, work, run, label=f"defend, {settings.method}")
-    policy = run.folder / VICTIM_FILE
-    write_atomic(policy, (folders[HARDEN] / VICTIM_FILE).read_bytes())
-    recorded = read_json(folders[HARDEN] / CURVE_FILE)
-    rows = recorded["rounds"]
+    if prepared.iterations:
+        policy = population.gather(run.folder, prepared.iterations, hardening)
+        rows, halved_at = population.rows_of(folders[BEFORE].parent, prepared.iterations, hardening.steps), None
+    else:
+        policy = run.folder / VICTIM_FILE
+        write_atomic(policy, (folders[HARDEN] / VICTIM_FILE).read_bytes())
+        recorded = read_json(folders[HARDEN] / CURVE_FILE)
+        rows, halved_at = recorded["rounds"], recorded["halved_at"]
     curve, question = curve_points(rows), hardening.question
     before, after = _tests(settings, prepared, folders)
     return DefendResult(
@@ -123,13 +136,13 @@ def execute(settings: Any, prepared: Prepared, run: Run) -> DefendResult:
         oracle=LEARNED,
         budget=settings.budget,
         method=settings.method,
-        output="averaged" if hardening.victim.average else "last",
-        steps=hardening.steps,
+        output="mixture" if prepared.iterations else "averaged" if hardening.victim.average else "last",
+        steps=_steps(prepared),
         policy=str(policy),
         start=question.names.victim,
         learning_rate=hardening.victim.learning_rate,
         ratio=hardening.ratio,
-        halved_at=recorded["halved_at"],
+        halved_at=halved_at,
         figure=str(run.folder / "curve.svg"),
         curve=curve,
         clean_share=settings.clean_share,
@@ -187,8 +200,16 @@ def _do(settings: Any, prepared: Prepared, kind: str, run: Run) -> None:
         if settings.method == "retrain" and fixed is None:
             fixed = oracle.found(settings.budget, jobs / FIXED).adversarial[hardening.question.threat.attackers[0]]
         harden(run, hardening, spawned(seed, 1), fixed)
+    elif kind not in (BEFORE, AFTER):
+        number = population.jobs_of(prepared.iterations).index(kind)
+        trained = replace(oracle, training=hardening.attacker)
+        population.work(kind, run, hardening, trained, prepared.matches, spawned(seed, 5, number))
     else:
-        tested = oracle if kind == BEFORE else _about(oracle, hardened(jobs / HARDEN))
+        tested = oracle
+        if kind == AFTER and prepared.iterations:
+            tested = _about(oracle, str(population.gather(jobs.parent, prepared.iterations, hardening)))
+        elif kind == AFTER:
+            tested = _about(oracle, hardened(jobs / HARDEN))
         number = 2 if kind == BEFORE else 3
         budget, matches = settings.budget, prepared.matches
         tested.evaluate(None, 0.0, matches, run, CLEAN, spawned(seed, number, 0))
@@ -220,9 +241,14 @@ def _tests(settings: Any, prepared: Prepared, folders: Mapping[str, Path]) -> tu
     return tests[0], tests[1]
 
 
-def _about(oracle: LearnedOracle, victim: ActorCritic) -> LearnedOracle:
-    """The same oracle, asked about another victim; the benign opponent stays."""
-    question = with_victim(oracle.question, victim)
+def _steps(prepared: Prepared) -> int:
+    """Of the hardening, all best responses of a double oracle together."""
+    return prepared.hardening.steps * (2 * prepared.iterations or 1)
+
+
+def _about(oracle: LearnedOracle, victim: ActorCritic | str) -> LearnedOracle:
+    """The same oracle, asked about another victim, a network or a mixture's file; the benign opponent stays."""
+    question = with_victim(oracle.question, f"mixture:{victim}" if isinstance(victim, str) else victim)
     return replace(oracle, question=replace(question, names=question.names._replace(victim=VICTIM_FILE)))
 
 
@@ -287,12 +313,13 @@ def _check(settings: Any) -> None:
         "ratio": ("two-timescale",),
         "magnet": ("regularised",),
         "attacker": ("retrain",),
+        "iterations": ("double-oracle",),
         "attacker_rounds": ("two-timescale", "single-timescale", "regularised", "self-play", "fictitious-play"),
     }
     for name, methods in reads.items():
         if settings.method not in methods:
             refuse(settings, (name,), f"{settings.method} does not read it: use method={methods[0]}")
-    for name, least in (("attacker_rounds", 1), ("attack_steps", 0), ("steps", 1), ("num_games", 1)):
+    for name, least in (("iterations", 1), ("attacker_rounds", 1), ("attack_steps", 0), ("steps", 1), ("num_games", 1)):
         if (value := getattr(settings, name)) is not None and value < least:
             raise InputError(f"{name.replace('_', '-')}: expected at least {least}, got {value}")
     for name in ("ratio", "magnet", "learning_rate"):

@@ -166,8 +166,9 @@ def _update(config: PPOConfig, state: PPOState, experience: Experience, key: Key
 
     keys = jax.random.split(jnp.asarray(key), config.epochs)
     (weights, moments), metrics = jax.lax.scan(epoch, (weights, state.optimizer), keys)
-    controlled = metrics.pop("controlled")
-    metrics = {name: mean_of_means(m, controlled if name in OF_THE_POLICY else None) for name, m in metrics.items()}
+    steps = metrics["controlled"]
+    metrics = {n: mean_of_means(m, steps if n in OF_THE_POLICY else None) for n, m in metrics.items()}
+    del metrics["controlled"]
     if config.measure_gradient:
         metrics["gradient_norm"] = gradient_norm(*eqx.partition(network, _trained(network)), batch, config)
     metrics["std"] = jnp.exp(weights.log_std).mean() if weights.log_std.size else jnp.float32(0)

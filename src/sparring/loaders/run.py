@@ -1,4 +1,5 @@
-"""`run:DIR`: the policy that a run left, of `sparring defend` the victim, of `sparring attack` the attacker.
+"""`run:DIR`: the policy that a run left, of `sparring defend` the victim (where that is a mixture of networks, the
+mixture), of `sparring attack` the attacker.
 
 `run:DIR,policy=NAME` takes another one of the run's, the file `NAME.json` or `NAME.safetensors`: such as `attacker` of
 a run that left both, or `attacker-budget-0.3` of an audit.
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sparring.errors import InputError, unknown
-from sparring.loaders import native, tabular
+from sparring.loaders import mixture, native, tabular
 from sparring.types import AgentID, Game, Policy
 
 OPTIONS = ("policy",)
@@ -24,6 +25,8 @@ def load(argument: str, options: Mapping[str, str], game: Game, agent: AgentID) 
       InputError: the folder has no such policy, or several and `options` does not say which.
     """
     left = _policies(Path(argument))
+    if "policy" not in options and (Path(argument) / mixture.FILE).exists():
+        return mixture.load(str(Path(argument) / mixture.FILE), game, agent)
     if "policy" in options:
         name = options["policy"]
         if name not in left:

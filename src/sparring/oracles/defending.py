@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sparring.nets import ActorCritic
     from sparring.training import Method as Training_
 
-LearnedMethod = Literal[MethodName, "regularised"]
+LearnedMethod = Literal[MethodName, "regularised", "double-oracle"]
 RATIO = 10.0  # two-timescale: the attackers' learning rate over the victim's, by default
 MAGNET = 0.05  # regularised: weight of the divergence from the magnet, by default
 SNAPSHOTS = 40  # of each side in a training, in methods with a pool
@@ -77,10 +77,13 @@ def hardening_of(asked: Any, question: Question, training: Training, start: Acto
     from sparring.play.plateau import Plateau
 
     method, config = asked.method, training.config
+    # A best response of the double oracle is trained as `retrain` trains: against opponents that stay as they are.
+    alike: dict[str, MethodName] = {"regularised": "single-timescale", "double-oracle": "retrain"}
+    played: MethodName = alike.get(method) or method
     if len(question.threat.victims) != 1:
         raise InputError(f"victim-seat: expected one victim to harden, got {len(question.threat.victims)}")
-    if method == "retrain" and len(question.threat.attackers) > 1:
-        raise InputError("method=retrain: its attacker is fixed, and there can be one alone, not a team")
+    if method in ("retrain", "double-oracle") and len(question.threat.attackers) > 1:
+        raise InputError(f"method={method}: its attacker is fixed, and there can be one alone, not a team")
     if method in ("self-play", "fictitious-play") and config.num_games < 2:
         raise InputError(f"num-games: {method} needs at least 2 matches side by side, one for each side to learn")
     ratio = (RATIO if asked.ratio is None else asked.ratio) if method == "two-timescale" else 1.0
@@ -88,7 +91,7 @@ def hardening_of(asked: Any, question: Question, training: Training, start: Acto
     rounds = config.steps // (config.num_games * config.steps_per_round)
     every = 1 if asked.attacker_rounds is None else asked.attacker_rounds
     schedule = replace(
-        SCHEDULES["single-timescale" if method == "regularised" else method],
+        SCHEDULES[played],
         victim_every=every,
         snapshot_every=max(1, rounds // SNAPSHOTS),
         max_snapshots=2 * SNAPSHOTS,
