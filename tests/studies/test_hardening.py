@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -15,7 +16,7 @@ from sparring.studies import hardening as study
 from sparring.studies.hardening import NONE, SINGLE, TWO
 
 
-def rows(lost: dict[str, list[float]], reached: dict[str, list[int | None]]) -> list[dict[str, Any]]:
+def rows(lost: Mapping[str, Sequence[float]], reached: Mapping[str, Sequence[int | None]]) -> list[dict[str, Any]]:
     made: list[dict[str, Any]] = []
     for method, values in lost.items():
         for seed, value in enumerate(values):
