@@ -159,7 +159,7 @@ def test_where_attackers_never_win_the_one_that_costs_most_matches_is_chosen(tmp
         folders[name] = tmp_path / name
         folders[name].mkdir()
         outcome = np.where(np.arange(400) < share * 400, -1, 0).astype(np.int8)
-        both = dict.fromkeys(("row", "col"), outcome)
+        both: dict[str, np.ndarray] = {"row": outcome, "col": outcome}
         returns = {agent: values.astype(float) for agent, values in both.items()}
         whole = Outcomes(both, np.full(400, 5, np.int32), np.zeros(400, bool), returns, {})
         save_matches(folders[name] / f"{audit_jobs.MATCHES}.matches.safetensors", whole)

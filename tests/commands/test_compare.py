@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from audits import exact, learned, matches, returns
 
+import sparring
 from sparring.commands.compare import Settings, answer, compare, text
 from sparring.errors import InputError
 from sparring.judgement.words import amount
@@ -105,3 +106,22 @@ def test_other_budgets_and_other_files_are_refused(tmp_path: Path) -> None:
         compare(a, b)
     with pytest.raises(InputError, match="there is no such folder"):
         compare(a, tmp_path / "nowhere")
+
+
+@pytest.mark.slow
+def test_a_hardened_victim_is_compared_with_what_it_was(tmp_path: Path) -> None:
+    """Rock is beaten by paper; hardened at full control it is the uniform policy, which nobody beats."""
+    how = {"method": "double-oracle", "victim": "first", "budget": 1.0, "updates": 20}
+    hardened = sparring.defend("matrix/rps", **how, out=str(tmp_path / "defend"))
+    assert hardened["start_expl"] == 1.0 and hardened["expl"] == pytest.approx(0.0, abs=1e-9)
+    audits = []
+    for name, victim in (("before", "first"), ("after", f"run:{tmp_path}/defend")):
+        cast = {"victim": victim, "benign": "uniform", "budgets": [0.5, 1.0]}
+        audits.append(sparring.audit("matrix/rps", **cast, out=str(tmp_path / name))["run"])
+    result = compare(*audits)
+    (half, full) = result["budgets"]
+    assert (half["budget"], full["budget"]) == (0.5, 1.0)
+    # Against the benign, uniform opponent both are worth 0, under attack the one loses the budget and the other nothing.
+    for entry, budget in ((half, 0.5), (full, 1.0)):
+        assert entry["value"]["before"]["value"] == pytest.approx(budget)
+        assert entry["value"]["change"]["value"] == pytest.approx(-budget, abs=1e-9)
