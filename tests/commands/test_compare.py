@@ -121,7 +121,7 @@ def test_a_hardened_victim_is_compared_with_what_it_was(tmp_path: Path) -> None:
     result = compare(*audits)
     (half, full) = result["budgets"]
     assert (half["budget"], full["budget"]) == (0.5, 1.0)
-    # Against the benign, uniform opponent both are worth 0, under attack the one loses the budget and the other nothing.
+    # Against the uniform, benign opponent both are worth 0; under attack one loses the budget, the other nothing.
     for entry, budget in ((half, 0.5), (full, 1.0)):
         assert entry["value"]["before"]["value"] == pytest.approx(budget)
         assert entry["value"]["change"]["value"] == pytest.approx(-budget, abs=1e-9)
