@@ -1,5 +1,5 @@
 """`run:DIR`: the policy that a run left, of `sparring defend` the victim (where that is a mixture of networks, the
-mixture), of `sparring attack` the attacker.
+mixture), of `sparring attack` the attacker, or of a team the member that the agent is.
 
 `run:DIR,policy=NAME` takes another one of the run's, the file `NAME.json` or `NAME.safetensors`: such as `attacker` of
 a run that left both, or `attacker-budget-0.3` of an audit.
@@ -35,6 +35,8 @@ def load(argument: str, options: Mapping[str, str], game: Game, agent: AgentID) 
         name = results[0]
     elif len(left) == 1:
         (name,) = left
+    elif f"attacker-{agent}" in left:  # of a team each member has its own
+        name = f"attacker-{agent}"
     else:
         names = ", ".join(left) or "none"
         hint = f"choose one with run:{argument},policy=NAME" if left else "choose the folder of a run that trained one"

@@ -244,7 +244,9 @@ def summary(rows: Sequence[Row]) -> str:
 
 def _shown(values: Sequence[float]) -> str:
     mean, low, high = student(values)
-    return f"{mean:.4f} [{low:.4f}, {high:.4f}]" if values else ""
+    if not values:
+        return ""
+    return f"{mean:.4f}, one seed" if np.isnan(low) else f"{mean:.4f} [{low:.4f}, {high:.4f}]"
 
 
 def _distinct(rows: Sequence[Row], column: str) -> list[Any]:

@@ -416,13 +416,14 @@ def claims(rows: Sequence[Row]) -> list[Claim]:
         ("converges faster (steps to an even score)", steps_to_even(rows, budget)),
         ("oscillates less (variance of the score)", by_method(rows, "training", "variance", budget)),
         (GRADIENT, by_method(rows, "training", "gradient_norm", budget)),
-        ("is the least exploitable (lost)", by_method(rows, "strongest", "lost", budget, budget)),
+        (LEAST, by_method(rows, "strongest", "lost", budget, budget)),
     ]
     found = []
     for text, values in asked:
         for other in values:
             # With past opponents half of the steps are the present victim's: its gradient is noisier, and so longer.
-            if other != TWO and TWO in values and not (text == GRADIENT and other in POOLED):
+            fair = not (text == GRADIENT and other in POOLED) and (other != NONE or text == LEAST)
+            if other != TWO and TWO in values and fair:
                 found.append(_claim(text, other, values[TWO], values[other]))
     for one in train if len(train) > 1 else ():
         for test in tests:
@@ -433,6 +434,7 @@ def claims(rows: Sequence[Row]) -> list[Claim]:
     return found
 
 
+LEAST = "is the least exploitable (lost)"
 GRADIENT = "has the smaller gradient at the end"
 POOLED = ("self-play", "fictitious-play")
 MISMATCHED = "is still more robust where the budget is another (lost)"
@@ -458,16 +460,17 @@ def _claim(text: str, other: str, ours: Mapping[int, float], theirs: Mapping[int
     shared = sorted(ours.keys() & theirs.keys())
     mean, low, high = student([ours[seed] - theirs[seed] for seed in shared])
     verdict = FEW if np.isnan(low) else HOLDS if high < 0 else OPPOSITE if low > 0 else SILENT
-    return Claim(text, other, f"{mean:.3g} [{low:.3g}, {high:.3g}], {len(shared)} seeds", verdict)
+    ends = "" if np.isnan(low) else f" [{low:.3g}, {high:.3g}]"
+    return Claim(text, other, f"{mean:.3g}{ends}, {len(shared)} seeds", verdict)
 
 
 def _percent(values: Mapping[int, float]) -> str:
     mean, low, high = student([100 * value for value in values.values()])
-    return f"{mean:.1f}% [{low:.1f}, {high:.1f}]"
+    return f"{mean:.1f}%, one seed" if np.isnan(low) else f"{mean:.1f}% [{low:.1f}, {high:.1f}]"
 
 
 def _number(values: Mapping[int, float], form: str) -> str:
     if not values:
         return "none"
     mean, low, high = student(list(values.values()))
-    return f"{mean:{form}} [{low:{form}}, {high:{form}}]"
+    return f"{mean:{form}}, one seed" if np.isnan(low) else f"{mean:{form}} [{low:{form}}, {high:{form}}]"
