@@ -152,7 +152,7 @@ def test_the_policy_in_a_run_folder(tmp_path: Path, network: ActorCritic) -> Non
     with pytest.raises(InputError, match=r"found attacker, other: choose one with run:.*,policy=NAME"):
         load(f"run:{tmp_path}", RPS, "row")
     assert same(load(f"run:{tmp_path},policy=other", RPS, "row"), network)
-    save(network, tmp_path / "attacker-row.safetensors")  # of a team each member has a file
+    native.save(network, tmp_path / "attacker-row.safetensors")  # of a team each member has a file
     assert same(load(f"run:{tmp_path}", RPS, "row"), network)
     with pytest.raises(InputError, match="expected a run folder with one policy"):
         load(f"run:{tmp_path}", RPS, "col")
