@@ -13,6 +13,7 @@ import sparring
 from sparring.files import plain
 from sparring.studies import budget_mismatch, discs_defence, sumo_defence, tag_defence
 from sparring.studies import hardening as study
+from sparring.studies import hardening_tables as tables
 from sparring.studies.hardening import NONE, SINGLE, TWO
 
 
@@ -37,20 +38,20 @@ def test_a_claim_is_judged_by_pairs() -> None:
     """Two timescales lose .10 less in every pair of seeds, although seeds differ by more than that."""
     lost = {NONE: [0.9, 0.9, 0.9], TWO: [0.2, 0.5, 0.8], SINGLE: [0.3, 0.61, 0.9]}
     made = rows(lost, {TWO: [500, 500, 500], SINGLE: [400, None, 401]})
-    told = study.claims(made)
+    told = tables.claims(made)
     least = next(claim for claim in told if "least exploitable" in claim.text and claim.other == SINGLE)
-    assert "-0.103" in least.shown and least.verdict == study.HOLDS
+    assert "-0.103" in least.shown and least.verdict == tables.HOLDS
     # The single timescale was there 100 earlier in two seeds, and not within 1000 steps in the third.
     faster = next(claim for claim in told if "converges faster" in claim.text)
-    assert faster.shown.startswith("-100 [") and "3 seeds" in faster.shown and faster.verdict == study.SILENT
-    assert next(claim for claim in told if "variance" in claim.text).verdict == study.SILENT
-    words = study.overall(told)
+    assert faster.shown.startswith("-100 [") and "3 seeds" in faster.shown and faster.verdict == tables.SILENT
+    assert next(claim for claim in told if "variance" in claim.text).verdict == tables.SILENT
+    words = tables.overall(told)
     assert words[0].endswith("does not hold (0 of 1 comparisons; the opposite in 0).") and "faster" in words[0]
     # None loses .9 in all seeds: by far more in two, and .1 more in the third, which is within the interval.
     assert "is the least exploitable (lost) holds in part (1 of 2" in words[3]
-    text = study.summary(made)
+    text = tables.summary(made)
     assert "| single-timescale | 60.3%" in text and "2 of 3" in text
-    assert "<svg" in study.figure(made, "name", "discs/duel")
+    assert "<svg" in tables.figure(made, "name", "discs/duel")
 
 
 def test_a_training_that_never_gets_even_counts_with_all_of_its_steps() -> None:
@@ -58,18 +59,18 @@ def test_a_training_that_never_gets_even_counts_with_all_of_its_steps() -> None:
     two, single = [100, 100, None, None, None, None], [500, 501, 500, 502, 500, 501]
     lost = {TWO: [0.5] * 6, SINGLE: [0.5] * 6}
     made = rows(lost, {TWO: two, SINGLE: single})
-    faster = study.claims(made)[0]
-    assert faster.shown.startswith("199 [") and faster.verdict != study.HOLDS
-    assert "2 of 6" in study.summary(made)
-    never = study.claims(rows(lost, {TWO: [None] * 6, SINGLE: single}))[0]
-    assert "faster" in never.text and never.verdict == study.OPPOSITE
+    faster = tables.claims(made)[0]
+    assert faster.shown.startswith("199 [") and faster.verdict != tables.HOLDS
+    assert "2 of 6" in tables.summary(made)
+    never = tables.claims(rows(lost, {TWO: [None] * 6, SINGLE: single}))[0]
+    assert "faster" in never.text and never.verdict == tables.OPPOSITE
 
 
 def test_past_opponents_are_left_out_where_gradients_are_compared() -> None:
-    told = study.claims(
+    told = tables.claims(
         rows({TWO: [0.5], SINGLE: [0.5], "self-play": [0.5]}, {m: [1] for m in (TWO, SINGLE, "self-play")})
     )
-    assert [claim.other for claim in told if claim.text == study.GRADIENT] == [SINGLE]
+    assert [claim.other for claim in told if claim.text == tables.GRADIENT] == [SINGLE]
     assert [claim.other for claim in told if "variance" in claim.text] == [SINGLE, "self-play"]
 
 
@@ -86,9 +87,9 @@ def test_oscillation_is_that_of_equally_many_matches() -> None:
 
 
 def test_one_seed_cannot_tell() -> None:
-    told = study.claims(rows({TWO: [0.1], SINGLE: [0.9]}, {TWO: [1], SINGLE: [2]}))
-    assert len(told) == 4 and all(claim.verdict == study.FEW for claim in told)
-    assert all("cannot be told" in line for line in study.overall(told))
+    told = tables.claims(rows({TWO: [0.1], SINGLE: [0.9]}, {TWO: [1], SINGLE: [2]}))
+    assert len(told) == 4 and all(claim.verdict == tables.FEW for claim in told)
+    assert all("cannot be told" in line for line in tables.overall(told))
 
 
 def test_the_advice_is_the_training_budget_of_least_worst_regret() -> None:
@@ -98,7 +99,7 @@ def test_the_advice_is_the_training_budget_of_least_worst_regret() -> None:
         for test, value in zip((0.3, 1.0), tested, strict=True):
             own = {"kind": "strongest", "method": TWO, "train_budget": train, "test_budget": test, "clean_lost": 0.1}
             made += [{**own, "seed": seed, "lost": value} for seed in (0, 1)]
-    text = study.summary(made)
+    text = tables.summary(made)
     assert "0.3: 50.0 points, 1: 20.0 points. Least: trained up to 1." in text
     assert "| two-timescale, 0.3 | 10.0% [10.0, 10.0] | 90.0% [90.0, 90.0] |" in text
 

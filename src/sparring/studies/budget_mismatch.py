@@ -5,7 +5,7 @@ The settings are those of `sumo_defence`. See `sparring.studies.hardening`.
 
 from __future__ import annotations
 
-from sparring.studies import hardening
+from sparring.studies import hardening_tables as tables
 from sparring.studies.hardening import NONE, TWO, Row, Settings, cells, run
 from sparring.studies.sumo_defence import BUDGETS, GAME, WORLD
 
@@ -21,7 +21,7 @@ PRESETS = {
 
 def figure(rows: list[Row]) -> str:
     """The trainings, and what the victims lose at the largest budget."""
-    return hardening.figure(rows, "budget-mismatch", GAME)
+    return tables.figure(rows, "budget-mismatch", GAME)
 
 
-summary = hardening.summary
+summary = tables.summary

@@ -6,7 +6,7 @@ Every victim starts as `builtin:disc-early`, which loses nearly every match to a
 
 from __future__ import annotations
 
-from sparring.studies import hardening
+from sparring.studies import hardening_tables as tables
 from sparring.studies.hardening import METHODS, NONE, SINGLE, TWO, Row, Settings, World, cells, run
 
 __all__ = ["PRESETS", "Settings", "cells", "figure", "run", "summary"]
@@ -23,7 +23,7 @@ PRESETS = {
 
 def figure(rows: list[Row]) -> str:
     """Figure 4."""
-    return hardening.figure(rows, "discs-defence", GAME)
+    return tables.figure(rows, "discs-defence", GAME)
 
 
-summary = hardening.summary
+summary = tables.summary

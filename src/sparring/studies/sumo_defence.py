@@ -7,7 +7,7 @@ from the benign opponent's weights and from `builtin:ant`, which is also tried a
 
 from __future__ import annotations
 
-from sparring.studies import hardening
+from sparring.studies import hardening_tables as tables
 from sparring.studies.hardening import NONE, SINGLE, TWO, Row, Settings, World, cells, run
 
 __all__ = ["PRESETS", "Settings", "cells", "figure", "run", "summary"]
@@ -34,7 +34,7 @@ PRESETS = {
 
 def figure(rows: list[Row]) -> str:
     """Figure 4."""
-    return hardening.figure(rows, "sumo-defence", GAME)
+    return tables.figure(rows, "sumo-defence", GAME)
 
 
-summary = hardening.summary
+summary = tables.summary

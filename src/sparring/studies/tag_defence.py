@@ -7,7 +7,7 @@ many steps against the random predators. See `sparring.studies.hardening`.
 
 from __future__ import annotations
 
-from sparring.studies import hardening
+from sparring.studies import hardening_tables as tables
 from sparring.studies.hardening import NONE, RETURN, SCRATCH, SINGLE, TWO, Row, Settings, World, cells, run
 
 __all__ = ["PRESETS", "Settings", "cells", "figure", "run", "summary"]
@@ -24,9 +24,9 @@ PRESETS = {
 
 def figure(rows: list[Row]) -> str:
     """Figure 4."""
-    return hardening.figure(rows, "tag-defence", GAME, RETURN)
+    return tables.figure(rows, "tag-defence", GAME, RETURN)
 
 
 def summary(rows: list[Row]) -> str:
     """The tables, in returns."""
-    return hardening.summary(rows, RETURN)
+    return tables.summary(rows, RETURN)
