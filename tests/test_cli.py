@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from sparring import cli
-from sparring.runs import Run
+from sparring.files import read_json
+from sparring.runs import Run, read_config
 
 GAME = "robosumo/ant-vs-ant,integrator=euler"
 ZERO = ["evaluate", GAME, "--victim", "zero", "--attacker", "random", "--episodes", "4"]
@@ -354,6 +355,43 @@ def test_a_changed_result_is_found(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[1] == "run/other.json was added after the run was done"
     assert cli.main(["verify", "run", "--json"]) == cli.FINDING
     assert list(json.loads(capsys.readouterr().out)["different"]) == ["evaluate.json", "other.json"]
+
+
+def test_a_finished_run_is_shown_again_and_a_changed_one_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["audit", "matrix/rps", "--victim", "first", "--budgets", "1", "--fail-above", "0.5", "--out", "run"]
+    assert cli.main(words) == cli.FINDING
+    files = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+    assert cli.main(["resume", "run"]) == cli.FINDING
+    status = Path("run/status.json")
+    assert {path: path.read_bytes() for path in files if path not in (status, Path("run/.lock"))} == {
+        path: content for path, content in files.items() if path not in (status, Path("run/.lock"))
+    }
+    assert read_json(status)["state"] == "done"
+    capsys.readouterr()
+    audit = Path("run/audit.json")
+    audit.write_bytes(audit.read_bytes().replace(b"first", b"frist"))
+    assert "run/audit.json was changed after the run was done: it has other content: put it back" in refused(
+        capsys, "resume", "run"
+    )
+    assert cli.main(["verify", "run"]) == cli.FINDING
+
+
+def test_a_run_is_not_gone_on_with_from_other_files(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.savetxt("game.csv", [[0, 1], [1, 0]], delimiter=",")
+    Path("victim.json").write_text('{"0": {"0": 0.25, "1": 0.75}}')
+    module(in_tmp, "maker", "return lambda observation, rng: np.zeros(len(observation), int)")
+    words = ["evaluate", "matrix/game.csv", "--victim", "tabular:victim.json", "--benign", "maker:load"]
+    assert cli.main([*words, "--attacker", "first", "--oracle", "sampled", "--episodes", "8", "--out", "run"]) == 0
+    with Run.open(Path("run")) as run:
+        run.finish("interrupted")
+    capsys.readouterr()
+    assert set(read_config(Path("run"))["inputs"]) == {"game.csv", "victim.json", str(in_tmp / "maker.py")}
+    for name in ("game.csv", "victim.json", "maker.py"):
+        before = Path(name).read_bytes()
+        Path(name).write_bytes(before.replace(b'0.25, "1": 0.75', b'0.75, "1": 0.25') + b"\n")
+        assert f"{name} has changed since this run was begun: put it back as it was" in refused(capsys, "resume", "run")
+        Path(name).write_bytes(before)
+    assert cli.main(["resume", "run"]) == 0
 
 
 @pytest.mark.long

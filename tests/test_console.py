@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -171,3 +172,30 @@ def test_a_bar_goes_on_when_the_terminal_is_closed(tmp_path: Path) -> None:
 )
 def test_what_rounds_to_zero_has_no_sign(value: float, form: str, text: str) -> None:
     assert number(value, form) == text
+
+
+def test_an_interruption_that_somebody_swallowed_stops_the_next_stretch() -> None:
+    """As in callbacks of other libraries, where Python ignores exceptions."""
+
+    def work() -> int:
+        with suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+        with interruptible() as stop:
+            return 7 if stop() else 8
+
+    assert exit_code("program", work) == 7
+    with interruptible() as stop:
+        assert not stop()  # what comes after the program is not asked to stop
+
+
+def test_what_others_write_on_standard_output_can_be_kept_apart() -> None:
+    """A library in another language writes on the descriptor; Python prints on the stream."""
+    program = (
+        "import os; from sparring.console import exit_code, say\n"
+        "def work():\n    os.write(1, b'noise\\n'); say('{{}}'); os.write(1, b'more\\n'); return 0\n"
+        "code = exit_code('x', work, apart={apart}); os.write(1, b'after\\n'); raise SystemExit(code)"
+    )
+    for apart, out in ((True, "{}\nafter\n"), (False, "noise\n{}\nmore\nafter\n")):
+        done = subprocess.run([sys.executable, "-c", program.format(apart=apart)], capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (0, out), done.stderr
+        assert done.stderr == ("noise\nmore\n" if apart else "")

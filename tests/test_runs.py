@@ -144,7 +144,10 @@ def test_a_second_process_is_kept_out(tmp_path: Path) -> None:
     with create(tmp_path / "run") as run:
         other = subprocess.run([sys.executable, "-c", code, run.folder], capture_output=True, text=True, check=False)
     assert other.returncode != 0
-    assert f"InputError: another process is working in {run.folder}" in other.stderr.splitlines()[-1]
+    assert (
+        f"InputError: another process {os.getpid()} is working in {run.folder}: wait for it, stop it"
+        in other.stderr.splitlines()[-1]
+    )
 
 
 def steps(run: Run, start: int, stop: int, save_at: int) -> None:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, NoReturn, get_args, get_origin
 
 from sparring.console import BAD_INPUT, DONE, INTERRUPTED, exit_code, say
 from sparring.errors import InputError, unknown
@@ -79,7 +79,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     # As `python -m` does: a user's package.module:factory lies in the folder in which the command is given.
     sys.path.insert(0, os.getcwd())
-    return exit_code("sparring", lambda: _main(words))
+    return exit_code("sparring", lambda: _main(words), apart="--json" in words)
+
+
+def program() -> NoReturn:
+    """The command as a program of its own."""
+    code = main()
+    if code == INTERRUPTED:
+        # Threads of XLA may still be at work on what nobody waits for any more, and would fail when Python ends.
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _main(words: list[str]) -> int:

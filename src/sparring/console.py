@@ -22,14 +22,30 @@ class Stopped(Exception):
     """The user asked to stop, and what was reached so far has been saved."""
 
 
-def exit_code(program: str, work: Callable[[], int]) -> int:
+# Whether Ctrl-C or SIGTERM has come in the work of a program; None: this is none of ours. Where Python ignores
+# exceptions, as in callbacks of other libraries, the KeyboardInterrupt is lost, and this alone remembers.
+_asked: bool | None = None
+
+
+def remember() -> None:
+    """Let a program that handles signals by `interrupt` remember that it was asked to stop."""
+    global _asked
+    _asked = False
+
+
+def exit_code(program: str, work: Callable[[], int], apart: bool = False) -> int:
     """Do the work of a program and return its exit code; bad input and interruptions get one line, and no traceback.
+
+    With `apart`, standard output carries what Python prints on it and nothing else: what libraries in other languages
+    write to its descriptor goes to standard error.
 
     SIGTERM interrupts as Ctrl-C does. A program whose output nobody reads any more, as after `| head`, ends as it would
     have ended, whoever prints: 0 always means that the work is finished.
     """
+    global _asked
+    remember()
     try:
-        with _handled(_interrupt, signal.SIGTERM), _read_or_not("stdout"), _read_or_not("stderr"):
+        with _handled(interrupt, signal.SIGINT, signal.SIGTERM), _read_or_not("stdout", apart), _read_or_not("stderr"):
             code = work()
             if sys.stdout is not None:  # None where it was closed from the start
                 with _unread(sys.stdout):
@@ -43,6 +59,8 @@ def exit_code(program: str, work: Callable[[], int]) -> int:
     except Exception:
         say(f"{traceback.format_exc()}{program}: internal error; the lines above say where", sys.stderr)
         code = INTERNAL
+    finally:
+        _asked = None
     return code
 
 
@@ -80,10 +98,11 @@ class _Anyway(io.FileIO):
 
 
 @contextmanager
-def _read_or_not(name: str) -> Iterator[None]:
+def _read_or_not(name: str, apart: bool = False) -> Iterator[None]:
     """Let everybody print on a standard stream, also users' functions and libraries, whether or not it is still read.
 
-    A stream that somebody has put in its place is left alone.
+    A stream that somebody has put in its place is left alone. With `apart`, the stream moves to another descriptor, and
+    its own becomes that of standard error.
     """
     before = getattr(sys, name)
     if before is None or before is not getattr(sys, f"__{name}__"):
@@ -91,7 +110,12 @@ def _read_or_not(name: str) -> Iterator[None]:
         return
     with suppress(OSError, ValueError):
         before.flush()
-    buffered = io.BufferedWriter(_Anyway(before.fileno()))
+    own = descriptor = before.fileno()
+    if apart:
+        with suppress(OSError):  # without standard error there is nowhere to send it
+            descriptor = os.dup(own)
+            os.dup2(2, own)
+    buffered = io.BufferedWriter(_Anyway(descriptor))
     setattr(
         sys,
         name,
@@ -109,6 +133,9 @@ def _read_or_not(name: str) -> Iterator[None]:
         with suppress(OSError, ValueError):
             getattr(sys, name).flush()
         setattr(sys, name, before)
+        if descriptor != own:
+            os.dup2(descriptor, own)
+            os.close(descriptor)
 
 
 @contextmanager
@@ -133,13 +160,12 @@ def interruptible() -> Iterator[Callable[[], bool]]:
     Yields a function that tells whether a stop was requested. A second signal raises KeyboardInterrupt at once. Python
     delivers signals to the main thread alone: elsewhere nothing is changed and the flag stays down.
     """
-    requested = False
+    requested = bool(_asked)
 
     def handle(number: int, frame: object) -> None:
-        del number, frame
         nonlocal requested
         if requested:
-            raise KeyboardInterrupt
+            interrupt(number, frame)
         requested = True
         # Not print: a handler may run in the middle of a buffered write.
         with suppress(OSError):  # nobody reads it
@@ -149,7 +175,12 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         yield lambda: requested
 
 
-def _interrupt(number: int, frame: object) -> None:
+def interrupt(number: int, frame: object) -> None:
+    """What Ctrl-C and SIGTERM do: KeyboardInterrupt; where that is lost, the next `interruptible` stops at once."""
+    del number, frame
+    global _asked
+    if _asked is not None:
+        _asked = True
     raise KeyboardInterrupt
 
 

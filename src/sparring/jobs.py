@@ -21,12 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TextIO
 
-from sparring.console import Stopped, interruptible, progress
+from sparring.console import Stopped, interrupt, interruptible, progress, remember
 from sparring.errors import InputError
 from sparring.files import plain
 from sparring.runs import CHECKPOINT, CONFIG, LOG, Run, read_config, read_status
 
 JOBS = "jobs"
+PR_SET_PDEATHSIG = 1  # of Linux's prctl
 JOB = "job"  # the verb of a job's run; its game is the job's name
 Work = Callable[[Mapping[str, Any], Run], None]
 # One thread each, for NumPy's libraries and for XLA: side by side, more of them would only be in each other's way.
@@ -167,7 +168,8 @@ def _side_by_side(
                     line = _pipe(worker.stdout).readline()
                     if job is None or not line:
                         selector.unregister(key.fileobj)
-                        if job is not None:
+                        # Told to stop before it could listen: it has done nothing.
+                        if job is not None and not (told and worker.wait() == -signal.SIGTERM):
                             raise Crashed(_last_words(job, folders[job.name], f"exit code {worker.wait()}"))
                         continue
                     answer = _Answer(**json.loads(line))
@@ -238,7 +240,13 @@ def _last_words(job: Job, folder: Path, how: str) -> str:
 def _serve() -> None:
     """A worker: one JSON line in for each job, one out."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)  # descriptor 1 goes to the log of the job at hand
-    signal.signal(signal.SIGTERM, _stop)
+    remember()
+    signal.signal(signal.SIGTERM, interrupt)
+    if sys.platform == "linux":
+        import ctypes
+
+        # Who is killed cannot tell its workers to stop: then the kernel does.
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     try:
         for line in sys.stdin:
             order = json.loads(line)
@@ -246,10 +254,6 @@ def _serve() -> None:
             answers.write(json.dumps(_answer(order, folder)._asdict()) + "\n")
     except KeyboardInterrupt:
         pass  # told to stop between two jobs
-
-
-def _stop(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _answer(order: Mapping[str, Any], folder: Path) -> _Answer:

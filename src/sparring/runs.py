@@ -76,6 +76,7 @@ class Run:
         seed: int,
         settings: Mapping[str, Any],
         command: Sequence[str] = (),
+        inputs: Mapping[str, str] | None = None,
     ) -> Run:
         """Start a run in the folder `out`, or in `runs/<game>__<verb>__<seed>__<time>` (UTC).
 
@@ -86,6 +87,7 @@ class Run:
           seed: the run's root seed.
           settings: all resolved settings, as plain JSON.
           command: the command line's words; empty when called from Python.
+          inputs: SHA-256 of the files that it reads, by name, which must be the same when it is resumed.
 
         Raises:
           InputError: the seed is negative, or the folder cannot be made, is not empty, or another process is working
@@ -110,6 +112,7 @@ class Run:
                 "seed": seed,
                 "command": shlex.join(command),
                 "settings": plain(settings),
+                "inputs": dict(inputs or {}),
                 "started": now.isoformat(timespec="seconds"),
                 "versions": versions(),
             }
@@ -131,7 +134,8 @@ class Run:
         one that was not drops its own when it begins anew (`forget`). The status need not be readable.
 
         Raises:
-          InputError: `folder` is no run, its checkpoint is damaged, or another process is working in it.
+          InputError: `folder` is no run, its checkpoint is damaged, another process is working in it, or the run is
+            done and its files are not as it left them.
         """
         folder = Path(folder)
         config = read_config(folder)
@@ -141,6 +145,9 @@ class Run:
                 status = read_status(folder)
             except InputError:
                 status = _UNKNOWN  # it only says how far the run got and how long that took
+            if status["state"] == "done" and (changed := differences(folder)):
+                name, how = next(iter(changed.items()))
+                raise InputError(f"{folder / name} {how}: put it back as it was, or start a new run")
             run = cls(folder, config, lock, time.monotonic() - status["seconds"])
             restored = run.load()
             _cut_events(folder / EVENTS, restored[1][_EVENTS_KEY] if restored else None)
@@ -351,11 +358,16 @@ def versions() -> dict[str, str]:
 
 
 def _lock(folder: Path) -> FileLock:
-    lock = FileLock(folder / LOCK, timeout=0)
+    lock, who = FileLock(folder / LOCK, timeout=0), ""
+    with suppress(OSError, ValueError):
+        who = f" {int((folder / LOCK).read_text())}"  # read first: asking for the lock empties its file
     try:
         lock.acquire()
+        (folder / LOCK).write_text(str(os.getpid()))
     except Timeout:
-        raise InputError(f"another process is working in {folder}: wait for it, or choose another --out") from None
+        raise InputError(
+            f"another process{who} is working in {folder}: wait for it, stop it, or use another folder"
+        ) from None
     except OSError as error:
         raise InputError(f"cannot write in {folder}: {error.strerror}; choose another --out") from None
     return lock

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, g
 
 import numpy as np
 
+from sparring.commands.inputs import check_inputs, inputs_of
 from sparring.console import Stopped, number
 from sparring.errors import InputError, unknown
-from sparring.files import check_target
+from sparring.files import check_target, read_json
 from sparring.jobs import one_thread
 from sparring.oracles.options import Common, Seats
 from sparring.oracles.seating import Question, describe
-from sparring.runs import Run, check_seed, read_config, versions
+from sparring.runs import Run, check_seed, read_config, read_status, versions
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -56,14 +57,26 @@ def perform(verb: str, settings: Any, command: Sequence[str] = (), resume: Path 
     module = verb_module(verb)
     if command and hasattr(module, "job"):
         one_thread()  # of a program of its own; a Python caller's process is left as it is
-    prepared = module.prepare(settings)  # before there is a run folder: bad input leaves nothing behind
+    try:
+        prepared = module.prepare(settings)  # before there is a run folder: bad input leaves nothing behind
+    except KeyboardInterrupt as stopped:
+        if resume is None:
+            raise
+        raise Interrupted(resume) from stopped
     if settings.dry_run:
         return {"verb": verb, "settings": as_config(settings), **module.plan(settings, prepared)}
+    inputs = inputs_of(settings)
     if resume is not None:
+        check_inputs(read_config(resume).get("inputs", {}), inputs)
+        done = _is_done(resume)
         run = Run.open(resume)
+        if done and (result := resume / f"{verb}.json").is_file():
+            with run:
+                run.finish()
+            return _shown_again(resume, read_json(result))
     else:
         subject = settings.name if verb == "study" else describe(settings.game)
-        run = Run.create(out, subject, verb, settings.seed, as_config(settings), command)
+        run = Run.create(out, subject, verb, settings.seed, as_config(settings), command, inputs)
     try:
         with run:
             result = module.execute(settings, prepared, run)
@@ -75,6 +88,20 @@ def perform(verb: str, settings: Any, command: Sequence[str] = (), resume: Path 
             run.discard()
         raise
     return {**result, "run": str(run.folder)}
+
+
+def _shown_again(folder: Path, result: dict[str, Any]) -> dict[str, Any]:
+    """What a finished run has found, from its file, which does not say where its report is."""
+    if result.get("report", "") is None:
+        result["report"] = str(folder / "report.html")
+    return {**result, "run": str(folder)}
+
+
+def _is_done(folder: Path) -> bool:
+    try:
+        return read_status(folder)["state"] == "done"
+    except InputError:
+        return False
 
 
 def accepted(kind: type[T], **values: Any) -> T:
