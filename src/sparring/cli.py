@@ -194,12 +194,16 @@ def _perform(verb: str, settings: Any, command: list[str], resume: Path | None) 
     try:
         result = perform(verb, settings, command, resume)
     except Interrupted as stopped:
-        say(f"sparring: interrupted; go on with: sparring resume {stopped.folder}", sys.stderr)
-        return INTERRUPTED
+        return _interrupted(stopped.folder)
     if settings.dry_run:
         say(json.dumps(plain(result)) if settings.json else _plan(result))
         return DONE
     return _show(verb_module(verb), settings, result)
+
+
+def _interrupted(folder: Path) -> int:
+    say(f"sparring: interrupted; go on with: sparring resume {folder}", sys.stderr)
+    return INTERRUPTED
 
 
 def _show(module: Any, settings: Any, result: Mapping[str, Any]) -> int:
@@ -223,13 +227,16 @@ def _plan(result: Mapping[str, Any]) -> str:
 
 
 def _resume(asked: Any) -> int:
-    from sparring.commands.common import from_config
-    from sparring.runs import read_config
-
     folder = Path(asked.folder)
-    verb, settings = from_config(folder)
-    command = shlex.split(read_config(folder)["command"])
-    return _perform(verb, replace(settings, json=asked.json), command, folder)
+    try:
+        from sparring.commands.common import from_config
+        from sparring.runs import read_config
+
+        verb, settings = from_config(folder)
+        command = shlex.split(read_config(folder)["command"])
+        return _perform(verb, replace(settings, json=asked.json), command, folder)
+    except KeyboardInterrupt:
+        return _interrupted(folder)
 
 
 def _value_of(words: list[str], option: str) -> str | None:

@@ -57,12 +57,7 @@ def perform(verb: str, settings: Any, command: Sequence[str] = (), resume: Path 
     module = verb_module(verb)
     if command and hasattr(module, "job"):
         one_thread()  # of a program of its own; a Python caller's process is left as it is
-    try:
-        prepared = module.prepare(settings)  # before there is a run folder: bad input leaves nothing behind
-    except KeyboardInterrupt as stopped:
-        if resume is None:
-            raise
-        raise Interrupted(resume) from stopped
+    prepared = module.prepare(settings)  # before there is a run folder: bad input leaves nothing behind
     if settings.dry_run:
         return {"verb": verb, "settings": as_config(settings), **module.plan(settings, prepared)}
     inputs = inputs_of(settings)
