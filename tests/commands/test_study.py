@@ -28,14 +28,14 @@ def test_a_study_that_was_stopped_goes_on_where_it_was() -> None:
     assert len(table) == straight["rows"]
 
     assert cli.main(["study", "rps-dynamics", "--preset", "smoke", "--out", "stopped"]) == cli.DONE
+    with Run.open(Path("stopped")):
+        pass  # as an interrupted run is left: a finished one is held to its files
     done = sorted(Path("stopped/jobs").iterdir())
     kept = (done[0] / study.ROWS).stat().st_mtime_ns
     for folder in done[2:]:
         shutil.rmtree(folder)
     for name in study.FILES.values():
         (Path("stopped") / name).unlink()
-    with Run.open(Path("stopped")):
-        pass  # as an interrupted one is left
     assert cli.main(["resume", "stopped"]) == cli.DONE
     assert {name: Path("stopped", file).read_bytes() for name, file in study.FILES.items()} == files
     assert (done[0] / study.ROWS).stat().st_mtime_ns == kept
