@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -124,6 +126,22 @@ def test_cells_of_every_world_are_plain_and_differ(module: Any) -> None:
         cells = [asdict(cell) for cell in module.cells(settings, 0)]
         assert all(json.loads(json.dumps(plain(cell))) == plain(cell) for cell in cells)
         assert len({json.dumps(plain(cell)) for cell in cells}) == len(cells)
+
+
+@pytest.mark.long
+def test_a_cell_goes_on_with_what_it_has(tmp_path: Path) -> None:
+    """Cut off in the midst of its attacks, with a hardened victim, it gives the same rows, and hardens nothing anew."""
+    cell = next(c for c in discs_defence.cells(discs_defence.PRESETS["smoke"], 0) if c.method == TWO)
+    cell = replace(cell, tests=(1.0,))
+    rows = discs_defence.run(cell, tmp_path / "whole")
+    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+    for folder in (tmp_path / "cut").iterdir():
+        if folder.name.startswith("evaluate") or folder.name.endswith("-1"):
+            shutil.rmtree(folder)
+    (tmp_path / "cut" / "attack-1.0-1").mkdir()  # killed when it was begun
+    kept = (tmp_path / "cut" / "defend" / "defend.json").stat().st_mtime_ns
+    assert discs_defence.run(cell, tmp_path / "cut") == rows
+    assert (tmp_path / "cut" / "defend" / "defend.json").stat().st_mtime_ns == kept
 
 
 @pytest.mark.long

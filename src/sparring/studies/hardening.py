@@ -12,13 +12,15 @@ What the rows show is in `hardening_tables`.
 
 from __future__ import annotations
 
-import tempfile
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from sparring.runs import CONFIG
 
 Row = Mapping[str, Any]
 NONE, TWO, SINGLE = "none", "two-timescale", "single-timescale"
@@ -107,22 +109,34 @@ def cells(settings: Settings, seed: int) -> list[Cell]:
     return found
 
 
-def run(cell: Cell) -> list[dict[str, Any]]:
-    """Harden one victim and attack it: a row for the training, for each point of its curve and for each attacker."""
+def run(cell: Cell, folder: Path) -> list[dict[str, Any]]:
+    """Harden one victim and attack it: a row for the training, for each point of its curve and for each attacker.
+
+    Args:
+      folder: keeps the runs of the cell, each in a folder of its own: the hardened victim, the attackers, evaluations.
+        A cell that was interrupted goes on with them.
+    """
     own = {"method": cell.method, "train_budget": cell.budget, "seed": cell.number}
-    with tempfile.TemporaryDirectory() as folder:
-        victim, found = cell.world.victim, []
-        if cell.method != NONE or victim == SCRATCH:
-            result = _harden(cell, Path(folder))
-            victim, found = f"native:{result['policy']}", _training_rows(result)
-        for test in cell.tests:
-            found += _attack_rows(cell, victim, test, Path(folder))
+    victim, found = cell.world.victim, []
+    if cell.method != NONE or victim == SCRATCH:
+        result = _harden(cell, folder / "defend")
+        victim, found = f"native:{result['policy']}", _training_rows(result)
+    for test in cell.tests:
+        found += _attack_rows(cell, victim, test, folder)
     return [{**own, **row} for row in found]
 
 
-def _harden(cell: Cell, folder: Path) -> Mapping[str, Any]:
-    from sparring.commands.defend import defend
+def _found(verb: str, folder: Path, game: str, **settings: Any) -> Mapping[str, Any]:
+    """The result of a verb whose run folder is `folder`: begun, gone on with, or read where it is finished."""
+    from sparring.commands.common import accepted, perform, verb_module
 
+    if not (folder / CONFIG).exists():
+        shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed before it had begun
+    given = accepted(verb_module(verb).Settings, game=game, out=str(folder), **settings)
+    return perform(verb, given, resume=folder if (folder / CONFIG).exists() else None)
+
+
+def _harden(cell: Cell, folder: Path) -> Mapping[str, Any]:
     world, attacked = cell.world, cell.method != NONE
     given: dict[str, Any] = {**dict(world.training), **world.seat}
     if world.learning_rate is not None and cell.method != "retrain":
@@ -131,7 +145,9 @@ def _harden(cell: Cell, folder: Path) -> Mapping[str, Any]:
         given["ratio"] = world.ratio
     if world.spread and attacked:
         given["budget_range"] = (0.0, cell.budget)
-    return defend(
+    return _found(
+        "defend",
+        folder,
         world.game,
         victim=world.victim,
         benign=world.benign,
@@ -142,7 +158,6 @@ def _harden(cell: Cell, folder: Path) -> Mapping[str, Any]:
         attack_steps=cell.attack_steps if cell.method == "retrain" else 0,
         episodes=16,
         seed=cell.seed,
-        out=str(folder / "defend"),
         **given,
     )
 
@@ -197,24 +212,21 @@ def oscillation(points: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
 
 def _attack_rows(cell: Cell, victim: str, test: float, folder: Path) -> list[dict[str, Any]]:
     """Attackers of one victim at one budget, and the strongest of them on matches of its own; then clean play."""
-    from sparring.commands.attack import attack
-    from sparring.commands.evaluate import evaluate
-
     world = cell.world
     cast: dict[str, Any] = {"victim": victim, "benign": world.benign, **world.seat}
 
     def lost(attacker: str, budget: float, stream: int) -> float:
         seed = int(np.random.SeedSequence([cell.seed, stream]).generate_state(1)[0])
-        out = str(folder / f"evaluate-{test!r}-{stream}")
-        found = evaluate(
-            world.game, attacker=attacker, budget=budget, episodes=cell.matches, seed=seed, out=out, **cast
-        )
-        return lost_of(found)
+        out = folder / f"evaluate-{test!r}-{stream}"
+        asked = {"attacker": attacker, "budget": budget, "episodes": cell.matches, "seed": seed}
+        return lost_of(_found("evaluate", out, world.game, **asked, **cast))
 
     attackers = [(f"{other}, untrained", other) for other in world.others]
     for number, start in enumerate(world.starts):
         out = folder / f"attack-{test!r}-{number}"
-        attack(
+        _found(
+            "attack",
+            out,
             world.game,
             budget=test,
             start=start,
@@ -222,7 +234,6 @@ def _attack_rows(cell: Cell, victim: str, test: float, folder: Path) -> list[dic
             steps=cell.attack_steps,
             episodes=16,
             seed=cell.seed + number + 1,
-            out=str(out),
             **cast,
         )
         attackers.append((start, f"run:{out}"))
