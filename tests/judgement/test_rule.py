@@ -21,7 +21,7 @@ from sparring.judgement import (
     still_improving,
 )
 from sparring.metrics.intervals import newcombe, wilson
-from sparring.records import Curve, Damage, Rates, SeedResult, Verdict, damage_in, replaced
+from sparring.records import Curve, Damage, Rates, Scale, SeedResult, Verdict, damage_in, replaced
 
 Z3 = 2.3939797998185104  # the 1 - .05/6 quantile of the standard normal distribution: Bonferroni for three budgets
 
@@ -254,6 +254,22 @@ def test_over_seeds_is_students_interval_over_seeds() -> None:
     assert over_seeds(rows[:1]) is None
 
 
+def test_intervals_over_seeds_hold_nothing_that_is_impossible() -> None:
+    """Student's interval of (1, 1, 0.8) is 14/15 +- 4.302653 * 0.11547 / sqrt(3), .646 to 1.220; no rate exceeds 1."""
+    rows = [
+        SeedResult(seed=i, attacker="x", attack_steps=1, rates=Rates(win=win, victim_return=-win), chosen=i == 0)
+        for i, win in enumerate((1.0, 1.0, 0.8))
+    ]
+    low = 14 / 15 - 4.302653 * 0.1154701 / 3**0.5
+    found = over_seeds(rows, Scale(low=-1, high=1, range_from="game"))
+    assert found is not None and found.win_ci == pytest.approx((low, 1.0))
+    assert found.victim_return_ci == pytest.approx((-1.0, -low))
+    # The least and largest return that were seen are no bounds on what is possible.
+    seen = over_seeds(rows, Scale(low=-1, high=-0.8, range_from="seen"))
+    assert seen is not None and seen.victim_return_ci is not None
+    assert seen.victim_return_ci == pytest.approx((-(28 / 15 - low), -low)) and seen.victim_return_ci[0] < -1
+
+
 def test_scores_count_invalid_matches_both_ways() -> None:
     sample = matches(30, 10, 60, invalid=40)
     found = score_of(sample, "win", None)
@@ -276,7 +292,8 @@ def test_means_over_seeds_are_of_one_start_each() -> None:
     )
     found = by_start(rows)["scratch"]
     # t_1(.975) = 12.706205 (tables of Student's t); the standard deviation over sqrt(2) is .1.
-    assert found.win_ci == pytest.approx((0.2 - 1.2706205, 0.2 + 1.2706205)) and found.seeds == 2
+    # Student's interval is .2 +- 1.27, beyond every possible rate.
+    assert found.win_ci == (0.0, 1.0) and found.seeds == 2
     assert by_start(rows[:2]) == {} and by_start(rows[::2]) == {}
     assert over_seeds(rows[:2]) == found
 

@@ -224,8 +224,8 @@ def collect(prepared: Prepared, folders: Mapping[str, Path], chosen: Sequence[st
                     for name, one in opponents.items()
                 },
                 seeds=rows,
-                over_seeds=over_seeds(rows),
-                by_start=by_start(rows),
+                over_seeds=over_seeds(rows, scale),
+                by_start=by_start(rows, scale),
                 shift=oracle.shift(benign, attacked),
                 shift_noise_floor=None if again is None else oracle.shift(benign, again),
                 shift_measure="total variation" if oracle.name == EXACT else "wasserstein-2",

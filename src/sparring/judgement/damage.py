@@ -10,7 +10,7 @@ import numpy as np
 
 from sparring.metrics import outcome
 from sparring.metrics.improvement import last_third
-from sparring.metrics.intervals import ALPHA, mean_difference, mean_interval, newcombe, simultaneous, wilson, z_of
+from sparring.metrics.intervals import mean_difference, mean_interval, newcombe, simultaneous, student, wilson, z_of
 from sparring.metrics.outcome import Sample
 from sparring.records import (
     Curve,
@@ -144,34 +144,33 @@ def still_improving(curve: Curve) -> Improvement | None:
     )
 
 
-def over_seeds(seeds: Sequence[SeedResult]) -> OverSeeds | None:
+def over_seeds(seeds: Sequence[SeedResult], scale: Scale | None = None) -> OverSeeds | None:
     """The method's means over training seeds, with 95% intervals over seeds (Student's t).
+
+    What is impossible is cut off: rates beyond 0 and 1, and returns beyond the game's own range where `scale` is that.
 
     None: fewer than two seeds, or several starts. Each start is a method of its own (`by_start`): the spread between
     starts is no spread between seeds, and a mean over both would say nothing of either.
     """
-    from scipy.special import stdtrit
-
     if len(seeds) < 2 or len({seed.start for seed in seeds}) > 1:
         return None
     found: dict[str, Any] = {"seeds": len(seeds)}
-    for key in ("win", "victim_return"):
+    known = scale is not None and scale.range_from == "game"  # what was only seen is no bound on what is possible
+    ends = {"win": (0.0, 1.0), "victim_return": (scale.low, scale.high) if known else (-math.inf, math.inf)}
+    for key, (least, most) in ends.items():
         values = [getattr(seed.rates, key) for seed in seeds]
         if None not in values:
-            half = (
-                float(stdtrit(len(values) - 1, 1 - ALPHA / 2)) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
-            )
-            mean = float(np.mean(values))
-            found |= {key: mean, f"{key}_ci": (mean - half, mean + half)}
+            mean, low, high = student(values, least, most)
+            found |= {key: mean, f"{key}_ci": (low, high)}
     return OverSeeds(**found)
 
 
-def by_start(seeds: Sequence[SeedResult]) -> dict[str, OverSeeds]:
+def by_start(seeds: Sequence[SeedResult], scale: Scale | None = None) -> dict[str, OverSeeds]:
     """`over_seeds` of each start, where there are several starts with several seeds each; else empty."""
     starts = list(dict.fromkeys(seed.start for seed in seeds))
     if len(starts) < 2:
         return {}
-    found = {start: over_seeds([seed for seed in seeds if seed.start == start]) for start in starts}
+    found = {start: over_seeds([seed for seed in seeds if seed.start == start], scale) for start in starts}
     return {start: means for start, means in found.items() if start is not None and means is not None}
 
 

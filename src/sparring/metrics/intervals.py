@@ -60,8 +60,11 @@ def newcombe(successes: int, n: int, successes_0: int, n_0: int, z: float = Z95)
     return p - p_0 - math.hypot(p - low, high_0 - p_0), p - p_0 + math.hypot(high - p, p_0 - low_0)
 
 
-def student(values: Sequence[float]) -> tuple[float, float, float]:
-    """Mean and Student's 95% interval, of training seeds for example; the ends are NaN where there is one value."""
+def student(values: Sequence[float], least: float = -math.inf, most: float = math.inf) -> tuple[float, float, float]:
+    """Mean and Student's 95% interval, of training seeds for example; the ends are NaN where there is one value.
+
+    What lies beyond `least` and `most`, the ends of what is possible, is cut off: of rates beyond 0 and 1.
+    """
     from scipy.special import stdtrit
 
     n = len(values)
@@ -69,7 +72,7 @@ def student(values: Sequence[float]) -> tuple[float, float, float]:
     if n < 2:
         return mean, float("nan"), float("nan")
     half = float(stdtrit(n - 1, 0.975)) * float(np.std(values, ddof=1)) / n**0.5
-    return mean, mean - half, mean + half
+    return mean, max(mean - half, least), min(mean + half, most)
 
 
 def mean_interval(values: Array, low: float, high: float, alpha: float = ALPHA) -> tuple[np.ndarray, np.ndarray]:

@@ -234,7 +234,7 @@ def _claim(text: str, other: str, ours: Mapping[int, float], theirs: Mapping[int
 
 
 def _percent(values: Mapping[int, float]) -> str:
-    mean, low, high = student([100 * value for value in values.values()])
+    mean, low, high = student([100 * value for value in values.values()], 0.0, 100.0)
     return f"{mean:.1f}%, one seed" if np.isnan(low) else f"{mean:.1f}% [{low:.1f}, {high:.1f}]"
 
 
