@@ -212,8 +212,27 @@ def test_a_game_without_winners_is_judged_by_returns() -> None:
     assert entry.damage.return_ is not None and entry.damage.return_.low > 30
     assert audit.curves[0].measure == "return" and audit.curves[0].points[-1][1] < 10
     assert cli.main(["report", "run", "--fail-above", "70"]) == 0
-    with pytest.raises(InputError, match="this game has no winners"):
-        sparring.audit("markov/plain.npz", victim="uniform", budgets=1, fail_above=0.1, fail_measure="win")
+
+
+@pytest.mark.parametrize(("measure", "oracle"), [("win", "exact"), ("fail", "learned"), ("win", "learned")])
+def test_a_measure_that_the_game_does_not_have_is_refused_before_anything_is_made(measure: str, oracle: str) -> None:
+    """A discounted Markov game has no end, and so no winner (Def. 2.1)."""
+    from sparring.exact.markov_game import MarkovGame, save
+
+    save(Path("plain.npz"), MarkovGame(np.ones((1, 1, 2, 1)), np.array([[[1.0, 0.0]]]), np.ones(1), 0.9))
+    asked: Any = {"victim": "uniform", "oracle": oracle, "fail_above": 0.1, "fail_measure": measure}
+    for dry in (False, True):
+        with pytest.raises(InputError, match=f"^fail-measure {measure}: this game has no winners; use"):
+            sparring.audit("markov/plain.npz", **asked, dry_run=dry)
+    assert [path.name for path in Path().iterdir()] == ["plain.npz"]
+
+
+def test_a_measure_that_the_game_has_is_taken() -> None:
+    """Matches of a matrix game have winners, those of a tree of OpenSpiel, too."""
+    for game in (RPS, "openspiel/kuhn_poker"):
+        for oracle in ("exact", "learned"):
+            asked: Any = {"game": game, "victim": "uniform", "oracle": oracle}
+            module.prepare(module.Settings(**asked, fail_above=0.1, fail_measure="win"))
 
 
 @pytest.mark.long

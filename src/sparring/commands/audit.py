@@ -27,6 +27,7 @@ from sparring.errors import InputError, NoPicture
 from sparring.files import write_atomic
 from sparring.jobs import JOBS, Job, map_jobs
 from sparring.judgement import judged, positive_control_of
+from sparring.judgement.rule import no_winners
 from sparring.oracles import seating
 from sparring.oracles.base import Oracle
 from sparring.oracles.choose import oracles_for
@@ -130,6 +131,8 @@ def prepare(settings: Settings) -> Prepared:
     oracle = oracles[0]
     if settings.fail_measure == "value" and isinstance(oracle, LearnedOracle):
         raise InputError("fail-measure value: values are those of exact answers; use win, fail or return")
+    if settings.fail_measure in ("win", "fail") and not oracle.winners():
+        raise no_winners(settings.fail_measure)
     if not isinstance(oracle, LearnedOracle):
         return Prepared(oracles, budgets or EXACT_BUDGETS, 1, 0, ("uniform", "first"), (None, ""))
     budgets = budgets or BUDGETS

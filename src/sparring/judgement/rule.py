@@ -150,15 +150,21 @@ def _measure(budgets: Sequence[BudgetResult], asked: Measure | None) -> Measure:
     if asked is not None:
         if asked not in has:
             raise InputError(f"fail-measure: expected win or return, got {asked!r}")
+        if asked == "value" and not has[asked]:
+            raise InputError("fail-measure value: values are those of exact answers; use --fail-measure return")
         if not has[asked]:
-            why = "values are those of exact answers" if asked == "value" else "this game has no winners"
-            raise InputError(f"fail-measure {asked}: {why}; use --fail-measure return")
+            raise no_winners(asked)
         return asked
     if has["value"]:
         return "value"
     if not has["win"]:
         return "return"
     return outcome_measure([rates for result in budgets for rates in (result, *result.baselines.values())])
+
+
+def no_winners(asked: Measure) -> InputError:
+    """What is said where wins or losses are asked for and the game has none."""
+    return InputError(f"fail-measure {asked}: this game has no winners; use --fail-measure return")
 
 
 def outcome_measure(everything: Sequence[Rates]) -> Literal["win", "fail"]:

@@ -49,6 +49,10 @@ class Oracle(Protocol):
         """An attack takes time, and another seed of training finds another one."""
         ...
 
+    def winners(self) -> bool:
+        """Whether matches have winners and losers; where a game can only be simulated, one step is played."""
+        ...
+
     def plan(self, attacks: int, matches: int, certificates: bool = True) -> dict[str, Any]:
         """What so many attacks and so many matches would take; measured on this machine where that is needed.
 

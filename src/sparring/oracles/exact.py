@@ -58,6 +58,12 @@ class ExactOracle:
     def trains(self) -> bool:
         return False
 
+    def winners(self) -> bool:
+        from sparring.exact.problem import MarkovProblem
+
+        # As `exact.outcome.outcome` says: a discounted game has no end.
+        return not (isinstance(self.base, MarkovProblem) and self.base.game.gamma > 0)
+
     def problem(self, budget: float) -> FiniteProblem:
         return replace(self.base, budget=budget)
 

@@ -54,6 +54,13 @@ class LearnedOracle:
     def trains(self) -> bool:
         return self.training is not None and not self.shipped
 
+    def winners(self) -> bool:
+        from sparring.play.rollout import rollout
+
+        game, policies = self.seated(self.question.threat.benign, 0.0, 1)
+        trajectory, _ = rollout(game, policies, 1, np.random.default_rng(0))
+        return trajectory.outcome is not None
+
     def plan(self, attacks: int, matches: int, certificates: bool = True) -> dict[str, Any]:
         del certificates  # there are none
         length, rate = self._pace(matches)
