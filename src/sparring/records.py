@@ -15,6 +15,7 @@ import msgspec
 
 EXACT, LEARNED, SAMPLED = "exact", "learned (lower bound)", "sampled"
 BENIGN = "benign"  # the baseline that damage is measured against
+OWN = "the victim's own policy"  # what a benign opponent is called that plays as the victim does
 
 Interval: TypeAlias = tuple[float, float]  # low, high
 OracleName = Literal["exact", "learned (lower bound)", "sampled"]
@@ -128,8 +129,9 @@ class BudgetResult(Rates, frozen=True, kw_only=True):
     attacker: str  # file or name of the adversarial policy
     attack_steps: int | None = None  # environment steps that it was trained for; null: computed
     damage: Damage  # compared with the benign opponent, simultaneous over all budgets of the audit
-    baselines: dict[str, Rates]  # BENIGN always (left alone), and plain policies: zero, random
-    versus: dict[str, Damage] = {}  # the attack compared with each plain policy, simultaneous over all of them
+    # BENIGN always (left alone), plain policies (zero, random), and "untrained POLICY": what attackers started from
+    baselines: dict[str, Rates]
+    versus: dict[str, Damage] = {}  # the attack compared with each of the others, simultaneous over all of them
     seeds: tuple[SeedResult, ...] = ()
     over_seeds: OverSeeds | None = None  # null where there are several starts
     by_start: dict[str, OverSeeds] = {}  # with several starts and seeds: the same for each start
@@ -360,3 +362,8 @@ def replaced(record: R, **changes: Any) -> R:
 def damage_in(damage: Damage, measure: Measure) -> Difference | None:
     """The damage in one measure."""
     return damage.return_ if measure == "return" else getattr(damage, measure)
+
+
+def benign_name(benign: str, victim: str) -> str:
+    """What a benign policy is called: where it is the victim's own, the victim's name."""
+    return victim if benign == OWN else benign

@@ -10,6 +10,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import numpy as np
 import pytest
 
@@ -144,6 +145,56 @@ def test_attackers_begin_from_every_start_and_the_strongest_is_reported(capsys: 
     assert len(prepared(*starts).attacks) == 4
 
 
+def test_where_attackers_start_is_played_untrained_beside_them(capsys: pytest.CaptureFixture[str]) -> None:
+    """Paper wins every match against rock and half of them at budget 0.5, where the benign opponent plays rock."""
+    made = actor_critic(make(RPS, 1, 0).spaces["col"], NetworkConfig("mlp", (8,)), np.array([3, 4], np.uint32))
+    paper = eqx.tree_at(lambda n: n.actor.mlp.layers[-1].bias, made, np.array([0, 0, 1000], np.float32))
+    native.save(paper, "paper.safetensors")
+    words = [*STARTS, "--benign", "first", "--budgets", "0.5", "1", "--start", "native:paper.safetensors", "scratch"]
+    assert cli.main(["audit", *words, "--seeds", "1", "--episodes", "256", "--out", "run"]) == 0
+    half, full = read_audit(Path("run")).budgets
+    name = "untrained native:paper.safetensors"
+    for entry in (half, full):
+        assert set(entry.baselines) == {"benign", "first", "random", name} == {"benign", *entry.versus}
+        assert entry.baselines[name].episodes == 128
+    assert full.baselines[name].win == 1.0
+    assert half.baselines[name].win == pytest.approx(0.5, abs=0.16)  # 3.6 standard deviations of 128 coins
+    # One round of training from a policy that wins everything adds nothing to it, and no more is said.
+    told = capsys.readouterr().out
+    assert f"The attack is not shown to be better than the {name} baseline." in told and f"{name} 100.0%" in told
+    assert name in Path("run/report.html").read_text()
+    labels = {row["evaluation"] for row in csv.DictReader(Path("run/matches.csv").read_text().splitlines())}
+    assert {"untrained0-0.5", "untrained0-1.0"} <= labels
+    assert cli.main(["resume", "run"]) == 0 and cli.main(["verify", "run"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("starts", "benign", "played"),
+    [
+        (("scratch", "benign"), "builtin:disc", []),  # new weights are nobody's policy; the other one is measured
+        (("builtin:disc",), "builtin:disc", []),
+        (("builtin:disc", "scratch", "run:a/b"), "builtin:disc-early", ["builtin:disc", "run:a/b"]),
+    ],
+)
+def test_untrained_opponents_are_the_starts_that_no_other_opponent_is(
+    starts: tuple[str, ...], benign: str, played: list[str]
+) -> None:
+    zero, *untrained = audit_jobs.opponents(("zero",), starts, benign)
+    assert zero == ("zero", "zero", "zero")
+    assert [one.source for one in untrained] == played and [one.name for one in untrained] == [
+        f"untrained {source}" for source in played
+    ]
+    assert len({one.job for one in untrained}) == len(played) and not any("/" in one.job for one in untrained)
+
+
+def test_a_default_start_is_played_untrained_unless_it_is_the_benign_policy() -> None:
+    """The disc that comes with the package is the default start in its game, and the victim's own policy benign."""
+    for victim, played in (("builtin:disc-early", ["builtin:disc"]), ("builtin:disc", [])):
+        prepared = module.prepare(module.Settings(game="discs/duel", victim=victim, steps=512))
+        assert prepared.starts == ("builtin:disc",)
+        assert [one.source for one in prepared.plain] == ["zero", "random", *played]
+
+
 class Kept(LearnedOracle):
     """An oracle whose attacks have been trained: their matches lie in its folders."""
 
@@ -174,9 +225,9 @@ def test_a_plan_counts_the_starts_and_what_no_start_can_be_is_refused(capsys: py
     assert cli.main(["audit", *STARTS, "--start", *starts, "--dry-run", "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
     assert plan["starts"] == starts and plan["training_steps"] == 2 * 512
-    # Benign matches twice, each attacker's, the strongest one's again; and two plain opponents' with as many: a slot
-    # plays one match at least.
-    assert plan["matches"] == 16 * (2 + 2 + 1) + 2 * 16
+    # Benign matches twice, each attacker's, the strongest one's again; and of two plain opponents and the start that is
+    # a policy as many: a slot plays one match at least.
+    assert plan["matches"] == 16 * (2 + 2 + 1) + 3 * 16
     for given, message in (
         (("scratch", "benign", "scratch"), "start: expected starts, each once, got scratch, benign, scratch"),
         (("scratch", "benign"), "start=benign: the benign policy has no weights to start from; use start=scratch"),

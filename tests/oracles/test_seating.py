@@ -52,6 +52,20 @@ def test_an_attackers_agent_plays_by_default_as_the_victim_that_is_like_it() -> 
         asked(("hunter",), "random", ("prey0", "prey1"))
 
 
+def test_another_process_can_ask_the_same_where_all_was_given_by_name() -> None:
+    for benign, portable in ((None, True), ("first", True), (np.full((1, 3), 1 / 3), False)):
+        settings = Settings(game="matrix/rps", victim="uniform", attacker="random", benign=benign)
+        assert ask(settings, "uniform").portable is portable
+
+
+def test_what_the_benign_policy_is_called_where_it_is_the_victims_own() -> None:
+    settings = Settings(game="discs/duel", victim="builtin:disc-early", attacker="random")
+    question = ask(settings, "builtin:disc-early")
+    assert (question.names.benign, question.benign) == ("the victim's own policy", "builtin:disc-early")
+    given = ask(replace(settings, benign="builtin:disc"), "builtin:disc-early")
+    assert given.names.benign == given.benign == "builtin:disc"
+
+
 def test_a_team_on_the_command_line_has_one_policy_or_one_for_each(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["evaluate", THREE, "--victim", "uniform", "--victim-seat", "1", "--attacker"]
     asked: dict[str, Any] = {"victim": "uniform", "victim_seat": 1}

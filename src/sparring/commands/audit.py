@@ -134,7 +134,8 @@ def prepare(settings: Settings) -> Prepared:
     if settings.fail_measure in ("win", "fail") and not oracle.winners():
         raise no_winners(settings.fail_measure)
     if not isinstance(oracle, LearnedOracle):
-        return Prepared(oracles, budgets or EXACT_BUDGETS, 1, 0, ("uniform", "first"), (None, ""))
+        plain = audit_jobs.opponents(("uniform", "first"), (), question.benign)
+        return Prepared(oracles, budgets or EXACT_BUDGETS, 1, 0, plain, (None, ""))
     budgets = budgets or BUDGETS
     preset = PRESETS[settings.preset or "standard"]
     seeds = preset.seeds if settings.seeds is None else settings.seeds
@@ -149,7 +150,8 @@ def prepare(settings: Settings) -> Prepared:
     matches = (SHIPPED_EPISODES if shipped else preset.episodes) if settings.episodes is None else settings.episodes
     slots(matches)
     control = _control(settings.positive_control, oracle)
-    return Prepared(oracles, budgets, seeds, matches, _plain(question), control, starts)
+    plain = audit_jobs.opponents(_plain(question), starts, question.benign)
+    return Prepared(oracles, budgets, seeds, matches, plain, control, starts)
 
 
 def _plain(question: Question) -> tuple[str, ...]:

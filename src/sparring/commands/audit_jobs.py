@@ -19,8 +19,17 @@ from sparring.oracles.learned import slots
 from sparring.records import BENIGN, EXACT, BudgetResult, Curve, Damage, Measure, Scale, SeedResult, damage_in, fields
 from sparring.runs import Run
 
+SCRATCH = "scratch"  # the start of new weights
 MATCHES, AGAIN, CONTROL = "matches", "benign-again", "positive-control"
 Task: TypeAlias = tuple[str, dict[str, Any]]  # a job's name, and what is done
+
+
+class Opponent(NamedTuple):
+    """A policy that an attack is compared with: it plays in the attackers' place at the same budget."""
+
+    name: str  # what the result calls it
+    source: str  # what it is loaded from
+    job: str  # the first part of its jobs' names, which are names of folders
 
 
 class Prepared(NamedTuple):
@@ -30,7 +39,7 @@ class Prepared(NamedTuple):
     budgets: tuple[float, ...]
     seeds: int  # attackers for each budget and start
     matches: int
-    plain: tuple[str, ...]  # opponents that an attack is compared with, besides the benign one
+    plain: tuple[Opponent, ...]  # that an attack is compared with, besides the benign one
     # Of a victim that is known to be exploitable, attacked from the first start; else why there is none.
     control: tuple[Oracle | None, str]
     starts: tuple[str, ...] = ()  # what the starts are called; none where nothing is trained
@@ -74,9 +83,9 @@ def first_tasks(prepared: Prepared, root: int) -> list[Task]:
         task = {"kind": "plain", "opponent": BENIGN, "budget": 0.0, "matches": matches}
         tasks.append((name, {**task, "matches_seed": spawned(root, number)}))
     for i, budget in enumerate(budgets):
-        for j, name in enumerate(others):
-            task = {"kind": "plain", "opponent": name, "budget": budget, "matches": few(matches)}
-            tasks.append((_plain_name(name, budget), {**task, "matches_seed": spawned(root, 3, i, j)}))
+        for j, other in enumerate(others):
+            task = {"kind": "plain", "opponent": other.source, "budget": budget, "matches": few(matches)}
+            tasks.append((_plain_name(other, budget), {**task, "matches_seed": spawned(root, 3, i, j)}))
     return tasks
 
 
@@ -101,8 +110,23 @@ def _final_name(budget: float) -> str:
     return f"final-{budget!r}"
 
 
-def _plain_name(opponent: str, budget: float) -> str:
-    return f"{opponent}-{budget!r}"
+def opponents(plain: Sequence[str], starts: Sequence[str], benign: str) -> tuple[Opponent, ...]:
+    """The plain policies, and as they are the policies that attackers start from: what was training worth?
+
+    New weights are nobody's policy, and the benign policy is measured anyway.
+
+    Args:
+      plain: names of policies.
+      starts: whose weights attackers begin with, as `AttackConfig.start` says it.
+      benign: the benign policy.
+    """
+    begun = [start for start in starts if start not in (SCRATCH, BENIGN, benign)]
+    untrained = [Opponent(f"untrained {start}", start, f"untrained{i}") for i, start in enumerate(begun)]
+    return (*(Opponent(name, name, name) for name in plain), *untrained)
+
+
+def _plain_name(opponent: Opponent, budget: float) -> str:
+    return f"{opponent.job}-{budget!r}"
 
 
 def few(matches: int) -> int:
@@ -160,7 +184,7 @@ def choose(prepared: Prepared, folders: Mapping[str, Path], measure: Measure | N
     oracle = prepared.oracle
     benign = oracle.measured(folders[BENIGN], MATCHES)
     candidates = {budget: _seeds_at(prepared, folders, budget) for budget in prepared.budgets}
-    plain = [_plain_name(name, budget) for budget in prepared.budgets for name in prepared.plain]
+    plain = [_plain_name(other, budget) for budget in prepared.budgets for other in prepared.plain]
     seen = [oracle.measured(folders[name], MATCHES) for name in plain if name in folders]
     seen += [benign, *(seed.measured for seeds in candidates.values() for seed in seeds)]
     outcome = outcome_measure([oracle.rates(one, None) for one in seen])
@@ -195,14 +219,14 @@ def collect(prepared: Prepared, folders: Mapping[str, Path], chosen: Sequence[st
     """Put together what the jobs have left, and copy what is kept into the audit's folder; `chosen` as by `choose`."""
     oracle, budgets, others = prepared.oracle, prepared.budgets, prepared.plain
     names = chosen if len(prepared.attacks) == 1 else [_final_name(budget) for budget in budgets]
-    plain_names = [_plain_name(name, budget) for budget in budgets for name in others]
+    plain_names = [_plain_name(other, budget) for budget in budgets for other in others]
     evaluations = [BENIGN, *(name for name in folders if name == AGAIN), *names, *plain_names]
     measured = {name: oracle.measured(folders[name], MATCHES) for name in evaluations}
     scale = oracle.scale(list(measured.values()))
     benign, again = measured[BENIGN], measured.get(AGAIN)
     results, curves, strongest = [], [], {}
     for i, budget in enumerate(budgets):
-        attacked, opponents = measured[names[i]], {name: measured[_plain_name(name, budget)] for name in others}
+        attacked, beside = measured[names[i]], {one.name: measured[_plain_name(one, budget)] for one in others}
         seeds = _seeds_at(prepared, folders, budget)
         best = next(seed for seed in seeds if seed.name == chosen[i])
         strongest[budget] = best.attack
@@ -217,11 +241,11 @@ def collect(prepared: Prepared, folders: Mapping[str, Path], chosen: Sequence[st
                 damage=oracle.damage(attacked, benign, scale, len(budgets)),
                 baselines={
                     BENIGN: oracle.rates(benign, scale),
-                    **{name: oracle.rates(one, scale) for name, one in opponents.items()},
+                    **{name: oracle.rates(one, scale) for name, one in beside.items()},
                 },
                 versus={
                     name: oracle.damage(attacked, one, scale, len(budgets) * len(others))
-                    for name, one in opponents.items()
+                    for name, one in beside.items()
                 },
                 seeds=rows,
                 over_seeds=over_seeds(rows, scale),
@@ -236,7 +260,7 @@ def collect(prepared: Prepared, folders: Mapping[str, Path], chosen: Sequence[st
         for path in folders[chosen[i]].glob("robust-victim.json"):
             shutil.copyfile(path, folder / f"robust-victim-budget-{budget!r}.json")
     at = {name: budget for budget, name in zip(budgets, names, strict=True)}
-    at |= {_plain_name(name, budget): budget for budget in budgets for name in others}
+    at |= {_plain_name(other, budget): budget for budget in budgets for other in others}
     played = [(name, at.get(name, 0.0), 0, one) for name, one in measured.items()]
     oracle.write_matches(folder / "matches.csv", played)
     return Left(scale, tuple(results), tuple(curves), strongest)

@@ -16,6 +16,7 @@ import numpy as np
 
 from sparring.errors import InputError, foreign
 from sparring.policies import CallablePolicy
+from sparring.records import OWN, benign_name
 from sparring.types import AgentID, FunctionalGame, Game, Policy, Spaces, ThreatModel, VectorGame
 
 if TYPE_CHECKING:
@@ -52,6 +53,11 @@ class Question:
     @property
     def agents(self) -> tuple[AgentID, ...]:
         return self.first.agents
+
+    @property
+    def benign(self) -> str:
+        """What the benign policy is called: where it is the victim's own, the victim's name."""
+        return benign_name(self.names.benign, self.names.victim)
 
     @property
     def spaces(self) -> Mapping[AgentID, Spaces]:
@@ -91,9 +97,9 @@ def ask(settings: Seats, victim: Any, first: Game | None = None) -> Question:
     if settings.others is not None and not rest:
         raise InputError("others: every agent is a victim or an attacker, so there are no others; leave it out")
     attacked = {agent: policy(victim, first, agent, "victim") for agent in victims}
-    benign, benign_name = settings.benign, describe(settings.benign)
-    if benign is None:
-        benign, benign_name = _default_benign(victim, first, found is not None, victims, attackers)
+    benign, called, own = settings.benign, describe(settings.benign), settings.benign is None
+    if own:
+        benign, called = _default_benign(victim, first, found is not None, victims, attackers)
     others = "uniform" if settings.others is None else settings.others
     threat = ThreatModel(
         victims,
@@ -113,8 +119,8 @@ def ask(settings: Seats, victim: Any, first: Game | None = None) -> Question:
         found,
         threat,
         attacked,
-        Names(describe(victim), benign_name, describe(others) if rest else None),
-        all(isinstance(given, str) for given in (settings.game, victim, benign_name, others)),
+        Names(describe(victim), called, describe(others) if rest else None),
+        all(isinstance(given, str) for given in (settings.game, victim, called if own else settings.benign, others)),
     )
 
 
@@ -314,7 +320,7 @@ def _default_benign(
             )
         several = isinstance(victim, Mapping) and set(victim) & set(game.agents)
         own[agent] = victim[alike[0]] if several else victim
-    return own, "the victim's own policy"
+    return own, OWN
 
 
 def _tabular(source: Any, game: Game, agent: AgentID, what: str) -> Policy:
