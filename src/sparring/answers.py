@@ -149,9 +149,11 @@ class CompareResult(Record, frozen=True, kw_only=True):
     before: Side
     after: Side
     measure: Measure
+    same_benign: bool = True  # else damages are not compared: each is counted from another benign opponent
     budgets: tuple[BudgetChange, ...]
     only_before: tuple[float, ...] = ()  # budgets that the other one did not test
     only_after: tuple[float, ...] = ()
+    command: str = ""  # what makes it again from the audits
     text: str = ""
     figure: str | None = None
     report: str | None = None
@@ -170,6 +172,7 @@ class BudgetsResult(Record, frozen=True, kw_only=True):
     rows: tuple[TrainedRow, ...]
     advised: str  # the training budget of least worst-case regret
     alike: tuple[str, ...] = ()  # those that cannot be told from it
+    command: str = ""  # what makes it again from the audits
     text: str = ""
     figure: str | None = None  # files
     report: str | None = None

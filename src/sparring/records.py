@@ -9,7 +9,7 @@ Values are exact and discounted as the game says; returns are means of undiscoun
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -307,7 +307,10 @@ class Tested(Record, frozen=True, kw_only=True):
 
 
 class Change(Record, frozen=True, kw_only=True):
-    """Damage in the first and in the second audit, and second minus first with its interval (negative: hardened)."""
+    """A number of the first and of the second audit, and second minus first with its interval.
+
+    Of damages a negative change is a hardened victim.
+    """
 
     before: Difference
     after: Difference
@@ -318,10 +321,14 @@ class BudgetChange(Record, frozen=True, kw_only=True):
     """One budget that both audits tested, in every measure that both have."""
 
     budget: float
+    # Of the damage, which is counted from the benign opponent: null where the audits have different ones.
     win: Change | None = None
     fail: Change | None = None
     return_: Change | None = msgspec.field(name="return", default=None)
     value: Change | None = None
+    # What the attacks reach themselves: the attacker's wins, the victim's losses, its return or value under attack.
+    # Every interval is of 95% for itself.
+    reached: dict[Measure, Change] = {}
 
 
 class Side(Record, frozen=True, kw_only=True):
@@ -329,6 +336,7 @@ class Side(Record, frozen=True, kw_only=True):
 
     source: str
     victim: str
+    benign: str = ""  # where it is the victim's own policy, the victim's name
     finding: Finding
     command: str = ""
 
@@ -367,3 +375,21 @@ def damage_in(damage: Damage, measure: Measure) -> Difference | None:
 def benign_name(benign: str, victim: str) -> str:
     """What a benign policy is called: where it is the victim's own, the victim's name."""
     return victim if benign == OWN else benign
+
+
+class HasBenign(Protocol):
+    """What says who its victim and its benign opponent were: a result, or a row of one."""
+
+    @property
+    def victim(self) -> str: ...
+    @property
+    def benign(self) -> str: ...
+
+
+def same_benign(one: HasBenign, other: HasBenign) -> bool:
+    """Whether it is known that both had the same benign opponent.
+
+    A policy that was given as a Python object is called by its type: two victims of one type are not one policy.
+    """
+    ours, theirs = (benign_name(asked.benign, asked.victim) for asked in (one, other))
+    return ours == theirs and not (OWN in (one.benign, other.benign) and ours.startswith("<"))

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import html
 import math
+import re
+import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +12,11 @@ import pytest
 from audits import exact, learned, matches, returns
 
 import sparring
-from sparring.commands.compare import Settings, answer, compare, text
+from sparring import cli
+from sparring.commands.compare import Settings, answer, compare, compared, text
 from sparring.errors import InputError
 from sparring.judgement.words import amount
+from sparring.metrics.intervals import newcombe
 from sparring.records import replaced
 from sparring.report.html import write_report
 from sparring.results import read
@@ -47,8 +53,69 @@ def test_the_damage_before_and_after_with_the_interval_of_the_change(tmp_path: P
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"compare.json", "compare.svg", "compare.html"}
     assert read(tmp_path / "out" / "compare.json").budgets[0].win.change.value == change["value"]
     words = amount("win", read(tmp_path / "out" / "compare.json").budgets[0].win.change)
-    html = (tmp_path / "out" / "compare.html").read_text()
-    assert "run:hardened" in html and "<script" not in html and words in html
+    page = (tmp_path / "out" / "compare.html").read_text()
+    assert "run:hardened" in page and "<script" not in page and words in page
+
+
+OWN = "the victim's own policy"
+
+
+def test_damages_from_different_benign_opponents_are_not_judged(tmp_path: Path) -> None:
+    """The second victim loses less under attack, 60% instead of 90%, and yet its damage is larger: 55, not 45 points.
+
+    Its own policy, which is the benign opponent, wins 5% against it; that of the first one won 45%.
+    """
+    first = learned({0.5: matches(300), 1.0: matches(360)}, matches(180), victim="run:weak", benign=OWN)
+    second = learned({0.5: matches(200), 1.0: matches(240)}, matches(20), victim="run:hardened", benign=OWN)
+    a, b = runs(tmp_path, first, second)
+    result = compare(a, b, tmp_path / "out")
+    assert result["same_benign"] is False
+    assert (result["before"]["benign"], result["after"]["benign"]) == ("run:weak", "run:hardened")
+    _, full = result["budgets"]
+    assert [full[measure] for measure in ("win", "fail", "return", "value")] == [None] * 4
+    change = full["reached"]["win"]["change"]
+    # Newcombe's interval of 240 of 400 against 360 of 400.
+    assert [change[key] for key in ("low", "high")] == pytest.approx(newcombe(240, 400, 360, 400))
+    assert change["value"] == pytest.approx(-0.3) and full["reached"]["return"]["before"]["value"] == -0.8
+    told = text(result)
+    for part in (
+        "The audits have different benign opponents (run:weak and run:hardened), so their damages cannot be compared: "
+        "give both audits the same --benign.",
+        "nothing is judged. Each interval is of 95% for itself.",
+        "Below budget 1 the benign opponents have a part in that, too.",
+        "budget 1: the attacker wins 90% [87, 93] -> 60% [55, 65]; change -30 points [-36, -24]",
+        "budget 1: the victim's return under attack -0.8 [",
+    ):
+        assert part in told
+    page = (tmp_path / "out" / "compare.html").read_text()
+    assert "60% [55, 65]" in page and "attacker&#39;s wins under attack, %" in page.replace("'", "&#39;")
+    for judged in ("rose", "fell", "No change", "+45 points"):
+        assert judged not in told and judged not in page
+    assert read(tmp_path / "out" / "compare.json").budgets[1].reached["win"].change.value == change["value"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "same"),
+    [
+        (("run:a", OWN), ("run:b", OWN), False),
+        (("run:a", OWN), ("run:b", "run:a"), True),  # the first one's own policy is run:a
+        (("run:a", "random"), ("run:b", "random"), True),
+        (("run:a", "random"), ("run:b", "zero"), False),
+        (("<ActorCritic>", OWN), ("<ActorCritic>", OWN), False),  # two Python objects of one type
+        (("<ActorCritic>", "<RandomPolicy>"), ("<ActorCritic>", "<RandomPolicy>"), True),
+    ],
+)
+def test_the_benign_opponents_are_the_same_where_they_are_called_the_same(
+    before: tuple[str, str], after: tuple[str, str], same: bool
+) -> None:
+    audits = [
+        learned({1.0: matches(20, 0, 40)}, matches(10, 0, 40), victim=victim, benign=benign)
+        for victim, benign in (before, after)
+    ]
+    record = compared(*audits)
+    assert record.same_benign is same
+    assert ("No change of the damage is beyond the noise." in record.text) is same
+    assert ("give both audits the same --benign" in record.text) is not same
 
 
 def test_an_audit_against_itself_shows_no_change_and_nothing_is_written(tmp_path: Path) -> None:
@@ -106,6 +173,59 @@ def test_other_budgets_and_other_files_are_refused(tmp_path: Path) -> None:
         compare(a, b)
     with pytest.raises(InputError, match="there is no such folder"):
         compare(a, tmp_path / "nowhere")
+
+
+@pytest.mark.slow
+def test_what_lies_in_the_folder_of_a_run_stays_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    audits = [
+        sparring.audit("matrix/rps", victim=victim, budgets=1, out=str(tmp_path / victim))["run"]
+        for victim in ("uniform", "first")
+    ]
+    capsys.readouterr()
+    for verb, more in (("compare", []), ("budgets", ["--trained-at", "1", "none"])):
+        for out, where in (
+            (audits[0], "is the folder of a run"),
+            (f"{audits[0]}/jobs/new", "is in the folder of a run"),
+            (f"{audits[0]}/jobs/benign", "is the folder of a run"),
+        ):
+            assert cli.main([verb, *audits, *more, "--out", out]) == cli.BAD_INPUT
+            told = capsys.readouterr().err
+            assert where in told and told.count("\n") == 1
+            assert not (Path(out) / f"{verb}.json").exists()
+        assert cli.main([verb, *audits, *more, "--out", str(tmp_path / "new")]) == cli.DONE
+        assert cli.main([verb, *audits, *more, "--out", str(tmp_path / "new")]) == cli.DONE  # its own, made again
+    assert [cli.main(["verify", run]) for run in audits] == [0, 0]
+
+
+@pytest.mark.slow
+def test_the_commands_on_the_pages_make_the_pages_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for victim in ("uniform", "first"):
+        words = ["matrix/rps", "--victim", victim, "--budgets", "1"]
+        assert cli.main(["audit", *words, "--out", f"audit of {victim}"]) == cli.DONE
+    audits = ["audit of uniform", "audit of first"]
+    assert cli.main(["compare", *audits, "--out", "compared"]) == cli.DONE
+    assert cli.main(["budgets", *audits, "--trained-at", "1", "none", "--by", "damage", "--out", "chosen"]) == cli.DONE
+    for page in (Path("compared/compare.html"), Path("chosen/budgets.html")):
+        text = page.read_text()
+        again, made = (html.unescape(part).strip().splitlines() for part in re.findall("<pre>(.*?)</pre>", text, re.S))
+        page.unlink()
+        (command,) = map(shlex.split, again)
+        assert command[0] == "sparring" and cli.main(command[1:]) == cli.DONE
+        assert page.read_text() == text
+        # The audits' own commands make these audits again, where their folders are not there.
+        for line, name in zip(made, audits, strict=True):
+            kept, command = Path(name).rename("kept"), shlex.split(line)
+            assert command[0] == "sparring" and cli.main(command[1:]) == cli.DONE
+            assert read(Path(name) / "audit.json").budgets == read(kept / "audit.json").budgets
+            shutil.rmtree(kept)
+
+
+def test_an_audit_from_python_is_a_comment_among_commands(tmp_path: Path) -> None:
+    audit = learned({1.0: matches(20, 0, 40)}, matches(20, 0, 40), command="sparring.audit(...) from Python")
+    a, b = runs(tmp_path, audit, audit)
+    page = Path(compare(a, b, tmp_path / "out")["report"]).read_text()
+    assert page.count("# sparring.audit(...) from Python") == 2
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import tyro
 from sparring.answers import AuditResult, BudgetsResult, DefendResult
 from sparring.commands.common import aligned
 from sparring.commands.compare import check_alike
-from sparring.commands.folder import audited, written
+from sparring.commands.folder import audited, check_out, written
 from sparring.errors import InputError, check_type, unknown
 from sparring.judgement import damage_of, judged, score_of
 from sparring.judgement.budget_choice import choose, comparisons
@@ -78,11 +79,17 @@ def budgets(
 
     Raises:
       InputError: fewer than two audits, or audits that cannot be compared: another game, other seats, another oracle,
-        other control, no budget that all have, or a training budget that is not known or was given twice.
+        other control, no budget that all have, or a training budget that is not known or was given twice;
+        or `out` is the folder of a run.
     """
     if by not in get_args(By):
         raise unknown("by", by, get_args(By))
+    check_out(out)
     record = _record(_read(audits, trained_at), by)
+    words = ["sparring", "budgets", *map(str, audits)]
+    words += ["--trained-at", *map(_label, trained_at)] if trained_at else []
+    words += ["--by", by, *([] if out is None else ["--out", str(out)])]
+    record = replaced(record, command=shlex.join(words))
     return written(record, out, "budgets", budgets_page)
 
 

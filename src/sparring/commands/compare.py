@@ -1,8 +1,13 @@
-"""`sparring compare`: two audits of one game side by side, and the change of the damage with its interval."""
+"""`sparring compare`: two audits of one game side by side, and the change of the damage with its interval.
+
+Damage is counted from the benign opponent. Audits with different ones have no damages to compare: then what the attacks
+reach is compared instead, and nothing is judged.
+"""
 
 from __future__ import annotations
 
 import math
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,22 +15,48 @@ from typing import Annotated, Any
 import tyro
 
 from sparring.answers import AuditResult, CompareResult
-from sparring.commands.folder import audited, written
+from sparring.commands.folder import audited, check_out, written
 from sparring.errors import InputError
 from sparring.judgement import judged
-from sparring.judgement.words import amount
-from sparring.records import BudgetChange, BudgetResult, Change, Difference, Measure, Side, damage_in, replaced
-from sparring.report.compare_page import page_of
+from sparring.judgement.words import amount, level
+from sparring.records import (
+    BudgetChange,
+    BudgetResult,
+    Change,
+    Difference,
+    Measure,
+    Rates,
+    Side,
+    benign_name,
+    damage_in,
+    replaced,
+    same_benign,
+)
+from sparring.report.compare_page import page_of, shown_in
 from sparring.results import read_audit
 
 MEASURES: tuple[Measure, ...] = ("win", "fail", "return", "value")
+DAMAGES: dict[Measure, str] = {
+    "win": "damage in wins",
+    "fail": "damage in losses",
+    "return": "damage in return",
+    "value": "damage in value",
+}
+REACHED: dict[Measure, str] = {
+    "win": "the attacker wins",
+    "fail": "the victim loses",
+    "return": "the victim's return under attack",
+    "value": "the victim's value under attack",
+}
 
 
 @dataclass(frozen=True)
 class Settings:
     """Two audits of one game side by side: damage before and after, and its change with the interval.
 
-    Of victims that were hardened at several budgets, `sparring budgets` says which training budget to choose.
+    Give both audits the same --benign: damage is counted from the benign opponent, which by default is each victim's
+    own policy. Of audits with different ones no damage is compared, but what the attacks reach. Of victims that were
+    hardened at several budgets, `sparring budgets` says which training budget to choose.
 
     Example: sparring compare runs/BEFORE runs/AFTER --out compared
     """
@@ -53,9 +84,12 @@ def compare(before: str | Path, after: str | Path, out: str | Path | None = None
 
     Raises:
       InputError: one of them is no audit, or they cannot be compared: another game, other attackers or seats, another
-        oracle, other control, or no budget that both have.
+        oracle, other control, or no budget that both have; or `out` is the folder of a run.
     """
+    check_out(out)
     record = compared(_read(before), _read(after), str(before), str(after))
+    words = ["sparring", "compare", str(before), str(after), *([] if out is None else ["--out", str(out)])]
+    record = replaced(record, command=shlex.join(words))
     return written(record, out, "compare", page_of)
 
 
@@ -64,7 +98,7 @@ def compared(before: AuditResult, after: AuditResult, source: str = "before", ot
 
     The change of the damage is that of independent audits. Its interval adds the distances to the ends of both damages'
     intervals in quadrature, as Newcombe's does. These hold together over the budgets of their own audit, so the changes
-    do as well.
+    do as well. What the attacks reach is compared in the same way, with intervals of 95% for each number by itself.
 
     Raises:
       InputError: as `compare`.
@@ -77,26 +111,22 @@ def compared(before: AuditResult, after: AuditResult, source: str = "before", ot
     if not common:
         budgets = [", ".join(f"{budget:g}" for budget in sorted(found)) for found in results]
         raise InputError(f"compare: no budget is in both audits: {source} has {budgets[0]}, {other} has {budgets[1]}")
-    changes = tuple(_change(results[0][budget], results[1][budget]) for budget in common)
-    measure = first.verdict.measure
-    if all(change_in(change, measure) is None for change in changes):
-        raise InputError(f"compare: {other} has no damage in the measure of {source} ({measure})")
+    same, measure = same_benign(first, second), first.verdict.measure
+    changes = tuple(_change(results[0][budget], results[1][budget], same) for budget in common)
+    if all(shown_in(change, measure, same) is None for change in changes):
+        raise InputError(f"compare: {other} has no result in the measure of {source} ({measure})")
     record = CompareResult(
         game=first.game,
         oracle=first.oracle,
-        before=Side(source=source, victim=first.victim, finding=first.verdict.finding, command=first.command),
-        after=Side(source=other, victim=second.victim, finding=second.verdict.finding, command=second.command),
+        before=_side(first, source),
+        after=_side(second, other),
         measure=measure,
+        same_benign=same,
         budgets=changes,
         only_before=tuple(sorted(results[0].keys() - results[1].keys())),
         only_after=tuple(sorted(results[1].keys() - results[0].keys())),
     )
     return replaced(record, text=_words(record))
-
-
-def change_in(change: BudgetChange, measure: Measure) -> Change | None:
-    """The change in one measure."""
-    return change.return_ if measure == "return" else getattr(change, measure)
 
 
 def answer(settings: Settings) -> dict[str, Any]:
@@ -135,13 +165,34 @@ def check_alike(before: AuditResult, after: AuditResult, source: str, other: str
             raise InputError(f"{verb}: another {what}: {source} has {ours}, {other} has {theirs}")
 
 
-def _change(before: BudgetResult, after: BudgetResult) -> BudgetChange:
+def _side(audit: AuditResult, source: str) -> Side:
+    assert audit.verdict is not None
+    benign = benign_name(audit.benign, audit.victim)
+    finding, command = audit.verdict.finding, audit.command
+    return Side(source=source, victim=audit.victim, benign=benign, finding=finding, command=command)
+
+
+def _change(before: BudgetResult, after: BudgetResult, same: bool) -> BudgetChange:
     found: dict[str, Change] = {}
+    reached: dict[Measure, Change] = {}
     for measure in MEASURES:
         first, second = damage_in(before.damage, measure), damage_in(after.damage, measure)
-        if first is not None and second is not None:
+        if same and first is not None and second is not None:
             found["return_" if measure == "return" else measure] = _apart(first, second)
-    return BudgetChange(budget=before.budget, **found)
+        first, second = _reached(before, measure), _reached(after, measure)
+        if first is not None and second is not None:
+            reached[measure] = _apart(first, second)
+    return BudgetChange(budget=before.budget, **found, reached=reached)
+
+
+def _reached(rates: Rates, measure: Measure) -> Difference | None:
+    """A number with its own 95% interval, that of an exact value its one value; None where one of them is not known."""
+    if measure == "value":
+        value, ends = rates.victim_value, (rates.victim_value, rates.victim_value)
+    else:
+        key = "victim_return" if measure == "return" else measure
+        value, ends = getattr(rates, key), getattr(rates, f"{key}_ci")
+    return None if value is None or ends is None else Difference(value=value, low=ends[0], high=ends[1])
 
 
 def _apart(before: Difference, after: Difference) -> Change:
@@ -156,28 +207,48 @@ def _apart(before: Difference, after: Difference) -> Change:
 
 def _words(record: CompareResult) -> str:
     lines = [f"{record.game}: {record.before.victim} -> {record.after.victim}"]
+    if not record.same_benign:
+        lines += _of_others(record)
     for entry in record.budgets:
         for measure in MEASURES:
-            change = change_in(entry, measure)
+            change = shown_in(entry, measure, record.same_benign)
             if change is not None and (measure == record.measure or measure in ("return", "value")):
-                words = [amount(measure, damage) for damage in (change.before, change.after, change.change)]
-                names = {"win": "in wins", "fail": "in losses", "return": "in return", "value": "in value"}
-                lines.append(
-                    f"budget {entry.budget:g}: damage {names[measure]} {words[0]} -> {words[1]}; change {words[2]}"
-                )
-    changes = [found for entry in record.budgets if (found := change_in(entry, record.measure)) is not None]
-    better = [found for found in changes if found.change.high < 0]
-    worse = [found for found in changes if found.change.low > 0]
-    if better and not worse:
-        lines.append(f"The damage fell, beyond the noise, at {len(better)} of {len(changes)} budgets.")
-    elif worse:
-        lines.append(f"The damage rose, beyond the noise, at {len(worse)} of {len(changes)} budgets.")
-    else:
-        lines.append("No change of the damage is beyond the noise.")
+                say, names = (amount, DAMAGES) if record.same_benign else (level, REACHED)
+                first, second = (say(measure, number) for number in (change.before, change.after))
+                change = amount(measure, change.change)
+                lines.append(f"budget {entry.budget:g}: {names[measure]} {first} -> {second}; change {change}")
+    lines += [_judged(record)] if record.same_benign else []
     if record.oracle != "exact":
-        lines.append("Both are damages by learned attacks: each is a lower bound on what an attacker can do.")
+        what = "damages by learned attacks" if record.same_benign else "learned attacks"
+        lines.append(f"Both are {what}: each is a lower bound on what an attacker can do.")
     if left := sorted({*record.only_before, *record.only_after}):
         lines.append(
             f"Not compared, because only one of the audits has them: budgets {', '.join(map('{:g}'.format, left))}."
         )
     return "\n".join(lines)
+
+
+def _judged(record: CompareResult) -> str:
+    changes = [found for entry in record.budgets if (found := shown_in(entry, record.measure, True)) is not None]
+    better = [found for found in changes if found.change.high < 0]
+    worse = [found for found in changes if found.change.low > 0]
+    if better and not worse:
+        return f"The damage fell, beyond the noise, at {len(better)} of {len(changes)} budgets."
+    if worse:
+        return f"The damage rose, beyond the noise, at {len(worse)} of {len(changes)} budgets."
+    return "No change of the damage is beyond the noise."
+
+
+def _of_others(record: CompareResult) -> list[str]:
+    """Why no damage is compared, and what is compared instead."""
+    ours, theirs = record.before.benign, record.after.benign
+    which = f"{ours} and {theirs}" if ours != theirs else "each victim's own policy"
+    lines = [
+        f"The audits have different benign opponents ({which}), so their damages cannot be compared: give both audits "
+        "the same --benign.",
+    ]
+    alone = "" if record.oracle == "exact" else " Each interval is of 95% for itself."
+    lines.append(f"What the attacks reach is compared instead, and nothing is judged.{alone}")
+    if any(entry.budget < 1 for entry in record.budgets):
+        lines.append("Below budget 1 the benign opponents have a part in that, too.")
+    return lines

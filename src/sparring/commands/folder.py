@@ -14,7 +14,7 @@ from sparring.errors import InputError, check_type
 from sparring.files import made, write_atomic
 from sparring.records import replaced
 from sparring.results import plain, write
-from sparring.runs import CONFIG, read_config, read_status
+from sparring.runs import CONFIG, STATUS, read_config, read_status
 
 AUDIT = "audit.json"
 R = TypeVar("R", CompareResult, BudgetsResult)
@@ -49,6 +49,22 @@ def written(record: R, out: str | Path | None, stem: str, page_of: Callable[[R],
     write_atomic(page, html.encode())
     write(record, folder / f"{stem}.json")
     return plain(record)
+
+
+def check_out(out: str | Path | None) -> None:
+    """Find out before any work whether `--out` would change another run, whose files are listed in its manifest.
+
+    Raises:
+      InputError: the folder is that of a run, or is inside of one.
+    """
+    if out is None:
+        return
+    check_type("out", out, (str, Path), "the name of a folder")
+    folder = Path(out).resolve()
+    for path in (folder, *folder.parents):
+        if (path / CONFIG).is_file() and (path / STATUS).is_file():
+            where = "is the folder of a run" if path == folder else f"is in the folder of a run, {path}"
+            raise InputError(f"out {out}: this {where}, whose files stay as they are: choose another folder")
 
 
 def audited(source: str | Path) -> Path:

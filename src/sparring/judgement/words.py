@@ -217,6 +217,17 @@ def amount(measure: Measure, difference: Difference) -> str:
     )
 
 
+def level(measure: Measure, number_of: Difference) -> str:
+    """What was reached itself, with its interval: `63% [59, 67]`, or of returns `-3.2 [-3.5, -3]`."""
+    if number_of.value is None:
+        return "unknown"
+    unit, form, sign = (100.0, ".0f", "%") if measure in ("win", "fail") else (1.0, ".4g", "")
+    value = f"{number(unit * number_of.value, form)}{sign}"
+    if number_of.low == number_of.high:
+        return value
+    return f"{value} [{number(unit * number_of.low, form)}, {number(unit * number_of.high, form)}]"
+
+
 def interval(measure: Measure, ends: Interval) -> str:
     """The ends of a damage's interval: `[+8, +22]`, of rates in percentage points."""
     if measure in ("win", "fail"):

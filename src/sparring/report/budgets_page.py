@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sparring.answers import BudgetsResult
 from sparring.judgement.words import MEASURES, amount, mean, rate, shown
-from sparring.records import EXACT, Measure, Rates, TrainedRow
+from sparring.records import EXACT, Measure, Rates, TrainedRow, same_benign
 from sparring.report.matrix_page import Heat, Table, page_of
 
 NONE = "none"  # what a victim that was not hardened is called, by habit
@@ -29,7 +29,7 @@ def words(record: BudgetsResult) -> list[str]:
     else:
         lines.append("No other victim's regret is as small." if exact else "Its interval overlaps with no other one's.")
     lines += _clean(record, best) if record.by == "damage" else []
-    if len({row.benign for row in record.rows}) > 1 or best.benign == "the victim's own policy":
+    if not all(row is best or same_benign(row, best) for row in record.rows):
         lines.append("The victims met different benign opponents: give all audits the same --benign.")
     if record.left_out:
         left = ", ".join(f"{budget:g}" for budget in record.left_out)
@@ -129,5 +129,5 @@ def budgets_page(record: BudgetsResult) -> tuple[str, str]:
         Table("Victims", ["trained at", "victim", "audit"], [[r.trained_at, r.victim, r.source] for r in record.rows]),
     ]
     title = f"At which budget to train in {record.game}"
-    commands = [row.command for row in record.rows]
-    return page_of("budgets", "Budget mismatch", title, record.text.splitlines()[1:], heat, tables, commands)
+    lines, earlier = record.text.splitlines()[1:], [row.command for row in record.rows]
+    return page_of("budgets", "Budget mismatch", title, lines, heat, tables, [record.command], earlier)

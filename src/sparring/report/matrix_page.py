@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from sparring.report import plots
-from sparring.report.templates import rendered
+from sparring.report.templates import rendered, shell
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,6 +45,7 @@ def page_of(
     heat: Heat,
     tables: Sequence[Table],
     commands: Sequence[str],
+    earlier: Sequence[str] = (),
 ) -> tuple[str, str]:
     """The page as HTML, and its figure as SVG; the same arguments give the same text.
 
@@ -56,6 +57,7 @@ def page_of(
       heat: the figure.
       tables: what stands below it.
       commands: what makes it again.
+      earlier: what made the audits that these commands read.
     """
     from markupsafe import Markup
 
@@ -67,7 +69,8 @@ def page_of(
         "figure": Markup(plots.on_page(figure)),
         "unit": heat.unit,
         "tables": tables,
-        "commands": commands,
+        "commands": [shell(command) for command in commands],
+        "earlier": [shell(command) for command in earlier],
     }
     return rendered("matrix.html.j2", values), figure
 

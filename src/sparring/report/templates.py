@@ -18,3 +18,8 @@ def rendered(name: str, values: dict[str, Any]) -> str:
         lstrip_blocks=True,
     )
     return environment.get_template(name).render(values)
+
+
+def shell(command: str) -> str:
+    """A command for a shell; of a run that was made in Python a comment, which a shell passes over."""
+    return command if command.startswith("sparring ") else f"# {command}"
