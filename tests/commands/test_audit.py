@@ -278,6 +278,34 @@ def test_a_measure_that_the_game_does_not_have_is_refused_before_anything_is_mad
     assert [path.name for path in Path().iterdir()] == ["plain.npz"]
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--fail-above", "0.1", "--fail-measure", "win"], "fail-measure win: this game has no winners; use"),
+        (["--fail-above", "0.1", "--fail-measure", "fail"], "fail-measure fail: this game has no winners; use"),
+        (["--fail-measure", "return"], "fail-measure: it is read with --fail-above; give both"),
+        (["--fail-above", "nan"], "fail-above: expected a number, got nan"),
+    ],
+)
+def test_no_report_and_no_summary_are_written_by_a_measure_or_threshold_that_is_refused(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A discounted Markov game has no winners (Def. 2.1)."""
+    from sparring.exact.markov_game import MarkovGame, save
+
+    save(Path("plain.npz"), MarkovGame(np.ones((1, 1, 2, 1)), np.array([[[1.0, 0.0]]]), np.ones(1), 0.9))
+    asked = ["audit", "markov/plain.npz", "--victim", "uniform", "--budgets", "1"]
+    assert cli.main([*asked, "--out", "run"]) == cli.DONE
+    report = Path("run/report.html")
+    report.unlink()
+    capsys.readouterr()
+    for command in (["report", "run"], [*asked, "--out", "other"]):
+        assert cli.main([*command, *words, "--summary", "short.md"]) == cli.BAD_INPUT
+        told = capsys.readouterr().err
+        assert message in told and told.count("\n") == 1
+        assert not report.exists() and not Path("short.md").exists() and not Path("other").exists()
+
+
 def test_a_measure_that_the_game_has_is_taken() -> None:
     """Matches of a matrix game have winners, those of a tree of OpenSpiel, too."""
     for game in (RPS, "openspiel/kuhn_poker"):
