@@ -118,11 +118,12 @@ class DefendResult(Who, frozen=True, kw_only=True):
     steps: int
     policy: str  # file
     start: str | None = None
-    direction: str | None = None
+    direction: str | None = None  # of gradients in trees
     learning_rate: float | None = None
     ratio: float | None = None
     temperature: float | None = None  # of magnetic, at the start
     cooling: float | None = None
+    magnet: float | None = None  # of regularised
     halved_at: int | None = None  # the step from which on all learned half as fast, for a loss was no number before
     start_expl: float | None = None
     expl: float | None = None
@@ -135,6 +136,7 @@ class DefendResult(Who, frozen=True, kw_only=True):
     clean_share: float | None = None
     budget_range: Interval | None = None
     attacker_start: str | None = None
+    fresh_start: str | None = None  # where the fresh attackers started
     oscillation: Oscillation | None = None
     before: Tested | None = None
     after: Tested | None = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import os
+import re
 import signal
 from itertools import cycle, islice
 from pathlib import Path
@@ -80,7 +82,32 @@ def test_a_victim_is_hardened_and_a_stopped_run_ends_as_an_uninterrupted_one(
     page = Path("straight/report.html").read_text()
     assert "What fresh attackers find is a lower bound: each was trained for 2,048 steps" in page
     assert "fresh attacker: the attacker wins" in page and "benign opponent: the victim loses" in page
-    assert "total variation of the score" in page and "clean_share" in page and "<svg" in page
+    assert "total variation of the score" in page and "<svg" in page
+    table = page.partition("<h2>Settings</h2>")[2].partition("</table>")[0]
+    assert dict(re.findall("<tr><td>(.*?)</td><td>(.*?)</td></tr>", html.unescape(table))) == {
+        "game": DUEL,
+        "method": "two-timescale",
+        "agent of the victim": "disc0",
+        "agents of the attackers": "disc1",
+        "benign opponent": "builtin:disc-early",  # the victim's own policy
+        "budget of the training": "1",
+        "budget of the fresh attackers": "1",
+        "share of the matches at budget 0": "0.25",
+        "the victim starts from": "builtin:disc-early",
+        "the attackers start from": "builtin:disc",  # that comes with the package for their seat
+        "fresh attackers start from": "builtin:disc",
+        "steps of all matches together": "6,144",
+        "steps of each fresh attacker": "2,048",
+        "matches of each evaluation": "8",
+        "learning rate of the victim": "0.0001",
+        "the attackers' learning rate over the victim's": "10",
+        "updates of the attackers for each of the victim's": "1",
+        "matches side by side": "16",
+        "steps of each match between two updates": "64",
+        "PPO: passes over each round's steps": "2",
+        "PPO: steps per gradient step": "256",
+        "seed": "0",
+    }
     Path("straight/report.html").unlink()
     assert cli.main(["report", "straight", "--summary", "short.md"]) == cli.DONE
     assert Path("straight/report.html").read_text() == page and not differences(Path("straight"))

@@ -19,6 +19,7 @@ from sparring.files import write_atomic
 from sparring.oracles import tables
 from sparring.oracles.exact import ExactOracle, exact_oracle, planned
 from sparring.oracles.hardening import (
+    GRADIENT,
     LearnerName,
     Method,
     Rule,
@@ -41,7 +42,6 @@ TEMPERATURE, COOLING = 1.0, 0.5  # magnetic, by default
 MAGNET = 0.1  # regularised, by default; in games that can only be simulated `oracles.defending.MAGNET`
 UPDATES, STEPS, NUM_GAMES = 2000, 160_000, 16
 RESULT, PAGE = "defend.json", "report.html"
-GRADIENT = ("min-oracle", "two-timescale", "single-timescale", "alternating")
 UNREAD = {
     "exact": ("steps", "learner", "num_games"),
     "learned": ("updates", "decay", "direction", "victim"),
@@ -266,11 +266,12 @@ def execute(settings: Settings, prepared: Prepared | simulated.Prepared, run: Ru
         steps=length,
         policy=str(victim),
         start=describe(_start(settings)),
-        direction=settings.direction,
+        direction=_direction(settings, problem),
         learning_rate=rule.learning_rate,
         ratio=rule.ratio,
         temperature=rule.temperature if settings.method == "magnetic" else None,
         cooling=rule.cooling if settings.method == "magnetic" else None,
+        magnet=rule.magnet if settings.method == "regularised" else None,
         start_expl=hardening.curve["last"][0][1],
         expl=-best.value,
         robust_expl=optimum,
@@ -281,6 +282,14 @@ def execute(settings: Settings, prepared: Prepared | simulated.Prepared, run: Ru
         wall_time_s=time.monotonic() - begun,
     )
     return finished(result, run)
+
+
+def _direction(settings: Settings, problem: Any) -> Direction | None:
+    """Which gradients were taken, where there are two kinds of them."""
+    from sparring.exact.tree import TreeProblem
+
+    taken = settings.oracle == "exact" and settings.method in GRADIENT
+    return settings.direction if taken and isinstance(problem, TreeProblem) else None
 
 
 def finished(result: DefendResult, run: Run) -> dict[str, Any]:

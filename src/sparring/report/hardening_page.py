@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from sparring.answers import DefendResult
 from sparring.console import number
 from sparring.judgement.words import MEASURES, amount, mean, rate
 from sparring.records import CurvePoint, Difference, Measure, Rates, damage_in
 from sparring.report import plots
+from sparring.report.hardening_settings import settings_of
 from sparring.report.templates import rendered
 
 Row = tuple[str, str, str, str]  # what, before, after, change
@@ -42,7 +42,7 @@ def page_of(record: DefendResult, lines: Sequence[str]) -> str:
         "rows": rows_of(record),
         "exact": record.expl is not None,
         "attacked": record.after is not None and record.after.attacked is not None,
-        "settings": [(name, shown) for name, value in record.settings.items() if (shown := _shown(value)) is not None],
+        "settings": settings_of(record),
         "training": _training(record),
     }
     return rendered("hardening.html.j2", values)
@@ -138,12 +138,6 @@ def _training(record: DefendResult) -> list[tuple[str, str]]:
         found += [(f"variance {rounds}", number(moved.variance, ".4g"))]
         found += [(f"total variation {rounds}", number(moved.total_variation, ".4g"))]
     return found
-
-
-def _shown(value: Any) -> str | None:
-    if value is None or value == () or value == []:
-        return None
-    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def _cell(text: str) -> str:
