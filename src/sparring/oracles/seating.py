@@ -90,7 +90,10 @@ def ask(settings: Seats, victim: Any, first: Game | None = None) -> Question:
     attackers = agents_of(settings.attackers, first, "attackers")
     attackers = attackers or tuple(agent for agent in first.agents if agent not in victims)
     if not attackers:
-        raise InputError(f"attackers: {name} has no agent besides the victims {', '.join(victims)}")
+        raise InputError(
+            f"attackers: {name} has no agent besides {', '.join(victims)}, the victim, so nobody can attack it: give a "
+            "game of two agents or more"
+        )
     if taken := [agent for agent in attackers if agent in victims]:
         raise InputError(f"attackers: expected agents other than the victim's, got {taken[0]}, which is the victim")
     rest = tuple(agent for agent in first.agents if agent not in victims and agent not in attackers)
