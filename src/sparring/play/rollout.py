@@ -15,8 +15,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from sparring.errors import InputError, foreign
+from sparring.games.described import check_described
 from sparring.mixture import MixedState
-from sparring.play.checks import Fault, begun, check_faults, check_kind, check_views, fault, is_sound, stepped
+from sparring.play.checks import (
+    Fault,
+    begun,
+    check_faults,
+    check_kind,
+    check_shapes,
+    check_views,
+    fault,
+    is_sound,
+    stepped,
+)
 from sparring.play.deciding import Policies, act_all, checked_actions, decide, prepare
 from sparring.policies import PoolState
 from sparring.pytrees import traceable
@@ -51,6 +62,7 @@ def start(game: Game, policies: Policies, rng: np.random.Generator) -> RolloutSt
     Raises:
       InputError: an agent of the game has no policy, or what the game shows is not what its spaces say.
     """
+    check_described(game)
     if missing := [agent for agent in game.agents if agent not in policies]:
         raise InputError(f"no policy for agent {missing[0]} of {game.id}")
     if isinstance(game, VectorGame):
@@ -59,7 +71,10 @@ def start(game: Game, policies: Policies, rng: np.random.Generator) -> RolloutSt
         with foreign(f"game {game.id}, init", "a state and a View for each agent", game):
             game_state, views = _init(traceable(game), _key(rng))
         check_views(game, jax.tree.map(np.asarray, views), "after init")
-    state = {agent: policies[agent].initial_state(game.num_games) for agent in game.agents}
+    state = {}
+    for agent in game.agents:
+        with foreign(f"agent {agent}: its policy, initial_state", "a state for so many matches", policies[agent]):
+            state[agent] = policies[agent].initial_state(game.num_games)
     return RolloutState(game_state, views, state, np.ones(game.num_games, bool))
 
 
@@ -191,7 +206,7 @@ def _rollout_scan(
         decisions = act(act_key, s)
         with foreign("the game's step", "the next state and a Step", game):
             game_state, step = game.step(s.game, {a: d.action for a, d in decisions.items()}, game_key)
-        check_kind(game, step, "step")
+        check_shapes(game, check_kind(game, step, "step"), len(s.first))
         policy_state = _states(decisions)
         ended = step.terminated | step.truncated | step.invalid
         after = RolloutState(game_state, step.final_view, policy_state, jnp.zeros_like(ended))
