@@ -56,6 +56,10 @@ def exit_code(program: str, work: Callable[[], int], apart: bool = False) -> int
     except KeyboardInterrupt:
         say(f"{program}: interrupted", sys.stderr)
         code = INTERRUPTED
+    except MemoryError as error:
+        said = f" ({' '.join(str(error).split())})" if str(error) else ""
+        say(f"{program}: there is not enough memory{said}: choose smaller numbers, or a machine with more", sys.stderr)
+        code = BAD_INPUT
     except Exception:
         say(f"{traceback.format_exc()}{program}: internal error; the lines above say where", sys.stderr)
         code = INTERNAL

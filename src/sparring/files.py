@@ -130,3 +130,11 @@ def plain(value: Any) -> Any:
     if hasattr(value, "tolist"):  # NumPy and JAX
         return plain(value.tolist())
     raise InputError(f"expected plain JSON, got {type(value).__name__}: {value!r}")
+
+
+def memory() -> int | None:
+    """The machine's memory in bytes; None where the system does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None

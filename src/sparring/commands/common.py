@@ -16,7 +16,7 @@ from sparring.console import Stopped, number
 from sparring.errors import InputError, unknown
 from sparring.files import check_target, read_json
 from sparring.jobs import one_thread
-from sparring.oracles.options import Common, Seats
+from sparring.oracles.options import Common, Seats, check_sizes
 from sparring.oracles.seating import Question, describe
 from sparring.runs import Run, check_seed, read_config, read_status, versions
 
@@ -51,6 +51,7 @@ def perform(verb: str, settings: Any, command: Sequence[str] = (), resume: Path 
       InputError: bad input; what was there before is intact, and a run that came to nothing leaves no folder.
     """
     check_seed(settings.seed)
+    check_sizes(settings)
     out = None if settings.out is None else Path(settings.out)
     if (summary := getattr(settings, "summary", None)) is not None:
         check_target(Path(summary), "summary", out)
