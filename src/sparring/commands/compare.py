@@ -11,10 +11,11 @@ import tyro
 
 from sparring.answers import AuditResult, CompareResult
 from sparring.commands.folder import audited, written
+from sparring.console import settled
 from sparring.errors import InputError
 from sparring.judgement import judged
 from sparring.judgement.words import amount
-from sparring.records import BudgetChange, BudgetResult, Change, Difference, Measure, Side, damage_in, replaced
+from sparring.records import EXACT, BudgetChange, BudgetResult, Change, Difference, Measure, Side, damage_in, replaced
 from sparring.report.compare_page import page_of
 from sparring.results import read_audit
 
@@ -77,7 +78,8 @@ def compared(before: AuditResult, after: AuditResult, source: str = "before", ot
     if not common:
         budgets = [", ".join(f"{budget:g}" for budget in sorted(found)) for found in results]
         raise InputError(f"compare: no budget is in both audits: {source} has {budgets[0]}, {other} has {budgets[1]}")
-    changes = tuple(_change(results[0][budget], results[1][budget]) for budget in common)
+    sizes = _sizes(first, second)
+    changes = tuple(_change(results[0][budget], results[1][budget], sizes) for budget in common)
     measure = first.verdict.measure
     if all(change_in(change, measure) is None for change in changes):
         raise InputError(f"compare: {other} has no damage in the measure of {source} ({measure})")
@@ -135,19 +137,27 @@ def check_alike(before: AuditResult, after: AuditResult, source: str, other: str
             raise InputError(f"{verb}: another {what}: {source} has {ours}, {other} has {theirs}")
 
 
-def _change(before: BudgetResult, after: BudgetResult) -> BudgetChange:
+def _sizes(before: AuditResult, after: AuditResult) -> dict[Measure, float]:
+    """The size of the numbers of each measure, of which a change of exact values is rounding or not; sampled: 0."""
+    if before.oracle != EXACT:
+        return dict.fromkeys(MEASURES, 0.0)
+    ends = [abs(end) for audit in (before, after) if (s := audit.scale) is not None for end in (s.low, s.high)]
+    return {measure: 1.0 if measure in ("win", "fail") else max(ends, default=0.0) for measure in MEASURES}
+
+
+def _change(before: BudgetResult, after: BudgetResult, sizes: dict[Measure, float]) -> BudgetChange:
     found: dict[str, Change] = {}
     for measure in MEASURES:
         first, second = damage_in(before.damage, measure), damage_in(after.damage, measure)
         if first is not None and second is not None:
-            found["return_" if measure == "return" else measure] = _apart(first, second)
+            found["return_" if measure == "return" else measure] = _apart(first, second, sizes[measure])
     return BudgetChange(budget=before.budget, **found)
 
 
-def _apart(before: Difference, after: Difference) -> Change:
+def _apart(before: Difference, after: Difference, size: float) -> Change:
     # Where no match was valid, the middle of the interval stands for the damage.
     first, second = (d.value if d.value is not None else (d.low + d.high) / 2 for d in (before, after))
-    value = second - first
+    value = settled(second - first, size)
     low = value - math.hypot(second - after.low, before.high - first)
     high = value + math.hypot(after.high - second, first - before.low)
     known = before.value is not None and after.value is not None

@@ -13,7 +13,7 @@ import tyro
 from sparring.answers import DefendResult
 from sparring.commands import defend_simulated as simulated
 from sparring.commands.common import accepted, perform, who
-from sparring.console import number
+from sparring.console import number, payoff, settled
 from sparring.errors import InputError, require
 from sparring.files import write_atomic
 from sparring.oracles import tables
@@ -327,10 +327,12 @@ def text(result: dict[str, Any]) -> str:
     if result["after"] is not None:
         return simulated.text(result)
     unit = "updates" if result["oracle"] == EXACT else "steps"
-    start, end, least = (number(result[key], ".6f") for key in ("start_expl", "expl", "robust_expl"))
+    shown = ("start_expl", "expl", "robust_expl")
+    unit = max(abs(result[key]) for key in shown)
+    start, end, least = (payoff(result[key], unit) for key in shown)
     return (
         f"{result['method']}, {result['steps']:,} {unit}, budget {result['budget']!r}: "
         f"exploitability {start} -> {end} ({result['output']} iterate)\n"
-        f"no victim has less than {least}: the gap is {result['gap']:.2g}\n"
+        f"no victim has less than {least}: the gap is {number(settled(result['gap'], unit), '.2g')}\n"
         f"{result['policy']}"
     )

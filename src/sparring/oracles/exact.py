@@ -132,8 +132,8 @@ class ExactOracle:
     def damage(self, attacked: Known, reference: Known, scale: Scale | None, together: int) -> Damage:
         from sparring.judgement import exact_damage
 
-        del scale, together
-        return exact_damage(attacked.rates, reference.rates)
+        del together
+        return exact_damage(attacked.rates, reference.rates, scale)
 
     def shift(self, benign: Known, attacked: Known) -> float | None:
         del benign
