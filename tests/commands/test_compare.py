@@ -106,6 +106,9 @@ def test_other_budgets_and_other_files_are_refused(tmp_path: Path) -> None:
         compare(a, b)
     with pytest.raises(InputError, match="there is no such folder"):
         compare(a, tmp_path / "nowhere")
+    for same in (a, str(a), a / "audit.json", a / ".." / a.name):
+        with pytest.raises(InputError, match="are the same audit: give two"):
+            compare(a, same)
 
 
 @pytest.mark.slow

@@ -98,3 +98,14 @@ def test_a_table_is_no_dictionary_of_agents() -> None:
     """Its keys are information states; what is unknown among them is said by whoever reads tables."""
     with pytest.raises(InputError, match="victim of row: information state 'nobody' is not one of this player's"):
         sparring.evaluate("matrix/rps", victim={"nobody": {"0": 1.0}}, attacker="first")
+
+
+@pytest.mark.parametrize("option", ["victim_seat", "attackers"])
+def test_agents_are_given_once_and_apart(option: str) -> None:
+    for given, message in (
+        ((0, 0), "expected agents, each once, got player0, player0"),
+        ((0, "player0"), "expected agents, each once, got player0, player0"),
+        (("player0,player1",), "expected 0 to 2, got player0,player1; .* several are separated by blanks"),
+    ):
+        with pytest.raises(InputError, match=f"{option.replace('_', '-')}: {message}"):
+            sparring.evaluate(THREE, victim="first", attacker="first", **{option: given})

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import tyro
 
 from sparring.answers import AuditResult, CompareResult
-from sparring.commands.folder import audited, written
+from sparring.commands.folder import AUDIT, audited, written
 from sparring.console import settled
 from sparring.errors import InputError
 from sparring.judgement import judged
@@ -53,10 +53,13 @@ def compare(before: str | Path, after: str | Path, out: str | Path | None = None
       The JSON result (`answers.CompareResult`).
 
     Raises:
-      InputError: one of them is no audit, or they cannot be compared: another game, other attackers or seats, another
-        oracle, other control, or no budget that both have.
+      InputError: one of them is no audit, or they cannot be compared: twice the same one, another game, other
+        attackers or seats, another oracle, other control, or no budget that both have.
     """
-    record = compared(_read(before), _read(after), str(before), str(after))
+    first, second = _read(before), _read(after)
+    if _folder(before) == _folder(after):
+        raise InputError(f"compare: {before} and {after} are the same audit: give two")
+    record = compared(first, second, str(before), str(after))
     return written(record, out, "compare", page_of)
 
 
@@ -118,6 +121,11 @@ def _read(source: str | Path) -> AuditResult:
     """The audit in a run folder, or in a file of any name."""
     given = isinstance(source, (str, Path)) and Path(source).is_file()
     return read_audit(source if given else audited(source))
+
+
+def _folder(source: str | Path) -> Path:
+    path = Path(source).resolve()
+    return path.parent if path.name == AUDIT else path
 
 
 def check_alike(before: AuditResult, after: AuditResult, source: str, other: str, verb: str = "compare") -> None:

@@ -183,8 +183,9 @@ def agents_of(given: Sequence[Any], game: Game, what: str) -> tuple[AgentID, ...
             chosen.append(game.agents[int(one)])
         else:
             names = ", ".join(game.agents)
+            apart = "; several are separated by blanks" if "," in str(one) else ""
             raise InputError(
-                f"{what}: expected 0 to {len(game.agents) - 1}, got {one}; or give one of the names {names}"
+                f"{what}: expected 0 to {len(game.agents) - 1}, got {one}; or give one of the names {names}{apart}"
             )
     if len(set(chosen)) < len(chosen):
         raise InputError(f"{what}: expected agents, each once, got {', '.join(chosen)}")
