@@ -239,7 +239,7 @@ def lost(game: Walk, parts: dict[str, Any]) -> None:
         (lambda g, p: p.update(info=None), "step 0: info: expected a dictionary of named terms, or {}, got NoneType"),
         (
             lambda g, p: p.update(reward=None),
-            "step 0: reward: expected a dictionary with a number of each of 3 matches",
+            "step 0: reward: expected a dictionary with a number of each match",
         ),
         (lambda g, p: p.update(view=None), "step 0: view: expected a dictionary with a View for each agent, got None"),
         (

@@ -16,8 +16,8 @@ from sparring import checkpoint
 from sparring.console import Stopped, interruptible, progress, say
 from sparring.errors import InputError
 from sparring.files import plain
-from sparring.play.checks import NoState, restored
-from sparring.play.checks import saved as saved_state
+from sparring.play.calls import NoState, restored
+from sparring.play.calls import saved as saved_state
 from sparring.runs import Run
 from sparring.training import Method, TrainState, initial_state, saved_part, train, with_saved
 from sparring.types import AgentID, Game, Trajectory, VectorGame

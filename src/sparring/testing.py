@@ -11,8 +11,9 @@ from sparring.errors import InputError, check_type, foreign
 from sparring.games.described import check_described, is_game
 from sparring.games.hosted import hosted
 from sparring.mixture import act
-from sparring.play.checks import NoState, begun, check_outcomes, check_view, closed, restored, stepped
-from sparring.play.checks import saved as saved_state
+from sparring.play.calls import NoState, begun, closed, restored, stepped
+from sparring.play.calls import saved as saved_state
+from sparring.play.checks import check_outcomes, check_view
 from sparring.policies import check_action
 from sparring.types import (
     ActionSpace,
@@ -131,7 +132,8 @@ def check_policy(policy: Policy, spaces: Spaces, steps: int = 3, masked: bool = 
     check_type(f"{who}: spaces", spaces, Spaces, "the Spaces of its agent, such as game.spaces[agent]")
     check_type(f"{who}: steps", steps, (int, np.integer), "a whole number")
     rng = np.random.default_rng(0)
-    state = policy.initial_state(_MATCHES)
+    with foreign(f"{who}: initial_state", "a state for so many matches", policy):
+        state = policy.initial_state(_MATCHES)
     like = _state(who, "initial state", state)
     for t in range(steps):
         view = View(_drawn(spaces.observation, rng), _mask(spaces.action, rng) if masked else None)

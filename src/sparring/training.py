@@ -20,8 +20,8 @@ import numpy as np
 from sparring.errors import InputError, unknown
 from sparring.learners.replicas import Replicas
 from sparring.mixture import MixedState
-from sparring.play.checks import restored
-from sparring.play.checks import saved as saved_state
+from sparring.play.calls import restored
+from sparring.play.calls import saved as saved_state
 from sparring.play.plateau import Plateau, Waited, fresh, waited
 from sparring.play.rollout import RolloutState, rollout, start
 from sparring.policies import PoolPolicy, PoolState, stacked

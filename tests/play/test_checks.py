@@ -13,7 +13,8 @@ import pytest
 from sparring.errors import InputError
 from sparring.games.hosted import hosted
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
-from sparring.play.checks import check_observation, is_sound, stepped
+from sparring.play.calls import stepped
+from sparring.play.checks import check_observation, is_sound
 from sparring.play.evaluate import evaluate
 from sparring.play.rollout import rollout
 from sparring.policies import CallablePolicy, ConstantPolicy, RandomPolicy
@@ -125,6 +126,10 @@ def _raises(t: int, p: Any) -> None:
 RAISED = _raises.__code__.co_firstlineno + 1
 HOSTED = [
     (lambda t, p: p["reward"].update(b=np.where(THIRD, np.nan, 0)), "reward of b, step 2, match 2: nan"),
+    (
+        lambda t, p: p["reward"].update(b=np.where(THIRD, -1e308, 0)),
+        "reward of b, step 2, match 2: -1e+308, expected at most 1e+30 in size: multiply all rewards by one positive",
+    ),
     (lambda t, p: p["reward"].pop("c"), "step 2: no reward of c"),
     (lambda t, p: p["reward"].update(b=np.zeros((B, 1))), "step 2: expected float [4], got float64 [4, 1]"),
     (lambda t, p: p.update(truncated=np.zeros(B)), "truncated, step 2: expected bool [4], got float64 [4]"),
@@ -153,7 +158,7 @@ HOSTED = [
     ),
     (lambda t, p: p.update(all=("obs", 0.0, True, {})), "step 2: expected a sparring.types.Step, got tuple"),
     (lambda t, p: p.update(info=None), "step 2: info: expected a dictionary of named terms, or {}, got NoneType"),
-    (lambda t, p: p.update(reward=None), "step 2: reward: expected a dictionary with a number of each of 4 matches"),
+    (lambda t, p: p.update(reward=None), "step 2: reward: expected a dictionary with a number of each match"),
     (
         lambda t, p: p.update(info={"fuel": dict.fromkeys("abc", np.where(THIRD, np.inf, 0.0))}),
         "info 'fuel' of a, step 2, match 2: inf, expected a number",
@@ -231,7 +236,7 @@ TRACED = [
         "a, 'place', step 2, match 1 (final view): observation: number 1 is nan, expected Box(shape=(2,)",
     ),
     (lambda t, p: p.update(info=None), "step: info: expected a dictionary of named terms, or {}, got NoneType"),
-    (lambda t, p: p.update(reward=None), "step: reward: expected a dictionary with a number of each of 4 matches"),
+    (lambda t, p: p.update(reward=None), "step: reward: expected a dictionary with a number of each match"),
     (lambda t, p: p["reward"].update(b=0.0), "step: reward of b: expected float [4], got float"),
     (lambda t, p: p["reward"].update(b=jnp.zeros((B, 1))), "step: reward of b: expected float [4], got float32 [4, 1]"),
     (

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sparring.errors import InputError, foreign
+from sparring.errors import InputError
+from sparring.exact.payoffs import LARGEST
 from sparring.types import (
     AgentID,
     Array,
@@ -25,160 +26,17 @@ from sparring.types import (
     View,
 )
 
-_EXCLUDE = "terminated, truncated and invalid exclude each other"
+EXCLUDE = "terminated, truncated and invalid exclude each other"
 
 
-def begun(game: Any, seed: int) -> Mapping[AgentID, View]:
-    """`game.reset`, checked: see `stepped`."""
-    with foreign(f"game {game.id}, reset", source=game):
-        views = game.reset(seed)
-    check_views(game, views, "after reset")
-    return views
+def strange(paid: Any) -> str:
+    """What is wrong with a number that a game pays."""
+    if np.isfinite(paid):
+        return f"{paid:.4g}, expected at most {LARGEST:g} in size: multiply all rewards by one positive number"
+    return f"{paid}, expected a number"
 
 
-def stepped(game: Any, actions: Mapping[AgentID, Array], step: int) -> Step:
-    """`game.step`, checked.
-
-    Raises:
-      InputError: the game's code fails, returns something else, NaN, or what its spaces do not allow.
-    """
-    when = f"step {step}"
-    with foreign(f"game {game.id}, {when}", source=game):
-        result = game.step(actions)
-    result = check_kind(game, result, when)
-    for name in ("terminated", "truncated", "invalid"):
-        _check_array(game, f"{name}, {when}", getattr(result, name), "b")
-    ends = np.sum([result.terminated, result.truncated, result.invalid], axis=0)
-    if (ends > 1).any():
-        match = int((ends > 1).argmax())
-        raise InputError(f"{game.id}, {when}: match {match} ended in two ways: {_EXCLUDE}")
-    check_views(game, result.view, when)
-    if np.any(result.truncated):  # the critic is asked about the last view
-        check_views(game, result.final_view, f"{when} (final view)")
-    paid = {"reward": result.reward, **{f"info {name!r}": values for name, values in result.info.items()}}
-    for name, values in paid.items():
-        for agent in game.agents:
-            array = _check_array(game, f"{name} of {agent}, {when}", values[agent], "f")
-            bad = ~np.isfinite(array) & ~result.invalid
-            if bad.any():
-                match = int(bad.argmax())
-                raise InputError(
-                    f"{game.id}: {name} of {agent}, {when}, match {match}: {array[match]}, expected a number"
-                )
-    if result.outcome is not None:
-        check_outcomes(game, result, when)
-    return result
-
-
-def check_kind(game: Game, result: Any, when: str) -> Step:
-    """What a game's step has returned, if it is a `Step` whose parts have an entry for each agent.
-
-    Raises:
-      InputError: it is something else.
-    """
-    if not isinstance(result, Step):
-        raise InputError(f"{game.id}, {when}: expected a sparring.types.Step, got {type(result).__name__}")
-    if not isinstance(result.info, Mapping):
-        got = type(result.info).__name__
-        raise InputError(f"{game.id}, {when}: info: expected a dictionary of named terms, or {{}}, got {got}")
-    parts = {name: getattr(result, name) for name in ("view", "final_view", "reward", "outcome")}
-    for name, values in {**parts, **{f"info {name!r}": values for name, values in result.info.items()}}.items():
-        if name == "outcome" and values is None:
-            continue
-        if not isinstance(values, Mapping):
-            entry = "a View" if name.endswith("view") else f"a number of each of {game.num_games} matches"
-            raise InputError(
-                f"{game.id}, {when}: {name}: expected a dictionary with {entry} for each agent, "
-                f"got {type(values).__name__}"
-            )
-        if missing := [agent for agent in game.agents if agent not in values]:
-            raise InputError(f"{game.id}, {when}: no {name} of {missing[0]}")
-    return result
-
-
-def check_shapes(game: Game, step: Step, batch: int) -> None:
-    """Refuse what a functional game's step has made if its arrays have other shapes or kinds; within JAX.
-
-    Raises:
-      InputError: the part and the agent are named.
-    """
-    parts = {name: (getattr(step, name), "b") for name in ("terminated", "truncated", "invalid")}
-    paid = {"reward": step.reward, **{f"info {name!r}": values for name, values in step.info.items()}}
-    parts |= {f"{name} of {agent}": (values[agent], "f") for name, values in paid.items() for agent in game.agents}
-    for name, (array, kind) in parts.items():
-        dtype = getattr(array, "dtype", None)
-        if np.shape(array) != (batch,) or dtype is None or np.dtype(dtype).kind != kind:
-            expected = f"{'bool' if kind == 'b' else 'float'} [{batch}]"
-            got = type(array).__name__ if dtype is None else f"{dtype} {list(np.shape(array))}"
-            raise InputError(f"{game.id}, step: {name}: expected {expected}, got {got}")
-    for name, views in (("view", step.view), ("final_view", step.final_view)):
-        for agent in game.agents:
-            if not isinstance(views[agent], View):
-                got = type(views[agent]).__name__
-                raise InputError(
-                    f"{game.id}, step: {name} of {agent}: expected a View(observation, legal, moves), got {got}"
-                )
-
-
-class NoState(InputError):
-    """A game says that it cannot be saved."""
-
-
-def saved(game: Any) -> Mapping[str, np.ndarray]:
-    """`game.get_state`.
-
-    Raises:
-      NoState: the game says that it cannot be saved.
-      InputError: its code fails, or it returns no dictionary.
-    """
-    with foreign(f"game {game.id}, get_state", source=game):
-        try:
-            state = game.get_state()
-        except InputError as error:
-            raise NoState(str(error)) from error
-    if not isinstance(state, Mapping):
-        raise InputError(f"{game.id}: get_state: expected a dictionary of arrays, got {type(state).__name__}")
-    for name, values in state.items():
-        array = _array(values, f"{game.id}: get_state: {name!r}")
-        if not isinstance(name, str) or array.dtype.kind not in "biuf":
-            raise InputError(
-                f"{game.id}: get_state: expected names and arrays of numbers, got {name!r}: {type(values).__name__} "
-                f"of {array.dtype}"
-            )
-    return state
-
-
-def restored(game: Any, state: Mapping[str, np.ndarray]) -> Mapping[AgentID, View]:
-    """`game.set_state`, its views checked.
-
-    Raises:
-      InputError: the game's code fails, or what it shows is not what its spaces say.
-    """
-    with foreign(f"game {game.id}, set_state", source=game):
-        views = game.set_state(state)
-    check_views(game, views, "after set_state")
-    return views
-
-
-def closed(game: Any) -> None:
-    """`game.close`.
-
-    Raises:
-      InputError: the game's code fails.
-    """
-    with foreign(f"game {game.id}, close", source=game):
-        game.close()
-
-
-def _check_array(game: Game, what: str, array: Any, kind: str) -> np.ndarray:
-    array = _array(array, f"{game.id}: {what}")
-    if array.shape != (game.num_games,) or array.dtype.kind != kind:
-        expected = f"{'bool' if kind == 'b' else 'float'} [{game.num_games}]"
-        raise InputError(f"{game.id}: {what}: expected {expected}, got {array.dtype} {list(array.shape)}")
-    return array
-
-
-def _array(values: Any, what: str) -> np.ndarray:
+def as_array(values: Any, what: str) -> np.ndarray:
     """What a game has returned as an array.
 
     Raises:
@@ -216,7 +74,7 @@ def check_view(spaces: Spaces, view: View, batch: int, who: str) -> None:
     check_observation(spaces.observation, view.observation, batch, who)
     moves = None
     if view.moves is not None:
-        moves = _array(view.moves, f"{who}: moves")
+        moves = as_array(view.moves, f"{who}: moves")
         if moves.shape != (batch,) or moves.dtype != bool:
             raise InputError(f"{who}: moves: expected bool [{batch}], got {moves.dtype} {list(moves.shape)}")
     if view.legal is None:
@@ -224,7 +82,7 @@ def check_view(spaces: Spaces, view: View, batch: int, who: str) -> None:
     action = spaces.action
     if isinstance(action, Box):
         raise InputError(f"{who}: legal: continuous actions have no mask, expected None")
-    legal = _array(view.legal, f"{who}: legal")
+    legal = as_array(view.legal, f"{who}: legal")
     if legal.shape != (batch, action.size) or legal.dtype != bool:
         raise InputError(f"{who}: legal: expected bool {[batch, action.size]}, got {legal.dtype} {list(legal.shape)}")
     edges = [0] if isinstance(action, Discrete) else np.cumsum([0, *action.nvec[:-1]])
@@ -245,7 +103,7 @@ def check_observation(space: Space, observation: Any, batch: int, who: str) -> N
         for name, part in space.parts:
             check_observation(part, observation[name], batch, f"{who}, {name!r}")
         return
-    array = _array(observation, f"{who}: observation")
+    array = as_array(observation, f"{who}: observation")
     if isinstance(space, Box):
         shape, kind = (batch, *space.shape), space.dtype
         fits = array.dtype.name == kind
@@ -289,7 +147,7 @@ def check_outcomes(game: Game, step: Step | Trajectory, before: int | str) -> No
     if missing := [agent for agent in game.agents if agent not in step.outcome]:
         raise InputError(f"{game.id}, {when}: no outcome of {missing[0]}")
     over = np.asarray(step.terminated) | np.asarray(step.truncated)
-    each = [_array(step.outcome[agent], f"{game.id}, {when}: outcome of {agent}") for agent in game.agents]
+    each = [as_array(step.outcome[agent], f"{game.id}, {when}: outcome of {agent}") for agent in game.agents]
     for agent, array in zip(game.agents, each, strict=True):
         if array.shape != over.shape or array.dtype.kind not in "biuf":
             got = list(array.shape) if array.dtype.kind in "biuf" else array.dtype
@@ -421,15 +279,13 @@ def check_faults(game: Game, trajectory: Trajectory, faults: Mapping[AgentID, Fa
     for name, values in paid.items():
         for agent, numbers in values.items():
             array = np.asarray(numbers)
-            with np.errstate(over="ignore", invalid="ignore"):
-                finite = np.isfinite(array.sum())
-            if not finite and (bad := ~np.isfinite(array) & ~np.asarray(trajectory.invalid)).any():
-                got = array[tuple(np.argwhere(bad)[0])]
-                raise InputError(f"{game.id}: {name} of {agent}, {_place(bad, before)}: {got}, expected a number")
+            if (bad := ~(np.abs(array) <= LARGEST) & ~np.asarray(trajectory.invalid)).any():
+                got = strange(array[tuple(np.argwhere(bad)[0])])
+                raise InputError(f"{game.id}: {name} of {agent}, {_place(bad, before)}: {got}")
     if not is_sound(game):
         ends = np.sum([trajectory.terminated, trajectory.truncated, trajectory.invalid], axis=0)
         if (twice := ends > 1).any():
-            raise InputError(f"{game.id}, {_place(twice, before)} ended in two ways: {_EXCLUDE}")
+            raise InputError(f"{game.id}, {_place(twice, before)} ended in two ways: {EXCLUDE}")
     for agent, found in faults.items():
         who = f"{game.id}: {agent}"
         for shown, which in ((found.shown, ""), (found.final, " (final view)")):
