@@ -229,3 +229,11 @@ def test_what_is_not_verified_ends_with_the_code_for_that_it_cannot_be_told(caps
     result = {**json.loads(Path("run/certify.json").read_text()), "run": "run", "verified": False}
     assert certify.exit_code(settings, result) == CANNOT_TELL == 4
     assert "NOT verified by another route: trust neither number" in certify.text(result)
+
+
+def test_large_gradients_hide_no_value() -> None:
+    """Lemma D.1's numbers grow with the square of the horizon, values with the horizon alone."""
+    values = {"expl": -4.5, "robust_expl": -5.0, "gap": 0.5, "lower": 5.0, "upper": 5.0, "budget": 0.5}
+    bounds = [{"name": "Lemma D.1 (Lipschitz, nu)", "true": 1e28, "sharp": 1e29, "paper": None, "vacuous": False}]
+    said = certify.text({**values, "verified": True, "exact": False, "bounds": bounds, "run": "run"})
+    assert "exploitability is -4.500000: " in said and "the gap is 0.500000" in said and "1e+28, 1e+29, none" in said

@@ -252,3 +252,13 @@ def test_bad_settings_are_told(settings: dict[str, object], message: str, tmp_pa
     with pytest.raises(InputError, match=message):
         sparring.defend(**{"game": KUHN, **settings})  # pyright: ignore[reportArgumentType]  # settings by name
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_told_of_an_exact_hardening() -> None:
+    """Rounding is shown as 0; numbers of another size have other digits."""
+    result = sparring.defend("matrix/rps", updates=5)
+    said = defend.text({**result, "gap": -5.551e-17, "expl": 0.25, "start_expl": 0.5, "robust_expl": 0.25})
+    assert said.startswith("min-oracle, 5 updates, budget 1.0: exploitability 0.500000 -> 0.250000 (best iterate)\n")
+    assert "no victim has less than 0.250000: the gap is 0\n" in said
+    huge = {"gap": 2.5e28, "expl": 5e28, "start_expl": 1e29, "robust_expl": 2.5e28}
+    assert "exploitability 1e+29 -> 5e+28 (best iterate)" in defend.text({**result, **huge})

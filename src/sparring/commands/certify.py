@@ -179,7 +179,7 @@ def text(result: dict[str, Any]) -> str:
         bound["name"]: bound["name"].startswith(("Proposition 3.2", "Proposition 3.3")) for bound in result["bounds"]
     }
     sizes = [result[key] for key in ("expl", "robust_expl", "lower", "upper")]
-    sizes += [bound["true"] for bound in result["bounds"] if not bare[bound["name"]]]
+    sizes += [bound["true"] for bound in result["bounds"] if bound["name"] == "Proposition 3.1"]
     unit = max(map(abs, sizes))
     form = ".9f" if unit == 0 or 1e-2 <= unit < 1e7 else ".10g"
     interval = "[{}, {}]".format(*(number(settled(result[key], unit), form) for key in ("lower", "upper")))

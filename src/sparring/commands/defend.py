@@ -328,11 +328,11 @@ def text(result: dict[str, Any]) -> str:
         return simulated.text(result)
     unit = "updates" if result["oracle"] == EXACT else "steps"
     shown = ("start_expl", "expl", "robust_expl")
-    unit = max(abs(result[key]) for key in shown)
-    start, end, least = (payoff(result[key], unit) for key in shown)
+    size = max(abs(result[key]) for key in shown)
+    start, end, least = (payoff(result[key], size) for key in shown)
     return (
         f"{result['method']}, {result['steps']:,} {unit}, budget {result['budget']!r}: "
         f"exploitability {start} -> {end} ({result['output']} iterate)\n"
-        f"no victim has less than {least}: the gap is {number(settled(result['gap'], unit), '.2g')}\n"
+        f"no victim has less than {least}: the gap is {number(settled(result['gap'], size), '.2g')}\n"
         f"{result['policy']}"
     )

@@ -74,7 +74,7 @@ def check_kind(game: Game, result: Any, when: str) -> Step:
         if name == "outcome" and values is None:
             continue
         if not isinstance(values, Mapping):
-            entry = "a View" if name.endswith("view") else f"a number of each match"
+            entry = "a View" if name.endswith("view") else "a number of each match"
             raise InputError(
                 f"{name_of(game)}, {when}: {name}: expected a dictionary with {entry} for each agent, "
                 f"got {type(values).__name__}"
