@@ -78,6 +78,38 @@ def test_settings_of_an_earlier_run_can_be_taken_over(capsys: pytest.CaptureFixt
     assert json.loads(capsys.readouterr().out)["victim_return"] == first["victim_return"]
 
 
+def test_settings_are_taken_over_from_a_copy_of_the_file_too(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rock against the response to it loses, whoever gives the settings; where that run lies is not taken over."""
+    assert cli.main(["attack", "matrix/rps", "--victim", "first", "--budget", "0.25", "--out", "first"]) == cli.DONE
+    (in_tmp / "copied").mkdir()
+    for copy in ("mine.json", "copied/config.json"):
+        (in_tmp / copy).write_bytes((in_tmp / "first/config.json").read_bytes())
+    capsys.readouterr()
+    for source in ("first", "first/config.json", "mine.json", "copied/config.json"):
+        assert cli.main(["attack", "--config", source, "--json"]) == cli.DONE
+        assert json.loads(capsys.readouterr().out)["victim_value"] == -0.25
+    for text in ("{}", '{"verb": "attack"}', '{"verb": 3, "settings": {}}'):
+        (in_tmp / "odd.json").write_text(text)
+        assert "odd.json: config.json is damaged, or it is none" in refused(capsys, "attack", "--config", "odd.json")
+    assert "nowhere is no run: expected a folder" in refused(capsys, "attack", "--config", "nowhere")
+
+
+def test_a_comma_may_be_a_part_of_a_run_folders_name(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rock is beaten by paper: -1. The folder counts as a file that the evaluation was begun with."""
+    assert cli.main(["attack", "matrix/rps", "--victim", "first", "--out", "x,y=z"]) == cli.DONE
+    for attacker in ("run:x,y=z", "run:x,y=z,policy=attacker"):
+        capsys.readouterr()
+        words = ["evaluate", "matrix/rps", "--victim", "first", "--attacker", attacker, "--json"]
+        assert cli.main(words) == cli.DONE
+        result = json.loads(capsys.readouterr().out)
+        assert result["victim_value"] == -1
+        inputs = json.loads((Path(result["run"]) / "config.json").read_text())["inputs"]
+        assert any("x,y=z" in name for name in inputs)
+    words = ["evaluate", "matrix/rps", "--victim", "first", "--attacker"]
+    assert "unknown option of run 'polcy': did you mean policy?" in refused(capsys, *words, "run:x,y=z,polcy=attacker")
+    assert "unknown option of run 'y'" in refused(capsys, *words, "run:x,y=a")
+
+
 @pytest.mark.slow
 def test_dry_run_writes_nothing(capsys: pytest.CaptureFixture[str], in_tmp: Path) -> None:
     assert cli.main([*ZERO, "--dry-run", "--json"]) == cli.DONE

@@ -199,3 +199,18 @@ def test_what_others_write_on_standard_output_can_be_kept_apart() -> None:
         done = subprocess.run([sys.executable, "-c", program.format(apart=apart)], capture_output=True, text=True)
         assert (done.returncode, done.stdout) == (0, out), done.stderr
         assert done.stderr == ("noise\nmore\n" if apart else "")
+
+
+def test_the_end_of_memory_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """NumPy says how much it was, Python says nothing."""
+    import numpy as np
+
+    assert exit_code("program", lambda: len(np.zeros(10**17))) == BAD_INPUT
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "there is not enough memory (Unable to allocate 711. PiB" in said
+
+    def work() -> int:
+        raise MemoryError
+
+    assert exit_code("program", work) == BAD_INPUT
+    assert capsys.readouterr().err.startswith("program: there is not enough memory: choose smaller numbers")

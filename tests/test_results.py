@@ -15,6 +15,7 @@ from sparring.answers import AuditResult, CertifyResult, DefendResult, EvaluateR
 from sparring.errors import InputError
 from sparring.judgement import judged
 from sparring.metrics.intervals import newcombe, wilson
+from sparring.records import replaced
 from sparring.results import KINDS, encode, json_schema, plain, read, read_audit, write
 
 
@@ -99,6 +100,9 @@ def test_an_audit_is_found_in_its_folder_and_nothing_else_is_taken_for_one(tmp_p
     audit = three_budgets()
     write(audit, tmp_path / "audit.json")
     assert read_audit(tmp_path) == read_audit(tmp_path / "audit.json") == audit
+    write(replaced(audit, budgets=()), tmp_path / "empty.json")
+    with pytest.raises(InputError, match=r"empty.json: the audit has no budgets: expected at least one result"):
+        read_audit(tmp_path / "empty.json")
     write(evaluated(), tmp_path / "evaluate.json")
     with pytest.raises(InputError, match=r"expected an audit, got sparring\.evaluate/2"):
         read_audit(tmp_path / "evaluate.json")

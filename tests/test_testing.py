@@ -203,7 +203,7 @@ def lost(game: Walk, parts: dict[str, Any]) -> None:
         (lambda g, p: p.update(invalid=p["terminated"].copy()), "ended in two ways"),
         (lambda g, p: p.update(all=("observation", 0.0, False, {})), "expected a sparring.types.Step, got tuple"),
         (lambda g, p: p["view"].pop("b"), "step 0: no view of b"),
-        (lambda g, p: p["final_view"].pop("b"), "no view of b at step 0 .final."),
+        (lambda g, p: p["final_view"].pop("b"), "step 0: no final_view of b"),
         (lambda g, p: p["view"].update(a=p["view"]["a"].observation), r"expected a View\(observation, legal, moves\)"),
         (
             lambda g, p: p.update(outcome=dict.fromkeys("ab", np.ones(g.num_games, np.int8))),
@@ -231,7 +231,22 @@ def lost(game: Walk, parts: dict[str, Any]) -> None:
         (moved("a", legal=lambda n: np.ones((n, 1), bool)), "legal: continuous actions have no mask, expected None"),
         (moved("a", moves=lambda n: np.ones(n)), r"moves: expected bool \[3\], got float64 \[3\]"),
         (moved("a", moves=lambda n: True), r"moves: expected bool \[3\], got bool \[\]"),
-        (lambda g, p: p.update(info={"fuel": {"a": np.zeros(1)}}), "info 'fuel' of a"),
+        (lambda g, p: p.update(info={"fuel": dict.fromkeys("ab", np.zeros(1))}), "info 'fuel' of a"),
+        (
+            lambda g, p: p.update(info={"fuel": dict.fromkeys("ab", np.full(3, np.nan, np.float32))}),
+            "info 'fuel' of a, step 0, match 0: nan, expected a number",
+        ),
+        (lambda g, p: p.update(info=None), "step 0: info: expected a dictionary of named terms, or {}, got NoneType"),
+        (
+            lambda g, p: p.update(reward=None),
+            "step 0: reward: expected a dictionary with a number of each match",
+        ),
+        (lambda g, p: p.update(view=None), "step 0: view: expected a dictionary with a View for each agent, got None"),
+        (
+            lambda g, p: p.update(final_view=None),
+            "step 0: final_view: expected a dictionary with a View for each agent",
+        ),
+        (lambda g, p: p["reward"].update(a=[[1.0], [1.0, 2.0]]), "reward of a, step 0: expected an array, got list"),
         (lambda g, p: p.update(info={"fuel": {"a": np.zeros(3, np.float32)}}), "no info 'fuel' of b"),
         (_leak, "the first match played alone: step 0: reward/a is not"),
         (
@@ -298,6 +313,30 @@ def test_an_incomplete_state_is_found() -> None:
         check_game(Forgetful)
 
 
+def _boom(*given: Any) -> Any:
+    raise KeyError("boom")
+
+
+@pytest.mark.parametrize(
+    ("method", "does", "message"),
+    [
+        ("get_state", _boom, r"game test/walk, get_state: it raised KeyError: 'boom' \(.*test_testing.py:"),
+        ("get_state", lambda game: 3, "get_state: expected a dictionary of arrays, got int"),
+        ("get_state", lambda game: {"place": object()}, "expected names and arrays of numbers, got 'place': object of"),
+        ("get_state", lambda game: {3: np.zeros(3)}, "expected names and arrays of numbers, got 3: ndarray of float64"),
+        ("set_state", _boom, r"game test/walk, set_state: it raised KeyError: 'boom' \(.*test_testing.py:"),
+        ("set_state", lambda game, state: None, "after set_state: expected a View for each agent, got NoneType"),
+        ("close", _boom, r"game test/walk, close: it raised KeyError: 'boom' \(.*test_testing.py:"),
+        ("reset", _boom, r"game test/walk, reset: it raised KeyError: 'boom' \(.*test_testing.py:"),
+    ],
+)
+def test_what_a_method_does_wrong_is_one_line(method: str, does: Any, message: str) -> None:
+    game = type("Odd", (Walk,), {method: does})
+    with pytest.raises(InputError, match=message) as error:
+        check_game(game)
+    assert "\n" not in str(error.value)
+
+
 def test_a_game_that_never_ends_is_found() -> None:
     class Endless(Walk):
         def step(self, actions: Mapping[AgentID, Array]) -> Any:
@@ -316,7 +355,7 @@ def test_what_is_no_game_is_refused() -> None:
     class Twins(Walk):
         agents = ("a", "a")
 
-    with pytest.raises(InputError, match=r"agents .* must be different, and each must have a space"):
+    with pytest.raises(InputError, match=r"agents: expected names, each once, got 'a' twice"):
         check_game(Twins)
 
 
@@ -402,7 +441,7 @@ def test_a_policy_that_cannot_be_traced_is_found() -> None:
 def test_what_is_no_policy_is_refused() -> None:
     with pytest.raises(InputError, match="function: not a Policy"):
         check_policy(cast(Any, lambda observation: observation), CONTINUOUS)
-    with pytest.raises(InputError, match="act failed when called with NumPy arrays: IndexError"):
+    with pytest.raises(InputError, match=r"its policy: expected a function .*; it raised IndexError"):
         check_policy(CallablePolicy(lambda observation, rng: observation[:, 7]), CONTINUOUS)
     table = TabularPolicy(np.full((3, 4), 0.25))
     with pytest.raises(InputError, match="expected actions of size 2"):
@@ -424,7 +463,7 @@ def test_a_policy_that_looks_at_the_dict_of_its_observations() -> None:
     table = CallablePolicy(lambda o, rng: np.stack([o["die"] % 2, np.argmax(o["place"], 1)], 1))
     unmasked = Spaces(RICH.observation, Box((2,), 0.0, 3.0))
     check_policy(table, unmasked)
-    with pytest.raises(InputError, match="act failed when called with NumPy arrays: KeyError"):
+    with pytest.raises(InputError, match=r"its policy: expected a function .*; it raised KeyError"):
         check_policy(CallablePolicy(lambda o, rng: o["dice"]), unmasked)
 
 

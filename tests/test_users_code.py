@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sparring import evaluate
 from sparring.errors import InputError
 from sparring.games import make
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
@@ -80,3 +81,42 @@ def test_a_game_of_another_number_of_matches_is_refused(folder: Path) -> None:
 def test_what_is_no_policy_is_refused(folder: Path) -> None:
     line = refused("policy", folder, "def made(spaces):\n    return 3\n")
     assert line.endswith(f"expected that it returns a Policy or a function, got int ({folder / 'users_policy.py'}:1)")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "class made:\n    def __init__(self, spaces):\n        pass\n    def __call__(self, observation):\n"
+            "        return observation\n",
+            "agent row: its policy: expected a function (observation, rng) -> actions; it raised TypeError: "
+            "made.__call__() takes 2 positional arguments but 3 were given ({file}:1)",
+        ),
+        (
+            "def made(spaces):\n    return mine\n\ndef mine(observation, rng, more):\n    return observation\n",
+            "its policy: expected a function (observation, rng) -> actions; it raised TypeError: mine() missing 1 "
+            "required positional argument: 'more' ({file}:4)",
+        ),
+        (
+            "class made:\n    traceable = False\n    def __init__(self, spaces):\n        pass\n"
+            "    def initial_state(self):\n        pass\n    def act(self, key, view, state):\n        pass\n",
+            "agent row: its policy, initial_state: expected a state for so many matches; it raised TypeError: "
+            "made.initial_state() takes 1 positional argument but 2 were given ({file}:1)",
+        ),
+        (
+            "class made:\n    traceable = False\n    def __init__(self, spaces):\n        pass\n"
+            "    def initial_state(self, batch):\n        return ()\n    def act(self, view):\n        pass\n",
+            "agent row: its policy: it raised TypeError: made.act() takes 2 positional arguments but 4 were given "
+            "({file}:1)",
+        ),
+    ],
+    ids=["a class without rng", "a function of three", "a state of no batch", "an act of one"],
+)
+def test_a_policy_that_is_called_otherwise_is_named(text: str, expected: str, folder: Path) -> None:
+    """As the class is made and called by `sparring evaluate`."""
+    (folder / "users_policy.py").write_text(text)
+    sys.modules.pop("users_policy", None)
+    with pytest.raises(InputError) as error:
+        evaluate("matrix/rps", victim="users_policy:made", attacker="first", oracle="sampled", episodes=4)
+    line = str(error.value)
+    assert "\n" not in line and expected.replace("{file}", str(folder / "users_policy.py")) in line

@@ -70,7 +70,8 @@ start here:
   sparring COMMAND ... --dry-run                shows what would be done, and how long it would take
 
 exit codes: 0 done, 1 a finding (above --fail-above, or files that were changed), 2 bad input, 3 internal error,
-4 it cannot be told whether there is a finding, 130 interrupted (can be resumed)
+4 it cannot be told (whether there is a finding; of certify: what it found is not verified),
+130 interrupted (can be resumed)
 """
 
 

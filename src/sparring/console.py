@@ -15,7 +15,8 @@ from typing import Any, Protocol, TextIO
 
 from sparring.errors import InputError
 
-DONE, BAD_INPUT, INTERNAL, INTERRUPTED = 0, 2, 3, 130
+ROUNDING = 1e-13  # of the size of numbers: a difference that is no more than this is none
+DONE, BAD_INPUT, INTERNAL, CANNOT_TELL, INTERRUPTED = 0, 2, 3, 4, 130
 
 
 class Stopped(Exception):
@@ -56,6 +57,10 @@ def exit_code(program: str, work: Callable[[], int], apart: bool = False) -> int
     except KeyboardInterrupt:
         say(f"{program}: interrupted", sys.stderr)
         code = INTERRUPTED
+    except MemoryError as error:
+        said = f" ({' '.join(str(error).split())})" if str(error) else ""
+        say(f"{program}: there is not enough memory{said}: choose smaller numbers, or a machine with more", sys.stderr)
+        code = BAD_INPUT
     except Exception:
         say(f"{traceback.format_exc()}{program}: internal error; the lines above say where", sys.stderr)
         code = INTERNAL
@@ -79,6 +84,26 @@ def number(value: float, form: str) -> str:
     """A number for people, as `format` writes it; what rounds to zero has no sign."""
     text = format(value, form)
     return text if text.strip("+-0.%") else text.lstrip("+-")
+
+
+def settled(value: float, unit: float) -> float:
+    """A difference of computed numbers, or 0.0 where it is no more than their rounding.
+
+    Args:
+      value: the difference.
+      unit: the size of the numbers, such as the range of a game's payoffs.
+    """
+    return 0.0 if abs(value) <= ROUNDING * unit else value
+
+
+def payoff(value: float, unit: float) -> str:
+    """A value in a game's payoffs for people: six decimals, or seven digits where the payoffs are far from 1.
+
+    Args:
+      value: what is shown; where it is rounding, as 0.
+      unit: the size of the values that it stands beside.
+    """
+    return number(settled(value, unit), ".6f" if unit == 0 or 1e-2 <= unit < 1e7 else ".7g")
 
 
 class _Anyway(io.FileIO):

@@ -16,6 +16,8 @@ from sparring import checkpoint
 from sparring.console import Stopped, interruptible, progress, say
 from sparring.errors import InputError
 from sparring.files import plain
+from sparring.play.calls import NoState, restored
+from sparring.play.calls import saved as saved_state
 from sparring.runs import Run
 from sparring.training import Method, TrainState, initial_state, saved_part, train, with_saved
 from sparring.types import AgentID, Game, Trajectory, VectorGame
@@ -147,7 +149,7 @@ def _finite(
         if isinstance(game, VectorGame):
             if moment is None:
                 raise InputError(f"training, {where}; this game's state cannot be saved: {advice}")
-            game.set_state(moment)
+            restored(game, moment)
         if halved or any(side.learner.halved is None for side in method.sides.values()):
             again = ", at half the learning rate as well" if halved else ""
             yield _Broken(before, f"training, {where}{again}; what was before it is saved: {advice}"), halved
@@ -159,8 +161,8 @@ def _finite(
 def _moment(game: Game) -> Mapping[str, np.ndarray] | None:
     """Where a vector game is; None if it has no state of its own or cannot tell."""
     try:
-        return jax.tree.map(np.array, game.get_state()) if isinstance(game, VectorGame) else None
-    except InputError:
+        return jax.tree.map(np.array, dict(saved_state(game))) if isinstance(game, VectorGame) else None
+    except NoState:
         return None
 
 
@@ -217,7 +219,7 @@ def save(
     """Write the run's checkpoint: the whole state of training. A game that cannot be saved leaves none."""
     try:
         part = saved_part(state, game)
-    except InputError:
+    except NoState:
         return  # such games can be trained in all the same
     snapshots = {side: len(pool.policies) for side, pool in state.past.items()}
     arrays, meta = checkpoint.flatten(part), {"training": name, "snapshots": snapshots, "settings": settings}

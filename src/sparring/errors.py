@@ -122,7 +122,8 @@ def factory(kind: str, path: str) -> Callable[..., Any]:
         absent = error.__cause__.name if isinstance(error.__cause__, ModuleNotFoundError) else None
         if absent is not None and f"{module_name}.".startswith(f"{absent}."):
             raise InputError(
-                f"{kind} {path!r}: there is no module {absent}; install it, or run from the folder that holds it"
+                f"{kind} {path!r}: there is no module {absent} in {os.getcwd()} or among the installed ones; install "
+                "it, or run from the folder that holds it"
             ) from error
         raise
     if not hasattr(module, name):

@@ -130,3 +130,24 @@ def plain(value: Any) -> Any:
     if hasattr(value, "tolist"):  # NumPy and JAX
         return plain(value.tolist())
     raise InputError(f"expected plain JSON, got {type(value).__name__}: {value!r}")
+
+
+def path_of(argument: str) -> tuple[str, str]:
+    """A path and what follows it after commas, as in `DIR,policy=NAME`; a comma may be a part of the path.
+
+    The longest part before a comma that exists is the path; what exists nowhere ends at its first comma.
+    """
+    parts = argument.split(",")
+    for count in range(len(parts), 1, -1):
+        path = ",".join(parts[:count])
+        if os.path.exists(path):
+            return path, ",".join(parts[count:])
+    return parts[0], ",".join(parts[1:])
+
+
+def memory() -> int | None:
+    """The machine's memory in bytes; None where the system does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None

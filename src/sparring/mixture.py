@@ -182,8 +182,8 @@ def slot_budgets(
     Raises:
       InputError: a share outside [0, 1) or so small that it is no slot, or a range that is none.
     """
-    clean = round(clean_share * slots)
-    if not 0 <= clean_share < 1 or clean == slots:
+    clean = round(clean_share * slots) if 0 <= clean_share < 1 else slots
+    if clean == slots:
         raise InputError(f"clean-share: expected a share in [0, 1) that leaves a match to attack, got {clean_share}")
     if clean_share and not clean:
         raise InputError(f"clean-share: {clean_share} of {slots} matches side by side is none; use more num-games")

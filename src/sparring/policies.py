@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sparring.errors import InputError
+from sparring.errors import InputError, foreign
 from sparring.types import ActionSpace, Array, Box, Decision, Discrete, Key, MultiDiscrete, Policy, Spaces, View
 
 
@@ -109,7 +109,8 @@ class CallablePolicy:
     def act(self, key: Key, view: View, state: Any) -> Decision:
         rng = np.random.default_rng(np.asarray(key))
         given = {"legal": None if view.legal is None else np.asarray(view.legal)} if _wants_legal(self.function) else {}
-        action = self.function(_numpy(view.observation), rng, **given)
+        with foreign("its policy", "a function (observation, rng) -> actions", self.function):
+            action = self.function(_numpy(view.observation), rng, **given)
         try:
             action = np.asarray(action)
         except ValueError as error:

@@ -108,13 +108,15 @@ def read_audit(source: Path | str) -> AuditResult:
     """The audit in a run folder or an `audit.json`.
 
     Raises:
-      InputError: as `read`, or another kind of result.
+      InputError: as `read`, another kind of result, or an audit without any budget.
     """
     path = Path(source)
     path = path / "audit.json" if path.is_dir() else path
     record = read(path)
     if not isinstance(record, AuditResult):
         raise InputError(f"{path}: expected an audit, got {record.schema}")
+    if not record.budgets:
+        raise InputError(f"{path}: the audit has no budgets: expected at least one result; audit again")
     return record
 
 

@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 
 from sparring.errors import InputError, check_type, foreign
+from sparring.games.described import check_described, is_game
 from sparring.games.hosted import hosted
 from sparring.mixture import act
-from sparring.play.checks import begun, check_outcomes, check_view, stepped
+from sparring.play.calls import NoState, begun, closed, restored, stepped
+from sparring.play.calls import saved as saved_state
+from sparring.play.checks import check_outcomes, check_view
 from sparring.policies import check_action
 from sparring.types import (
     ActionSpace,
@@ -19,7 +22,6 @@ from sparring.types import (
     Decision,
     Dict,
     Discrete,
-    FunctionalGame,
     Game,
     MultiDiscrete,
     Policy,
@@ -90,20 +92,21 @@ def check_game(factory: Callable[..., Game], max_steps: int = 2000) -> None:
         raise InputError(f"{game.id}: no match ended within {max_steps} steps of random actions: raise max_steps")
     for t, (step, copy) in enumerate(zip(returned, played, strict=True)):
         _require_equal(game, _flatten(step), copy, f"the arrays returned at step {t}, looked at again later")
-    game.close()
+    closed(game)
 
     again = new(_MATCHES)
-    _check_replay(again, again.reset(0), taken, [first, *played], "a second game with the same seed and actions")
+    _check_replay(again, begun(again, 0), taken, [first, *played], "a second game with the same seed and actions")
     if saved is not None:
-        restored = new(_MATCHES)
+        later = new(_MATCHES)
         after = [_shown(played[_SAVED_AT]), *played[_SAVED_AT + 1 :]]
-        views = restored.set_state(saved)
-        _check_replay(restored, views, taken[_SAVED_AT + 1 :], after, "a new game after set_state", _SAVED_AT + 1)
+        _check_replay(
+            later, restored(later, saved), taken[_SAVED_AT + 1 :], after, "a new game after set_state", _SAVED_AT + 1
+        )
     if isinstance(made(1), VectorGame):
         alone = new(1)
         ours = [{name: values[:1] for name, values in arrays.items()} for arrays in [first, *played]]
         single = [{agent: action[:1] for agent, action in actions.items()} for actions in taken]
-        _check_replay(alone, alone.reset(0), single, ours, "the first match played alone")
+        _check_replay(alone, begun(alone, 0), single, ours, "the first match played alone")
 
 
 def check_policy(policy: Policy, spaces: Spaces, steps: int = 3, masked: bool = False) -> None:
@@ -129,7 +132,8 @@ def check_policy(policy: Policy, spaces: Spaces, steps: int = 3, masked: bool = 
     check_type(f"{who}: spaces", spaces, Spaces, "the Spaces of its agent, such as game.spaces[agent]")
     check_type(f"{who}: steps", steps, (int, np.integer), "a whole number")
     rng = np.random.default_rng(0)
-    state = policy.initial_state(_MATCHES)
+    with foreign(f"{who}: initial_state", "a state for so many matches", policy):
+        state = policy.initial_state(_MATCHES)
     like = _state(who, "initial state", state)
     for t in range(steps):
         view = View(_drawn(spaces.observation, rng), _mask(spaces.action, rng) if masked else None)
@@ -213,8 +217,8 @@ def _same(a: Decision, b: Decision) -> bool:
 def _saved(game: VectorGame) -> dict[str, np.ndarray] | None:
     """The game's state, or None if it says that it cannot be saved."""
     try:
-        return game.get_state()
-    except InputError:
+        return {name: np.array(array) for name, array in saved_state(game).items()}
+    except NoState:
         return None
 
 
@@ -280,19 +284,16 @@ def _copied(view: View) -> View:
 
 
 def _check_names(game: Game, num_games: int) -> Game:
-    if not isinstance(game, VectorGame | FunctionalGame):
+    if not is_game(game):
         raise InputError(f"{type(game).__name__}: neither a VectorGame nor a FunctionalGame: see sparring.types")
+    check_described(game)
     if game.num_games != num_games:
         raise InputError(f"{game.id}: called with num_games={num_games}, but has num_games {game.num_games}")
-    if len(set(game.agents)) != len(game.agents) or set(game.spaces) != set(game.agents):
-        raise InputError(f"{game.id}: agents {game.agents} must be different, and each must have a space")
     return game
 
 
 def _check_views(game: Game, when: str, views: Mapping[AgentID, Any]) -> None:
     for agent in game.agents:
-        if agent not in views:
-            raise InputError(f"{game.id}: no view of {agent} {when}")
         check_view(game.spaces[agent], views[agent], _MATCHES, f"{game.id}: {agent} {when}")
 
 
@@ -300,8 +301,6 @@ def _check_step(game: Game, when: str, step: Step) -> None:
     _check_views(game, f"{when} (final)", step.final_view)
     for name, values in {"reward": step.reward, **{f"info {k!r}": v for k, v in step.info.items()}}.items():
         for agent in game.agents:
-            if agent not in values:
-                raise InputError(f"{game.id}: no {name} of {agent} {when}")
             _check_array(game, f"{name} of {agent} {when}", values[agent], (_MATCHES,), np.float32)
     for name in ("terminated", "truncated", "invalid"):
         _check_array(game, f"{name} {when}", getattr(step, name), (_MATCHES,), np.bool_)
@@ -309,8 +308,6 @@ def _check_step(game: Game, when: str, step: Step) -> None:
         raise InputError(f"{game.id}: a match ended in two ways {when}: terminated, truncated and invalid exclude")
     if step.outcome is not None:
         for agent in game.agents:
-            if agent not in step.outcome:
-                raise InputError(f"{game.id}: no outcome of {agent} {when}")
             _check_array(game, f"outcome of {agent} {when}", step.outcome[agent], (_MATCHES,), np.int8)
         check_outcomes(game, step, when)
     ours, final = _named("view", step.view), _named("view", step.final_view)
@@ -339,8 +336,8 @@ def _check_replay(
 ) -> None:
     _require_equal(game, _named("view", views), wanted[0], f"{who}: first view")
     for t, (actions, arrays) in enumerate(zip(taken, wanted[1:], strict=True), start):
-        _require_equal(game, _flatten(game.step(actions)), arrays, f"{who}: step {t}")
-    game.close()
+        _require_equal(game, _flatten(stepped(game, actions, t)), arrays, f"{who}: step {t}")
+    closed(game)
 
 
 def _require_equal(game: Game, got: Arrays, wanted: Arrays, who: str) -> None:

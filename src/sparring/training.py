@@ -20,6 +20,8 @@ import numpy as np
 from sparring.errors import InputError, unknown
 from sparring.learners.replicas import Replicas
 from sparring.mixture import MixedState
+from sparring.play.calls import restored
+from sparring.play.calls import saved as saved_state
 from sparring.play.plateau import Plateau, Waited, fresh, waited
 from sparring.play.rollout import RolloutState, rollout, start
 from sparring.policies import PoolPolicy, PoolState, stacked
@@ -282,7 +284,8 @@ def saved_part(state: TrainState, game: Game) -> Any:
     """The pytree of arrays to be checkpointed, right after `state` was yielded; `with_saved` is its inverse.
 
     Raises:
-      InputError: the game cannot be saved.
+      NoState: the game cannot be saved.
+      InputError: its code fails.
     """
     return {
         "learners": dict(state.learners),
@@ -290,7 +293,7 @@ def saved_part(state: TrainState, game: Game) -> Any:
         "numbers": {name: np.array(pool.numbers, np.int64) for name, pool in state.past.items()},
         "rollout": state.rollout,
         "waiting": dict(state.waiting),
-        "game": game.get_state() if isinstance(game, VectorGame) else {},
+        "game": saved_state(game) if isinstance(game, VectorGame) else {},
         "clock": np.array([state.round, state.steps], np.int64),
     }
 
@@ -324,7 +327,7 @@ def with_saved(
         name: Pool(tuple(int(n) for n in saved["numbers"][name]), tuple(saved["past"][name])) for name in method.sides
     }
     if isinstance(game, VectorGame):
-        _check_views(game, game.set_state(saved["game"]), saved["rollout"])
+        _check_views(game, restored(game, saved["game"]), saved["rollout"])
     return TrainState(saved["learners"], pools, saved["rollout"], round_, steps, {}, None, saved["waiting"])
 
 

@@ -312,6 +312,8 @@ class ThreatModel:
         check_type("benign", self.benign, Mapping, "a dictionary of each attacker's own policy")
         if self.others is not None:
             check_type("others", self.others, Mapping, "a dictionary of the remaining agents' policies")
+            if both := [agent for agent in self.others if agent in everybody]:
+                raise InputError(f"others: {both[0]} is a victim or an attacker: name the remaining agents alone")
         if missing := [a for a in self.attackers if a not in self.benign]:
             raise InputError(f"no benign policy for attacker {missing[0]}: Eq. 3.2 mixes with one")
 

@@ -119,10 +119,11 @@ def test_what_cannot_be_set_side_by_side_is_refused_in_one_line(tmp_path: Path) 
         ([a, b], [1], "trained-at: expected one for each of 2 audits, got 1"),
         ([a, b], [1, 1.0], "trained-at: two victims were trained at 1, those of "),
         ([a, b], [], "is not noted beside it: give --trained-at"),
-        ([a, other], [1, 2], "budgets: another game: "),
-        ([a, half], [1, 2], "no budget of attack is in all audits"),
-        ([a, bare], [1, 2], "matches.csv is missing"),
-        ([a, tmp_path / "nowhere"], [1, 2], "there is no such folder"),
+        ([a, other], [1, 0.5], "budgets: another game: "),
+        ([a, half], [1, 0.5], "no budget of attack is in all audits"),
+        ([a, bare], [1, 0.5], "matches.csv is missing"),
+        ([a, tmp_path / "nowhere"], [1, 0.5], "there is no such folder"),
+        ([a, a / "audit.json"], [1, 0.5], "are the same audit: give each once"),
         (str(a), [], "audits: expected a list of folders"),
     ):
         with pytest.raises(InputError, match=message) as raised:
@@ -130,7 +131,30 @@ def test_what_cannot_be_set_side_by_side_is_refused_in_one_line(tmp_path: Path) 
         assert "\n" not in str(raised.value)
     wrong: Any = "wins"
     with pytest.raises(InputError, match="by"):
-        budgets([a, b], [1, 2], by=wrong)
+        budgets([a, b], [1, 0.5], by=wrong)
+
+
+@pytest.mark.parametrize("label", ["nan", "2", "-3", "inf", "1e400", "0,3", "", " ", "0.3 to 2", "0.3 to x"])
+@pytest.mark.parametrize("as_number", [False, True])
+def test_a_training_budget_is_a_probability_or_a_word(label: str, as_number: bool, tmp_path: Path) -> None:
+    sample = matches(20, 0, 40)
+    a, b = (audit_in(tmp_path / name, {1.0: sample}, sample) for name in ("a", "b"))
+    given: Any = label
+    if as_number:
+        given = float(label) if label in ("nan", "2", "-3", "inf", "1e400") else [label]
+    with pytest.raises(
+        InputError, match=r"trained-at: expected budgets in .0, 1., ranges such as '0.3 to 1', or a word"
+    ):
+        budgets([a, b], [given, 1])
+
+
+def test_one_budget_has_one_name(tmp_path: Path) -> None:
+    sample = matches(20, 0, 40)
+    a, b = (audit_in(tmp_path / name, {1.0: sample}, sample) for name in ("a", "b"))
+    with pytest.raises(InputError, match=r"two victims were trained at 0\.5, those of "):
+        budgets([a, b], ["0.5", "0.50"])
+    result = budgets([a, b], ["0.30 to 1.0", "none"])
+    assert [row["trained_at"] for row in result["rows"]] == ["0.3 to 1", "none"]
 
 
 def test_the_training_budget_is_read_where_defend_has_noted_it(tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ import pytest
 import sparring
 from sparring import cli
 from sparring.commands import certify
+from sparring.console import CANNOT_TELL
 from sparring.errors import InputError
+from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
 from sparring.oracles.exact import enough_memory
 
 KUHN = "openspiel/kuhn_poker"
@@ -198,3 +200,40 @@ def test_python_gives_games_and_policies_of_other_kinds() -> None:
         sparring.certify(KUHN, victim="uniform", budget=[0.1, 0.2])
     with pytest.raises(InputError, match=r"game: expected an id such as 'openspiel/kuhn_poker', .* got int"):
         sparring.certify(3, victim="uniform")
+
+
+@pytest.mark.parametrize("unit", [1e-29, 1e-3, 1e29])
+def test_the_unit_of_the_payoffs_changes_nothing_but_the_numbers(unit: float) -> None:
+    """Rock, paper, scissors: half of the time the response beats the first action, and the best victim has 0."""
+    result = sparring.certify(MatrixGame(unit * ROCK_PAPER_SCISSORS), victim="first", budget=0.5)
+    assert result["expl"] == pytest.approx(0.5 * unit, rel=1e-12) and result["verified"]
+    assert result["robust_expl"] == pytest.approx(0, abs=1e-12 * unit)
+    said = certify.text(result)
+    exploitability = {1e-29: "5e-30", 1e-3: "0.0005", 1e29: "5e+28"}[unit]
+    assert f"exploitability is {exploitability}: " in said and f"the gap is {exploitability}\n" in said
+    assert "the most robust victim's is 0: " in said and "(total variation): 0, 0.3333, 0.3333" in said
+
+
+def test_what_is_rounding_is_zero() -> None:
+    values = {"expl": 1.0, "robust_expl": 1.0, "gap": -5.551e-17, "lower": -1.0, "upper": -1.0, "budget": 0.5}
+    bounds = [{"name": "Proposition 3.1", "true": -5.551e-17, "sharp": 0.25, "paper": None, "vacuous": False}]
+    said = certify.text({**values, "verified": True, "exact": False, "bounds": bounds, "run": "run"})
+    assert "the gap is 0.000000" in said and "Proposition 3.1: 0, 0.25, none" in said
+
+
+def test_what_is_not_verified_ends_with_the_code_for_that_it_cannot_be_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """The file of a finished run, as a certificate that fails leaves it, is shown with that code."""
+    assert cli.main(["certify", "matrix/rps", "--victim", "first", "--out", "run"]) == cli.DONE
+    assert "verified by another route" in capsys.readouterr().out
+    settings = certify.Settings(game="matrix/rps", victim="first")
+    result = {**json.loads(Path("run/certify.json").read_text()), "run": "run", "verified": False}
+    assert certify.exit_code(settings, result) == CANNOT_TELL == 4
+    assert "NOT verified by another route: trust neither number" in certify.text(result)
+
+
+def test_large_gradients_hide_no_value() -> None:
+    """Lemma D.1's numbers grow with the square of the horizon, values with the horizon alone."""
+    values = {"expl": -4.5, "robust_expl": -5.0, "gap": 0.5, "lower": 5.0, "upper": 5.0, "budget": 0.5}
+    bounds = [{"name": "Lemma D.1 (Lipschitz, nu)", "true": 1e28, "sharp": 1e29, "paper": None, "vacuous": False}]
+    said = certify.text({**values, "verified": True, "exact": False, "bounds": bounds, "run": "run"})
+    assert "exploitability is -4.500000: " in said and "the gap is 0.500000" in said and "1e+28, 1e+29, none" in said

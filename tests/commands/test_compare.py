@@ -173,6 +173,9 @@ def test_other_budgets_and_other_files_are_refused(tmp_path: Path) -> None:
         compare(a, b)
     with pytest.raises(InputError, match="there is no such folder"):
         compare(a, tmp_path / "nowhere")
+    for same in (a, str(a), a / "audit.json", a / ".." / a.name):
+        with pytest.raises(InputError, match="are the same audit: give two"):
+            compare(a, same)
 
 
 @pytest.mark.slow
@@ -245,3 +248,11 @@ def test_a_hardened_victim_is_compared_with_what_it_was(tmp_path: Path) -> None:
     for entry, budget in ((half, 0.5), (full, 1.0)):
         assert entry["value"]["before"]["value"] == pytest.approx(budget)
         assert entry["value"]["change"]["value"] == pytest.approx(-budget, abs=1e-9)
+
+
+def test_a_change_that_is_rounding_is_none(tmp_path: Path) -> None:
+    """0.1 + 0.2 is 5.6e-17 more than 0.3."""
+    a, b = runs(tmp_path, exact({1.0: -(0.1 + 0.2)}), exact({1.0: -0.3}))
+    result = compare(a, b)
+    assert result["budgets"][0]["value"]["change"]["value"] == 0
+    assert "e-17" not in text(result) and "No change of the damage is beyond the noise." in text(result)

@@ -222,6 +222,29 @@ def test_same_seed_same_victim() -> None:
         ({"learner": "rpg"}, "learner: it is read with --oracle learned alone"),
         ({"oracle": "learned", "num_games": 0}, "num-games: expected at least 1"),
         ({"oracle": "learned", "game": f"{KUHN},players=3"}, "not for a team"),
+        (
+            {"learning_rate": 0.1, "method": "self-play"},
+            "learning-rate: self-play takes no gradient steps; use --method",
+        ),
+        ({"learning_rate": 0.1, "method": "double-oracle"}, "learning-rate: double-oracle takes no gradient steps"),
+        ({"decay": 0.0, "method": "fictitious-play"}, "decay: fictitious-play takes no gradient steps"),
+        ({"decay": 0.5, "method": "retrain"}, "decay: retrain takes no gradient steps"),
+        ({"direction": "counterfactual", "method": "magnetic"}, "direction: magnetic follows no gradient of this kind"),
+        ({"direction": "true", "game": "matrix/rps"}, "direction: matrix/rps is no tree, and has one kind of gradient"),
+        ({"learner": "a2c"}, "learner: it is read with --oracle learned alone"),
+        ({"oracle": "learned", "decay": 0.0}, "decay: it is read with --oracle exact alone"),
+        ({"updates": 10**15}, "updates: expected at most 1,000,000,000, got 1,000,000,000,000,000: give a smaller"),
+        ({"oracle": "learned", "num_games": 10**12}, "num-games: expected at most 131,072"),
+        (
+            {"game": "discs/duel", "oracle": "exact"},
+            "oracle=exact: this game can only be simulated, so both sides learn",
+        ),
+        ({"game": "discs/duel", "output": "best"}, "output: it is read in games that can be enumerated alone"),
+        ({"game": "discs/duel", "clean_share": float("nan")}, "clean-share: expected a share in .0, 1. .* got nan"),
+        (
+            {"game": "discs/duel", "num_games": 10**5, "steps_per_round": 10**6},
+            "a round of 100,000 x 1,000,000 steps takes",
+        ),
         ({"game": "robosumo/ant-vs-ant", "updates": 5}, "updates: it is read in games that can be enumerated alone"),
     ],
 )
@@ -229,3 +252,13 @@ def test_bad_settings_are_told(settings: dict[str, object], message: str, tmp_pa
     with pytest.raises(InputError, match=message):
         sparring.defend(**{"game": KUHN, **settings})  # pyright: ignore[reportArgumentType]  # settings by name
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_told_of_an_exact_hardening() -> None:
+    """Rounding is shown as 0; numbers of another size have other digits."""
+    result = sparring.defend("matrix/rps", updates=5)
+    said = defend.text({**result, "gap": -5.551e-17, "expl": 0.25, "start_expl": 0.5, "robust_expl": 0.25})
+    assert said.startswith("min-oracle, 5 updates, budget 1.0: exploitability 0.500000 -> 0.250000 (best iterate)\n")
+    assert "no victim has less than 0.250000: the gap is 0\n" in said
+    huge = {"gap": 2.5e28, "expl": 5e28, "start_expl": 1e29, "robust_expl": 2.5e28}
+    assert "exploitability 1e+29 -> 5e+28 (best iterate)" in defend.text({**result, **huge})

@@ -57,3 +57,39 @@ def test_python_takes_a_threat() -> None:
         sparring.exploitability("matrix/rps", "first", ThreatModel("raw", ("col",), {"col": "uniform"}, 0.5))  # pyright: ignore[reportArgumentType]  # wrong on purpose
     with pytest.raises(InputError, match="can only be simulated"):
         sparring.exploitability("gymnasium/CartPole-v1", "first", threat)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"control": "episode"}, "control=episode: exact answers are for control drawn at every step; use a sampled"),
+        ({"control": "blend"}, "control=blend: exact answers are for control drawn at every step; use a sampled"),
+        ({"coin": "team"}, "coin=team: exact answers are for a coin of each attacker's own; use a sampled oracle"),
+        ({"victims": ("player0", "player1"), "attackers": "player2"}, "exact answers are for one victim, got 2"),
+        ({"benign": dict.fromkeys(("player1", "player2", "me"), "uniform")}, "unknown agent of .* 'me': there are"),
+        ({"attackers": "player1", "others": {"me": "first"}}, "unknown agent of .* 'me': there are"),
+    ],
+)
+def test_a_threat_that_has_no_exact_answer_is_refused(asked: dict[str, Any], message: str) -> None:
+    given = {"victims": "player0", "attackers": ("player1", "player2"), "budget": 0.5, **asked}
+    threat = ThreatModel(**{"benign": dict.fromkeys(("player1", "player2"), "uniform"), **given})
+    for question in (
+        lambda: sparring.exploitability(f"{KUHN},players=3", "uniform", threat),
+        lambda: sparring.best_response(f"{KUHN},players=3", "uniform", threat),
+        lambda: sparring.robust_policy(f"{KUHN},players=3", threat),
+    ):
+        with pytest.raises(InputError, match=message):
+            question()
+
+
+def test_one_attacker_has_one_coin_however_it_is_called() -> None:
+    """Kuhn poker against the uniform player of the second seat: 7/48 by the golden numbers' way."""
+    threats = [ThreatModel("player0", "player1", {"player1": "uniform"}, 0.5, coin=coin) for coin in ("agent", "team")]
+    values = [sparring.exploitability(KUHN, "uniform", threat) for threat in threats]
+    assert values == pytest.approx([7 / 48] * 2)
+
+
+def test_nobody_has_two_parts() -> None:
+    for agent in ("row", "col"):
+        with pytest.raises(InputError, match=f"others: {agent} is a victim or an attacker"):
+            ThreatModel("row", "col", {"col": "uniform"}, 0.5, others={agent: "uniform"})

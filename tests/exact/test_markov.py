@@ -227,7 +227,7 @@ def test_no_budget_no_attack(drawn: RandomGame) -> None:
     assert response.policy[:, 0].tolist() == [1] * len(nu)  # all are equally good: the lowest action
 
 
-@pytest.mark.parametrize("other", [1.0, 1e6, 1e12, 1e15, 1e17, 1e300])
+@pytest.mark.parametrize("other", [1.0, 1e6, 1e12, 1e15, 1e17, 1e28])
 def test_a_component_that_is_never_met_hides_no_improvement(other: float) -> None:
     """State 0 pays `other` for ever and is never met. By hand, from state 1 on: 1.5 + 0.9 1.5, then nothing: 2.85.
 

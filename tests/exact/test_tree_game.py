@@ -21,6 +21,8 @@ def kuhn() -> Tree:
         ({"actor": np.where(np.arange(58) < 4, CHANCE, TERMINAL)}, "nobody has a choice"),
         ({"chance": np.ones(58)}, r"node 0: expected chance to have .* got \[1. 1. 1.\] \(sum 3\)"),
         ({"chance": np.full(58, np.nan)}, "node 0: expected chance to have"),
+        ({"returns": np.full((58, 2), 1e31)}, r"payoffs of up to 1e\+31: expected at most 1e\+30 in all: multiply all"),
+        ({"returns": np.full((58, 2), 1e-31)}, "payoffs of up to 1e-31: expected at least 1e-30, or 0: multiply all"),
         ({"returns": np.full((58, 2), np.nan)}, "node 0: the return of player 0 is nan"),
     ],
 )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -91,6 +92,9 @@ def test_make(game: MarkovGame, tmp_path: Path) -> None:
         make(str(path), 2, 0, {"horizont": "7"})
     with pytest.raises(InputError, match="a whole number, got '-1'"):
         make(str(path), 2, 0, {"horizon": "-1"})
+    with pytest.raises(InputError, match="horizon=STEPS of at most 1,000,000,000, got 1,000,000,000,000"):
+        make(str(path), 2, 0, {"horizon": str(10**12)})
+    assert SampledMarkovGame(replace(game, gamma=1 - 1e-14)).horizon == 10**9  # what int32 can count
     with pytest.raises(InputError, match="at least 1 step"):
         make(str(path), 2, 0, {"horizon": "0"})
     with pytest.raises(InputError, match="at least 1 match"):

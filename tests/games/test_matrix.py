@@ -68,6 +68,24 @@ def test_refuses_payoffs(payoffs: np.ndarray) -> None:
         MatrixGame(payoffs)
 
 
+@pytest.mark.parametrize(
+    ("payoff", "message"),
+    [
+        (
+            1e308,
+            r"matrix/custom: payoffs of up to 1e\+308: expected at most 1e\+30 in all: multiply all payoffs by one",
+        ),
+        (-1e31, r"payoffs of up to 1e\+31: expected at most 1e\+30 in all"),
+        (1e-31, "payoffs of up to 1e-31: expected at least 1e-30, or 0: multiply all payoffs by one positive number"),
+    ],
+)
+def test_refuses_payoffs_of_which_no_sums_can_be_made(payoff: float, message: str) -> None:
+    for make_it in (MatrixGame, as_markov):
+        with pytest.raises(InputError, match=message.replace("matrix/custom", "(matrix/custom|payoffs)")):
+            make_it(np.array([[0.0, payoff]]))
+    assert MatrixGame(np.array([[0.0, 1e30], [1e-30, 0.0]])).payoffs.max() == 1e30
+
+
 def test_refuses_names_options_and_numbers() -> None:
     assert names() == ("rps", "matching-pennies")
     with pytest.raises(InputError, match="did you mean matching-pennies"):

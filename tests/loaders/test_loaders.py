@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -38,6 +39,10 @@ def test_formats_are_the_files() -> None:
         ("randm", "unknown policy 'randm': did you mean random"),
         ("zero", "'zero' does not fit discrete actions: use first"),
         ("natve:x.safetensors", "unknown policy format 'natve': did you mean native"),
+        (
+            "natve:x.safetensors",
+            f"no module 'natve' that can be imported in {os.getcwd()}: for one of your own, run from",
+        ),
         (":x", "unknown policy format ''"),
         ("..:x", r"policy '\.\.:x': expected package.module:factory"),
         ("..a:b", r"policy '\.\.a:b': expected package.module:factory"),
@@ -47,7 +52,7 @@ def test_formats_are_the_files() -> None:
         ("json:load_", "unknown function in json 'load_': did you mean load"),
         (
             "sparring.no_such_module:make",
-            "there is no module sparring.no_such_module; install it, or run from the folder",
+            f"there is no module sparring.no_such_module in {os.getcwd()} or among the installed ones; install it, or",
         ),
         ("builtin:mosquito", "unknown builtin policy 'mosquito'"),
         ("native:no-such-file.safetensors", "cannot read no-such-file.safetensors: No such file"),

@@ -96,3 +96,30 @@ def test_tables_and_functions_are_left_as_they_are() -> None:
     assert for_each(table, ("a", "b")) is table
     assert for_each(np.abs, ("a", "b")) is np.abs
     assert for_each("first", ("a", "b")) == for_each(("first",), ("a", "b")) == "first"
+
+
+@pytest.mark.parametrize("part", ["victim", "benign", "attacker", "others"])
+@pytest.mark.parametrize("game", [THREE, Unlike])
+def test_an_agent_that_the_game_does_not_have_is_refused(part: str, game: Any) -> None:
+    agents = ("player0", "player1", "player2") if game is THREE else ("hunter", "prey0", "prey1")
+    given = {name: "uniform" for name in ("victim", "benign", "attacker", "others")}
+    for own in ({"nobody": "uniform"}, {**dict.fromkeys(agents, "uniform"), "nobody": "uniform"}):
+        with pytest.raises(InputError, match=f"unknown agent in {part} 'nobody': there are: {', '.join(agents)}"):
+            sparring.evaluate(game, victim_seat=0, attackers=1, **{**given, part: own})
+
+
+def test_a_table_is_no_dictionary_of_agents() -> None:
+    """Its keys are information states; what is unknown among them is said by whoever reads tables."""
+    with pytest.raises(InputError, match="victim of row: information state 'nobody' is not one of this player's"):
+        sparring.evaluate("matrix/rps", victim={"nobody": {"0": 1.0}}, attacker="first")
+
+
+@pytest.mark.parametrize("option", ["victim_seat", "attackers"])
+def test_agents_are_given_once_and_apart(option: str) -> None:
+    for given, message in (
+        ((0, 0), "expected agents, each once, got player0, player0"),
+        ((0, "player0"), "expected agents, each once, got player0, player0"),
+        (("player0,player1",), "expected 0 to 2, got player0,player1; .* several are separated by blanks"),
+    ):
+        with pytest.raises(InputError, match=f"{option.replace('_', '-')}: {message}"):
+            sparring.evaluate(THREE, victim="first", attacker="first", **{option: given})

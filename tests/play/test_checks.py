@@ -13,7 +13,8 @@ import pytest
 from sparring.errors import InputError
 from sparring.games.hosted import hosted
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
-from sparring.play.checks import check_observation, is_sound, stepped
+from sparring.play.calls import stepped
+from sparring.play.checks import check_observation, is_sound
 from sparring.play.evaluate import evaluate
 from sparring.play.rollout import rollout
 from sparring.policies import CallablePolicy, ConstantPolicy, RandomPolicy
@@ -125,7 +126,11 @@ def _raises(t: int, p: Any) -> None:
 RAISED = _raises.__code__.co_firstlineno + 1
 HOSTED = [
     (lambda t, p: p["reward"].update(b=np.where(THIRD, np.nan, 0)), "reward of b, step 2, match 2: nan"),
-    (lambda t, p: p["reward"].pop("c"), "no reward of c, step 2"),
+    (
+        lambda t, p: p["reward"].update(b=np.where(THIRD, -1e308, 0)),
+        "reward of b, step 2, match 2: -1e+308, expected at most 1e+30 in size: multiply all rewards by one positive",
+    ),
+    (lambda t, p: p["reward"].pop("c"), "step 2: no reward of c"),
     (lambda t, p: p["reward"].update(b=np.zeros((B, 1))), "step 2: expected float [4], got float64 [4, 1]"),
     (lambda t, p: p.update(truncated=np.zeros(B)), "truncated, step 2: expected bool [4], got float64 [4]"),
     (lambda t, p: shown(p, "c", "place", NAN), "c, step 2, 'place': observation: number [1] of match 2 is nan"),
@@ -152,6 +157,14 @@ HOSTED = [
         "step 2, match 1: outcomes contradict each other: {'a': 1, 'b': 0, 'c': 1}; a draw is everybody's",
     ),
     (lambda t, p: p.update(all=("obs", 0.0, True, {})), "step 2: expected a sparring.types.Step, got tuple"),
+    (lambda t, p: p.update(info=None), "step 2: info: expected a dictionary of named terms, or {}, got NoneType"),
+    (lambda t, p: p.update(reward=None), "step 2: reward: expected a dictionary with a number of each match"),
+    (
+        lambda t, p: p.update(info={"fuel": dict.fromkeys("abc", np.where(THIRD, np.inf, 0.0))}),
+        "info 'fuel' of a, step 2, match 2: inf, expected a number",
+    ),
+    (lambda t, p: p["reward"].update(b=[[0.0], [0.0, 1.0]]), "reward of b, step 2: expected an array, got list"),
+    (lambda t, p: p["outcome"].update(b=["x"] * B), "step 2: outcome of b: expected shape [4], got <U1"),
     (_raises, f"game test/host, step 2: it raised KeyError: 'nothing' ({__file__}:{RAISED})"),
 ]  # fmt: skip
 
@@ -221,6 +234,18 @@ TRACED = [
     (
         cut_off,
         "a, 'place', step 2, match 1 (final view): observation: number 1 is nan, expected Box(shape=(2,)",
+    ),
+    (lambda t, p: p.update(info=None), "step: info: expected a dictionary of named terms, or {}, got NoneType"),
+    (lambda t, p: p.update(reward=None), "step: reward: expected a dictionary with a number of each match"),
+    (lambda t, p: p["reward"].update(b=0.0), "step: reward of b: expected float [4], got float"),
+    (lambda t, p: p["reward"].update(b=jnp.zeros((B, 1))), "step: reward of b: expected float [4], got float32 [4, 1]"),
+    (
+        lambda t, p: p["view"].update(b=None),
+        "step: view of b: expected a View(observation, legal, moves), got NoneType",
+    ),
+    (
+        lambda t, p: p.update(info={"fuel": dict.fromkeys("abc", at(t, jnp.where(THIRD, jnp.nan, 0), 0.0))}),
+        "info 'fuel' of a, step 2, match 2: nan, expected a number",
     ),
     (_raises, f"the game's step: expected the next state and a Step; it raised KeyError: 'nothing' ({__file__}:"),
 ]

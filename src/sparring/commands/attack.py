@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sparring.answers import AttackResult
 from sparring.commands.common import accepted, mean, percent, perform, spawned, who
 from sparring.commands.evaluate import chances
-from sparring.console import number
+from sparring.console import payoff
 from sparring.errors import InputError
 from sparring.oracles.base import Attack, Oracle
 from sparring.oracles.choose import oracle_for
@@ -127,7 +127,8 @@ def text(result: dict[str, Any]) -> str:
     found: AttackResult = read({k: v for k, v in result.items() if k != "run"})
     if found.oracle == EXACT:
         assert found.victim_value is not None and found.baseline.victim_value is not None
-        attacked, alone = number(found.victim_value, ".6f"), number(found.baseline.victim_value, ".6f")
+        values = (found.victim_value, found.baseline.victim_value)
+        attacked, alone = (payoff(value, max(map(abs, values))) for value in values)
         return (
             f"budget {found.budget!r}: the best response brings the victim's value down to {attacked}; "
             f"left alone, the benign opponent leaves it {alone}\n"
@@ -141,9 +142,10 @@ def text(result: dict[str, Any]) -> str:
     if found.still_improving is not None and found.still_improving.improving:
         lines.append(f"It was still improving when it stopped after {found.steps:,} steps: train longer.")
     if found.exact is not None:
+        unit = max(abs(found.exact.value), abs(found.exact.best_response_value))
         lines.append(
-            f"Exactly, it brings the victim's value down to {number(found.exact.value, '.6f')}; a best response "
-            f"reaches {number(found.exact.best_response_value, '.6f')}."
+            f"Exactly, it brings the victim's value down to {payoff(found.exact.value, unit)}; a best response "
+            f"reaches {payoff(found.exact.best_response_value, unit)}."
         )
     return "\n".join([*lines, found.policy])
 

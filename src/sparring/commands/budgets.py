@@ -15,6 +15,7 @@ from sparring.commands.common import aligned
 from sparring.commands.compare import check_alike
 from sparring.commands.folder import audited, check_out, written
 from sparring.errors import InputError, check_type, unknown
+from sparring.files import path_of
 from sparring.judgement import damage_of, judged, score_of
 from sparring.judgement.budget_choice import choose, comparisons
 from sparring.judgement.rule import slack_of
@@ -113,6 +114,7 @@ def text(result: dict[str, Any]) -> str:
 
 def _read(audits: Sequence[str | Path], trained_at: Sequence[str | float]) -> list[Audited]:
     check_type("audits", audits, (list, tuple), "a list of folders")
+    check_type("trained-at", trained_at, (list, tuple), "a list of training budgets, one for each audit")
     if len(audits) < 2:
         raise InputError(f"budgets: expected at least two audits, each of another victim, got {len(audits)}")
     if trained_at and len(trained_at) != len(audits):
@@ -120,6 +122,8 @@ def _read(audits: Sequence[str | Path], trained_at: Sequence[str | float]) -> li
     found: list[Audited] = []
     for i, source in enumerate(audits):
         folder = audited(source)
+        if same := [row.source for row in found if row.folder.resolve() == folder.resolve()]:
+            raise InputError(f"budgets: {same[0]} and {source} are the same audit: give each once")
         audit = read_audit(folder)
         audit = judged(audit) if audit.verdict is None else audit
         label = _label(trained_at[i]) if trained_at else _noted(audit, str(source))
@@ -134,13 +138,32 @@ def _read(audits: Sequence[str | Path], trained_at: Sequence[str | float]) -> li
 
 
 def _label(given: str | float) -> str:
-    return given if isinstance(given, str) else f"{given:g}"
+    """A training budget, a range of them (`0.3 to 1`) or a word for none, as it is shown."""
+    words = given.split() if isinstance(given, str) else [given]
+    ends = [_number(word) for word in (words[::2] if len(words) == 3 and words[1] == "to" else words)]
+    if ends and all(end is not None and 0 <= end <= 1 for end in ends):
+        return " to ".join(f"{end:g}" for end in ends)
+    if isinstance(given, str) and given[:1].isalpha() and None in ends:
+        return given
+    raise InputError(
+        "trained-at: expected budgets in [0, 1], ranges such as '0.3 to 1', or a word such as "
+        f"{NONE} for a victim that was not hardened, got {given!r}"
+    )
+
+
+def _number(given: Any) -> float | None:
+    if isinstance(given, bool):
+        return None
+    try:
+        return float(given)
+    except (TypeError, ValueError):
+        return None
 
 
 def _noted(audit: AuditResult, source: str) -> str:
     """The training budget that `sparring defend` has noted beside the victim, or the range of budgets."""
     form, _, rest = audit.victim.partition(":")
-    folder = {"run": Path(rest.partition(",")[0]), "native": Path(rest).parent}.get(form)
+    folder = {"run": Path(path_of(rest)[0]), "native": Path(rest).parent}.get(form)
     path = None if folder is None else folder / "defend.json"
     if path is None or not path.is_file():
         raise InputError(

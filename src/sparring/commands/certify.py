@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sparring.answers import CertifyResult
 from sparring.commands.common import accepted, perform, who
-from sparring.console import number
+from sparring.console import CANNOT_TELL, DONE, number, payoff, settled
 from sparring.errors import InputError
 from sparring.files import write_json
 from sparring.oracles import tables
@@ -31,6 +31,8 @@ LARGE_MEMORY, LONG_SECONDS = 1e9, 60.0  # from here on a line tells before it be
 @dataclass(frozen=True)
 class Settings(Seats):
     """Exploitability of a victim, the most robust victim with its certificate, and the paper's bounds. Exact games.
+
+    The exit code is 4 where what was found could not be verified: then neither number is to be trusted.
 
     Example: sparring certify openspiel/kuhn_poker --victim uniform --benign uniform --budget 0.7
     """
@@ -163,12 +165,26 @@ def _record(bound: Bound) -> BoundResult:
     return BoundResult(**known, slack=bound.slack, vacuous=bound.vacuous)
 
 
+def exit_code(settings: Settings, result: dict[str, Any]) -> int:
+    """4 where the numbers could not be verified: then it cannot be told what the victim is worth."""
+    del settings
+    return DONE if result["verified"] else CANNOT_TELL
+
+
 def text(result: dict[str, Any]) -> str:
     how = "in rationals" if result["exact"] else "by another route"
     verdict = f"verified {how}" if result["verified"] else f"NOT verified {how}: trust neither number"
-    interval = f"[{number(result['lower'], '.9f')}, {number(result['upper'], '.9f')}]"
+    # Of Propositions 3.2 and 3.3 all numbers are without a unit, of the others in payoffs.
+    bare = {
+        bound["name"]: bound["name"].startswith(("Proposition 3.2", "Proposition 3.3")) for bound in result["bounds"]
+    }
+    sizes = [result[key] for key in ("expl", "robust_expl", "lower", "upper")]
+    sizes += [bound["true"] for bound in result["bounds"] if bound["name"] == "Proposition 3.1"]
+    unit = max(map(abs, sizes))
+    form = ".9f" if unit == 0 or 1e-2 <= unit < 1e7 else ".10g"
+    interval = "[{}, {}]".format(*(number(settled(result[key], unit), form) for key in ("lower", "upper")))
     expl, value, least, gap = (
-        number(x, ".6f") for x in (result["expl"], -result["expl"], result["robust_expl"], result["gap"])
+        payoff(x, unit) for x in (result["expl"], -result["expl"], result["robust_expl"], result["gap"])
     )
     lines = [
         f"budget {result['budget']!r}: the victim's exploitability is {expl}: under the worst attack its value is "
@@ -182,7 +198,8 @@ def text(result: dict[str, Any]) -> str:
     for bound in result["bounds"]:
         vacuous = " (vacuous)" if bound["vacuous"] else ""
         numbers = ", ".join(
-            "none" if bound[key] is None else number(bound[key], ".4g") for key in ("true", "sharp", "paper")
+            "none" if bound[key] is None else number(settled(bound[key], 1.0 if bare[bound["name"]] else unit), ".4g")
+            for key in ("true", "sharp", "paper")
         )
         lines.append(f"  {bound['name']}: {numbers}{vacuous}")
     return "\n".join([*lines, "", result["run"]])

@@ -16,7 +16,7 @@ from sparring.console import Stopped, number
 from sparring.errors import InputError, unknown
 from sparring.files import check_target, read_json
 from sparring.jobs import one_thread
-from sparring.oracles.options import Common, Seats
+from sparring.oracles.options import Common, Seats, check_sizes
 from sparring.oracles.seating import Question, describe
 from sparring.runs import Run, check_seed, read_config, read_status, versions
 
@@ -51,6 +51,7 @@ def perform(verb: str, settings: Any, command: Sequence[str] = (), resume: Path 
       InputError: bad input; what was there before is intact, and a run that came to nothing leaves no folder.
     """
     check_seed(settings.seed)
+    check_sizes(settings)
     out = None if settings.out is None else Path(settings.out)
     if (summary := getattr(settings, "summary", None)) is not None:
         check_target(Path(summary), "summary", out)
@@ -131,7 +132,7 @@ def settings_of(verb: str, source: str | Path) -> Any:
     saved_verb, saved = from_config(source)
     if saved_verb != verb:
         raise InputError(f"config {source}: it is of sparring {saved_verb}, not of sparring {verb}")
-    return saved
+    return replace(saved, out=None)  # where that run lies nothing else can be written
 
 
 def as_config(settings: Any) -> dict[str, Any]:
@@ -154,9 +155,12 @@ def from_config(source: str | Path) -> tuple[str, Any]:
       InputError: no such run, settings that this version does not know, or that were Python objects.
     """
     path = Path(source)
-    config = read_config(path.parent if path.name == "config.json" else path)
+    config = read_json(path) if path.is_file() else read_config(path)  # a copy may have any name
     if not (isinstance(config.get("verb"), str) and isinstance(config.get("settings"), dict)):
-        raise InputError(f"{source}: config.json is damaged: expected a verb and its settings; start a new run")
+        raise InputError(
+            f"{source}: config.json is damaged, or it is none: expected a verb and its settings; give the config.json "
+            "of a run, or the run's folder, or start a new run"
+        )
     verb, values = config["verb"], config["settings"]
     for name, value in values.items():
         if isinstance(value, str) and value.startswith("<") and value.endswith(">"):

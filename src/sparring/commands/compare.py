@@ -15,11 +15,13 @@ from typing import Annotated, Any
 import tyro
 
 from sparring.answers import AuditResult, CompareResult
-from sparring.commands.folder import audited, check_out, written
+from sparring.commands.folder import AUDIT, audited, check_out, written
+from sparring.console import settled
 from sparring.errors import InputError
 from sparring.judgement import judged
 from sparring.judgement.words import amount, level
 from sparring.records import (
+    EXACT,
     BudgetChange,
     BudgetResult,
     Change,
@@ -83,13 +85,15 @@ def compare(before: str | Path, after: str | Path, out: str | Path | None = None
       The JSON result (`answers.CompareResult`).
 
     Raises:
-      InputError: one of them is no audit, or they cannot be compared: another game, other attackers or seats, another
-        oracle, other control, or no budget that both have; or `out` is the folder of a run.
+      InputError: one of them is no audit, or they cannot be compared: twice the same one, another game, other
+        attackers or seats, another oracle, other control, or no budget that both have; or `out` is the folder of a run.
     """
     check_out(out)
-    record = compared(_read(before), _read(after), str(before), str(after))
+    first, second = _read(before), _read(after)
+    if _folder(before) == _folder(after):
+        raise InputError(f"compare: {before} and {after} are the same audit: give two")
     words = ["sparring", "compare", str(before), str(after), *([] if out is None else ["--out", str(out)])]
-    record = replaced(record, command=shlex.join(words))
+    record = replaced(compared(first, second, str(before), str(after)), command=shlex.join(words))
     return written(record, out, "compare", page_of)
 
 
@@ -111,8 +115,8 @@ def compared(before: AuditResult, after: AuditResult, source: str = "before", ot
     if not common:
         budgets = [", ".join(f"{budget:g}" for budget in sorted(found)) for found in results]
         raise InputError(f"compare: no budget is in both audits: {source} has {budgets[0]}, {other} has {budgets[1]}")
-    same, measure = same_benign(first, second), first.verdict.measure
-    changes = tuple(_change(results[0][budget], results[1][budget], same) for budget in common)
+    same, measure, sizes = same_benign(first, second), first.verdict.measure, _sizes(first, second)
+    changes = tuple(_change(results[0][budget], results[1][budget], same, sizes) for budget in common)
     if all(shown_in(change, measure, same) is None for change in changes):
         raise InputError(f"compare: {other} has no result in the measure of {source} ({measure})")
     record = CompareResult(
@@ -148,6 +152,11 @@ def _read(source: str | Path) -> AuditResult:
     return read_audit(source if given else audited(source))
 
 
+def _folder(source: str | Path) -> Path:
+    path = Path(source).resolve()
+    return path.parent if path.name == AUDIT else path
+
+
 def check_alike(before: AuditResult, after: AuditResult, source: str, other: str, verb: str = "compare") -> None:
     """Refuse audits that cannot be set against each other.
 
@@ -165,6 +174,14 @@ def check_alike(before: AuditResult, after: AuditResult, source: str, other: str
             raise InputError(f"{verb}: another {what}: {source} has {ours}, {other} has {theirs}")
 
 
+def _sizes(before: AuditResult, after: AuditResult) -> dict[Measure, float]:
+    """The size of the numbers of each measure, of which a change of exact values is rounding or not; sampled: 0."""
+    if before.oracle != EXACT:
+        return dict.fromkeys(MEASURES, 0.0)
+    ends = [abs(end) for audit in (before, after) if (s := audit.scale) is not None for end in (s.low, s.high)]
+    return {measure: 1.0 if measure in ("win", "fail") else max(ends, default=0.0) for measure in MEASURES}
+
+
 def _side(audit: AuditResult, source: str) -> Side:
     assert audit.verdict is not None
     benign = benign_name(audit.benign, audit.victim)
@@ -172,16 +189,16 @@ def _side(audit: AuditResult, source: str) -> Side:
     return Side(source=source, victim=audit.victim, benign=benign, finding=finding, command=command)
 
 
-def _change(before: BudgetResult, after: BudgetResult, same: bool) -> BudgetChange:
+def _change(before: BudgetResult, after: BudgetResult, same: bool, sizes: dict[Measure, float]) -> BudgetChange:
     found: dict[str, Change] = {}
     reached: dict[Measure, Change] = {}
     for measure in MEASURES:
         first, second = damage_in(before.damage, measure), damage_in(after.damage, measure)
         if same and first is not None and second is not None:
-            found["return_" if measure == "return" else measure] = _apart(first, second)
+            found["return_" if measure == "return" else measure] = _apart(first, second, sizes[measure])
         first, second = _reached(before, measure), _reached(after, measure)
         if first is not None and second is not None:
-            reached[measure] = _apart(first, second)
+            reached[measure] = _apart(first, second, sizes[measure])
     return BudgetChange(budget=before.budget, **found, reached=reached)
 
 
@@ -195,10 +212,10 @@ def _reached(rates: Rates, measure: Measure) -> Difference | None:
     return None if value is None or ends is None else Difference(value=value, low=ends[0], high=ends[1])
 
 
-def _apart(before: Difference, after: Difference) -> Change:
+def _apart(before: Difference, after: Difference, size: float) -> Change:
     # Where no match was valid, the middle of the interval stands for the damage.
     first, second = (d.value if d.value is not None else (d.low + d.high) / 2 for d in (before, after))
-    value = second - first
+    value = settled(second - first, size)
     low = value - math.hypot(second - after.low, before.high - first)
     high = value + math.hypot(after.high - second, first - before.low)
     known = before.value is not None and after.value is not None

@@ -13,7 +13,7 @@ import tyro
 from sparring.answers import DefendResult
 from sparring.commands import defend_simulated as simulated
 from sparring.commands.common import accepted, perform, who
-from sparring.console import number
+from sparring.console import number, payoff, settled
 from sparring.errors import InputError, require
 from sparring.files import write_atomic
 from sparring.oracles import tables
@@ -42,6 +42,8 @@ TEMPERATURE, COOLING = 1.0, 0.5  # magnetic, by default
 MAGNET = 0.1  # regularised, by default; in games that can only be simulated `oracles.defending.MAGNET`
 UPDATES, STEPS, NUM_GAMES = 2000, 160_000, 16
 RESULT, PAGE = "defend.json", "report.html"
+OUTPUT, DIRECTION, LEARNER = "best", "counterfactual", "a2c"  # by default
+STEPPING = (*GRADIENT, "magnetic")  # methods whose steps have a size, with --oracle exact
 UNREAD = {
     "exact": ("steps", "learner", "num_games"),
     "learned": ("updates", "decay", "direction", "victim"),
@@ -80,9 +82,9 @@ class Settings(Seats):
     fictitious-play draw half or all opponents from the past."""
     budget: float = 1.0
     """Attack budget epsilon in [0, 1]: the probability of control (Eq. 3.2)."""
-    oracle: Literal["exact", "learned"] = "exact"
-    """exact: gradients and best responses by enumeration. learned: networks learn from matches; what they are worth is
-    still exact, and so is the min oracle. Not read where a game can only be simulated."""
+    oracle: Literal["exact", "learned"] | None = None
+    """exact: gradients and best responses by enumeration, the default in exact games. learned: networks learn from
+    matches; in exact games what they are worth is still exact, and so is the min oracle."""
     victim: OptionalPolicy = None
     """Where the victim starts. Exact games: by default uniform, from where gradients reach every action; networks start
     there, too. Other games: a policy with weights (by default the agent that comes with the package), or scratch."""
@@ -90,27 +92,30 @@ class Settings(Seats):
     """With --oracle exact: the victim's updates, by default 2000."""
     steps: OptionalInt = None
     """With --oracle learned: steps of all matches together, by default 160,000; in simulated games 2 million."""
-    learner: LearnerName = "a2c"
-    """With --oracle learned: advantage actor-critic or regret policy gradient, a hidden layer of 128 (section E.3)."""
+    learner: LearnerName | None = None
+    """With --oracle learned: advantage actor-critic (a2c, the default) or regret policy gradient (rpg), a hidden layer
+    of 128 (section E.3)."""
     num_games: OptionalInt = None
     """With --oracle learned: matches side by side, by default 16; in simulated games as in attacks."""
     learning_rate: OptionalFloat = None
     """Step size of the victim's gradient steps; by default 0.1, and 0.01 of networks. In simulated games the
     attackers' is by default that of attacks, and the victim's is that over the ratio."""
-    decay: float = 0.0
-    """With --oracle exact: the step size falls as (t + 1) to the power of minus this; 0.5: the inverse square root."""
+    decay: OptionalFloat = None
+    """With --oracle exact, of methods that take gradient steps: the step size falls as (t + 1) to the power of minus
+    this, by default 0; 0.5: the inverse square root."""
     ratio: OptionalFloat = None
     """Of two-timescale: the attacker's learning rate over the victim's, by default 10."""
     temperature: OptionalFloat = None
     """Of magnetic: the weight of the entropies at the start, in payoffs; by default 1."""
     cooling: OptionalFloat = None
     """Of magnetic: the temperature falls as (t + 1) to the power of minus this, by default 0.5; 0: it is constant."""
-    direction: Direction = "counterfactual"
-    """With --oracle exact, in trees: gradients without the agent's own reach, or the true ones, which freeze where it
-    hardly goes (DECISIONS 9). In Markov and matrix games every gradient is the true one."""
-    output: Output = "best"
-    """Which iterate is handed over: the last, one sampled in proportion to its step size, the least exploitable, or the
-    average of all. Exact games."""
+    direction: Direction | None = None
+    """With --oracle exact, in trees, of methods that take gradient steps: gradients without the agent's own reach
+    (counterfactual, the default), or the true ones, which freeze where it hardly goes (DECISIONS 9). In Markov and
+    matrix games every gradient is the true one."""
+    output: Output | None = None
+    """Which iterate is handed over: the last, one sampled in proportion to its step size, the least exploitable (best,
+    the default), or the average of all. Exact games."""
     clean_share: float = 0.0
     """Simulated games, as all that follows: share of the matches at budget 0, so that the victim plays on well against
     the benign opponent."""
@@ -181,11 +186,15 @@ def prepare(settings: Settings) -> Prepared | simulated.Prepared:
     if finite(first) is None:
         return simulated.prepare(settings, first)
     refuse(settings, SIMULATED, "it is read in games that can only be simulated")
-    method = settings.method
-    if method == "regularised" and settings.oracle == "exact":
+    method, kind = settings.method, _kind(settings)
+    if method == "regularised" and kind == "exact":
         raise InputError("method=regularised: networks learn by it; use --oracle learned, or --method magnetic")
-    other = "learned" if settings.oracle == "exact" else "exact"
-    refuse(settings, UNREAD[settings.oracle], f"it is read with --oracle {other} alone: use that")
+    other = "learned" if kind == "exact" else "exact"
+    refuse(settings, UNREAD[kind], f"it is read with --oracle {other} alone: use that")
+    if kind == "exact" and method not in STEPPING:
+        refuse(settings, ("learning_rate", "decay"), f"{method} takes no gradient steps; use --method min-oracle")
+    if method not in GRADIENT:
+        refuse(settings, ("direction",), f"{method} follows no gradient of this kind; use --method min-oracle")
     for name in ("updates", "steps", "num_games"):
         if (value := getattr(settings, name)) is not None and value < 1:
             raise InputError(f"{name.replace('_', '-')}: expected at least 1, got {value}")
@@ -205,21 +214,28 @@ def prepare(settings: Settings) -> Prepared | simulated.Prepared:
     oracle = exact_oracle(ask(settings, _start(settings), first))
     problem = oracle.problem(settings.budget)
     if isinstance(problem, TreeProblem):
-        problem = replace(problem, direction=settings.direction)
+        problem = replace(problem, direction=settings.direction or DIRECTION)
+    else:
+        refuse(settings, ("direction",), f"{oracle.question.game} is no tree, and has one kind of gradient")
     ratio = (RATIO if settings.ratio is None else settings.ratio) if settings.method == "two-timescale" else 1.0
-    rate = RATES[settings.oracle] if settings.learning_rate is None else settings.learning_rate
+    rate = RATES[kind] if settings.learning_rate is None else settings.learning_rate
     temperature = TEMPERATURE if settings.temperature is None else settings.temperature
     cooling = COOLING if settings.cooling is None else settings.cooling
     magnet = (MAGNET if settings.magnet is None else settings.magnet) if method == "regularised" else 0.0
-    rule = Rule(method, rate, ratio, settings.decay, temperature, cooling, magnet)
+    rule = Rule(method, rate, ratio, settings.decay or 0.0, temperature, cooling, magnet)
     num_games = NUM_GAMES if settings.num_games is None else settings.num_games
-    if settings.oracle == "exact":
+    if kind == "exact":
         if settings.method in GRADIENT:
             require("numba", "exact")  # their steps are projected by what it compiles
         return Prepared(oracle, problem, rule, UPDATES if settings.updates is None else settings.updates, 0)
     steps = STEPS if settings.steps is None else settings.steps
-    training, rounds = learned_method(oracle, problem, rule, settings.learner, num_games, steps)
+    training, rounds = learned_method(oracle, problem, rule, settings.learner or LEARNER, num_games, steps)
     return Prepared(oracle, problem, rule, rounds * training.steps_per_round * num_games, num_games)
+
+
+def _kind(settings: Settings) -> Literal["exact", "learned"]:
+    """How the victim learns in a game that can be enumerated."""
+    return settings.oracle or "exact"
 
 
 def _start(settings: Settings) -> Any:
@@ -230,7 +246,7 @@ def plan(settings: Settings, prepared: Prepared | simulated.Prepared) -> dict[st
     if isinstance(prepared, simulated.Prepared):
         return simulated.plan(settings, prepared)
     done = {"method": settings.method, "victim_rows": len(prepared.problem.victim_actions)}
-    if settings.oracle == "exact":
+    if _kind(settings) == "exact":
         from sparring.exact.cost import hardening_cost
 
         cost = hardening_cost(prepared.problem, prepared.length, settings.method == "double-oracle")
@@ -245,12 +261,13 @@ def execute(settings: Settings, prepared: Prepared | simulated.Prepared, run: Ru
         return finished(simulated.execute(settings, prepared, run), run)
     begun = time.monotonic()
     oracle, problem, rule, length, num_games = prepared
-    if settings.oracle == "exact":
+    if _kind(settings) == "exact":
         hardening = harden_exactly(run, oracle, problem, rule, length, settings.seed)
     else:
-        learner, seed = settings.learner, settings.seed
+        learner, seed = settings.learner or LEARNER, settings.seed
         hardening = harden_by_learning(run, oracle, problem, rule, learner, num_games, length, seed)
-    chosen = getattr(hardening.chosen, settings.output)
+    output = settings.output or OUTPUT
+    chosen = getattr(hardening.chosen, output)
     optimum = -robust(problem).lower
     best = problem.best_response(chosen)
     question = oracle.question
@@ -259,10 +276,10 @@ def execute(settings: Settings, prepared: Prepared | simulated.Prepared, run: Ru
     attack = tables.save_attacker(run.folder / "attacker.json", oracle.game, attackers, problem, best.policy)
     result = DefendResult(
         **who(settings, question, run),
-        oracle=EXACT if settings.oracle == "exact" else LEARNED,
+        oracle=EXACT if _kind(settings) == "exact" else LEARNED,
         budget=problem.budget,
         method=settings.method,
-        output=settings.output,
+        output=output,
         steps=length,
         policy=str(victim),
         start=describe(_start(settings)),
@@ -289,7 +306,7 @@ def _direction(settings: Settings, problem: Any) -> Direction | None:
     from sparring.exact.tree import TreeProblem
 
     taken = settings.oracle == "exact" and settings.method in GRADIENT
-    return settings.direction if taken and isinstance(problem, TreeProblem) else None
+    return (settings.direction or DIRECTION) if taken and isinstance(problem, TreeProblem) else None
 
 
 def finished(result: DefendResult, run: Run) -> dict[str, Any]:
@@ -319,10 +336,12 @@ def text(result: dict[str, Any]) -> str:
     if result["after"] is not None:
         return simulated.text(result)
     unit = "updates" if result["oracle"] == EXACT else "steps"
-    start, end, least = (number(result[key], ".6f") for key in ("start_expl", "expl", "robust_expl"))
+    shown = ("start_expl", "expl", "robust_expl")
+    size = max(abs(result[key]) for key in shown)
+    start, end, least = (payoff(result[key], size) for key in shown)
     return (
         f"{result['method']}, {result['steps']:,} {unit}, budget {result['budget']!r}: "
         f"exploitability {start} -> {end} ({result['output']} iterate)\n"
-        f"no victim has less than {least}: the gap is {result['gap']:.2g}\n"
+        f"no victim has less than {least}: the gap is {number(settled(result['gap'], size), '.2g')}\n"
         f"{result['policy']}"
     )

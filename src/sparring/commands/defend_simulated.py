@@ -310,6 +310,11 @@ def _check(settings: Any) -> None:
     if settings.method not in get_args(LearnedMethod):
         methods = ", ".join(get_args(LearnedMethod))
         raise InputError(f"method={settings.method}: it needs a game that can be enumerated; here there are {methods}")
+    if settings.oracle == "exact":
+        raise InputError(
+            "oracle=exact: this game can only be simulated, so both sides learn from matches: use --oracle learned, or "
+            "leave it out"
+        )
     refuse(settings, UNREAD, "it is read in games that can be enumerated alone")
     reads = {
         "ratio": ("two-timescale",),

@@ -10,7 +10,7 @@ from sparring.answers import CrossPlayResult, EvaluateResult
 from sparring.commands import cross_play
 from sparring.commands.common import accepted, mean, percent, perform, spawned, who
 from sparring.commands.cross_play import Victim, attackers_of, victims_of
-from sparring.console import number
+from sparring.console import number, payoff
 from sparring.oracles.base import Oracle
 from sparring.oracles.exact import exact_oracle, refuse_unread
 from sparring.oracles.learned import LearnedOracle, slots
@@ -137,7 +137,8 @@ def text(result: dict[str, Any]) -> str:
     what = f"attacker at budget {found.budget!r}"
     if found.oracle == EXACT:
         assert found.victim_value is not None and found.attacker_value is not None
-        theirs, ours = number(found.victim_value, ".6f"), number(found.attacker_value, ".6f")
+        unit = max(abs(found.victim_value), abs(found.attacker_value))
+        theirs, ours = payoff(found.victim_value, unit), payoff(found.attacker_value, unit)
         values = f"the victim's value {theirs}, the attacker's {ours}"
         return f"{what}, exact: {chances(found)}\n{values}\n{result['run']}"
     lines = [f"{what}: {outcomes(found)}"]

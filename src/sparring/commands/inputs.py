@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sparring.errors import InputError
+from sparring.files import path_of
 from sparring.runs import CONFIG
 
 _NO_INPUTS = ("out", "summary", "config", "json", "dry_run")
@@ -61,7 +62,7 @@ def _files(word: str) -> Iterator[Path]:
         yield Path(source)
         return
     for text in {word, word.partition(":")[2], word.partition("/")[2]}:
-        for name in {text, text.partition(",")[0]} - {""}:
+        for name in {text, path_of(text)[0]} - {""}:
             path = Path(name)
             try:
                 if path.is_file():

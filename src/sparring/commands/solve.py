@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sparring.errors import InputError, unknown
-from sparring.oracles.exact import enough_memory, without_horizon
+from sparring.oracles.exact import check_answerable, enough_memory, without_horizon
 from sparring.oracles.seating import maker
 from sparring.oracles.tables import table
 from sparring.types import ThreatModel
@@ -28,7 +28,8 @@ def exploitability(game: Any, victim: Any, threat: ThreatModel) -> float:
         Whoever is not in it plays uniformly. One victim.
 
     Raises:
-      InputError: a game that can only be simulated, policies that do not fit it, or too little memory.
+      InputError: a game that can only be simulated, policies that do not fit it, agents that it does not have, control
+        that is not drawn at every step, one coin for a team, several victims, or too little memory.
     """
     return -best_response(game, victim, threat).value
 
@@ -65,11 +66,10 @@ def _problem(game: Any, threat: ThreatModel) -> tuple[FiniteGame, FiniteProblem]
         raise InputError(f"{name} can only be simulated: an exact answer needs a matrix, Markov or openspiel game")
     without_horizon(found)
     others = threat.others or {}
-    for agent in (*threat.victims, *threat.attackers, *others):
+    for agent in (*threat.victims, *threat.attackers, *threat.benign, *others):
         if agent not in found.agents:
             raise unknown(f"agent of {found.id}", agent, found.agents)
-    if len(threat.victims) > 1:
-        raise InputError(f"victims: exact answers are for one, got {len(threat.victims)}")
+    check_answerable(threat)
     with enough_memory(found.id):
         benign = {agent: table(threat.benign[agent], found, agent) for agent in threat.attackers}
         fixed = {agent: table(policy, found, agent) for agent, policy in others.items()}

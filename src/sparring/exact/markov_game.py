@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from sparring.errors import InputError, unknown
+from sparring.exact.payoffs import check_payoffs
 from sparring.exact.rows import distributions
 from sparring.files import write_atomic
 
@@ -25,8 +26,8 @@ class MarkovGame:
     Rows of P and rho that miss 1 by rounding are divided by their sums (DECISIONS 33), so games of float32 are read.
 
     Raises:
-      InputError: shapes that do not fit, numbers that are not finite, rows of P or rho that are no distributions, or a
-        discount outside [0, 1).
+      InputError: shapes that do not fit, numbers that are not finite, rows of P or rho that are no distributions, a
+        discount outside [0, 1), or payoffs that are too large or too small (`exact.payoffs`).
     """
 
     P: np.ndarray  # float64 [S, A, B, S], probability of the next state
@@ -55,6 +56,7 @@ class MarkovGame:
         if not (np.ndim(self.gamma) == 0 and 0 <= self.gamma < 1):
             raise InputError(f"Markov game: expected a discount gamma in [0, 1), got {self.gamma}")
         object.__setattr__(self, "gamma", float(self.gamma))
+        check_payoffs(self.r, "Markov game", 1 / (1 - self.gamma))
 
 
 class RandomGame(NamedTuple):

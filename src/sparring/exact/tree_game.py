@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sparring.errors import InputError
+from sparring.exact.payoffs import check_payoffs
 from sparring.exact.rows import ROW_TOLERANCE
 
 CHANCE, TERMINAL = -1, -2
@@ -70,8 +71,8 @@ def check(tree: Tree) -> Tree:
     """The tree, if it is a game that exact solvers can read; chance's rows are divided by their sums (DECISIONS 33).
 
     Raises:
-      InputError: no decision at all, outcomes of chance that are no distribution, a return that is not finite, or a
-        player who forgets what it saw or did (imperfect recall).
+      InputError: no decision at all, outcomes of chance that are no distribution, a return that is not finite, too
+        large or too small (`exact.payoffs`), or a player who forgets what it saw or did (imperfect recall).
     """
     if not (tree.actor >= 0).any():
         raise InputError(f"{tree.id}: nobody has a choice: expected a game with a decision")
@@ -79,6 +80,7 @@ def check(tree: Tree) -> Tree:
     if not np.isfinite(tree.returns).all():
         node, player = np.argwhere(~np.isfinite(tree.returns))[0]
         raise InputError(f"{tree.id}: node {node}: the return of player {player} is {tree.returns[node, player]}")
+    check_payoffs(tree.returns, tree.id)
     for player, infosets in enumerate(tree.infosets):
         last = _last_choice(tree, player)
         nodes = np.flatnonzero(tree.actor == player)

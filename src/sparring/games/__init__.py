@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from sparring.errors import InputError, check_type, factory, foreign, place, unknown
+from sparring.games.described import MOST_MATCHES, check_described
 from sparring.types import FunctionalGame, Game, SimulatedGame, VectorGame
 
 
@@ -40,6 +41,10 @@ def make(game_id: str, num_games: int = 1, threads: int = 0) -> Game:
         check_type(f"{game_id}: {name}", value, (int, np.integer), "a whole number")
     if num_games < 1 or threads < 0:
         raise InputError(f"{game_id}: expected num_games >= 1 and threads >= 0, got {num_games} and {threads}")
+    if num_games > MOST_MATCHES:
+        raise InputError(
+            f"{game_id}: num_games: expected at most {MOST_MATCHES:,} matches side by side, got {num_games:,}"
+        )
     family, slash, rest = game_id.partition("/")
     if not slash:
         if ":" in game_id:
@@ -123,6 +128,7 @@ def _from_factory(path: str, num_games: int) -> Game:
     with foreign(what, "a game", made):
         if not isinstance(made, VectorGame | FunctionalGame):
             raise InputError(f"{what}: {_not_a_game(made)} ({place(make_it)})")
+        check_described(made)
         if made.num_games != num_games:
             raise InputError(
                 f"{what}: expected a game of num_games={num_games} matches side by side, got one of {made.num_games} "

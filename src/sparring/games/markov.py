@@ -12,6 +12,8 @@ from sparring.errors import InputError, unknown
 from sparring.exact.markov_game import MarkovGame, load
 from sparring.types import AgentID, Array, Box, Discrete, Key, Spaces, Step, View
 
+LONGEST = 10**9  # steps of a match, which are counted in int32
+
 
 class SampledState(NamedTuple):
     state: Array  # int32 [B]
@@ -123,9 +125,11 @@ def make(name: str, num_games: int, threads: int, options: Mapping[str, str]) ->
         if not options["horizon"].isdecimal():
             raise InputError(f"{id}: expected horizon=STEPS, a whole number, got {options['horizon']!r}")
         horizon = int(options["horizon"])
+        if horizon > LONGEST:
+            raise InputError(f"{id}: expected horizon=STEPS of at most {LONGEST:,}, got {horizon:,}")
         id = f"{id},horizon={horizon}"
     return SampledMarkovGame(load(name), num_games, horizon, id)
 
 
 def _horizon(gamma: float) -> int:
-    return math.floor(math.log(1e-3) / math.log(gamma)) + 1 if gamma > 1e-3 else 1
+    return min(math.floor(math.log(1e-3) / math.log(gamma)) + 1, LONGEST) if gamma > 1e-3 else 1

@@ -10,6 +10,7 @@ import numpy as np
 
 from sparring.errors import InputError, unknown
 from sparring.exact.markov_game import MarkovGame
+from sparring.exact.payoffs import check_payoffs
 from sparring.files import check_file
 from sparring.types import AgentID, Array, Box, Discrete, Key, Spaces, Step, View
 
@@ -137,4 +138,5 @@ def _finite(payoffs: Array, what: str) -> np.ndarray:
         raise InputError(
             f"{what}: expected finite payoffs [A, B], got shape {list(payoffs.shape)} or a NaN/infinity in it"
         )
+    check_payoffs(payoffs, what)
     return payoffs

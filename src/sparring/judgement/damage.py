@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sparring.console import settled
 from sparring.metrics import outcome
 from sparring.metrics.improvement import last_third
 from sparring.metrics.intervals import mean_difference, mean_interval, newcombe, simultaneous, student, wilson, z_of
@@ -113,14 +114,21 @@ def score_of(sample: Sample, measure: Measure, scale: Scale | None, together: in
     return _both([_mean(_returns(sample, scale, way), scale, alpha) for way in ways])
 
 
-def exact_damage(attacked: Rates, other: Rates) -> Damage:
-    """The same from exact rates: every interval has width zero."""
+def exact_damage(attacked: Rates, other: Rates, scale: Scale | None = None) -> Damage:
+    """The same from exact rates: every interval has width zero, and what is rounding is 0.
+
+    Args:
+      attacked: what becomes of the attack.
+      other: of the benign opponent, or of a plain one.
+      scale: the game's range, by which rounding of values is judged.
+    """
+    size = 0.0 if scale is None else max(abs(scale.low), abs(scale.high))
 
     def apart(key: str, sign: int = 1) -> Difference | None:
         ours, theirs = getattr(attacked, key), getattr(other, key)
         if ours is None or theirs is None:
             return None
-        value = sign * (ours - theirs)
+        value = settled(sign * (ours - theirs), 1.0 if key in ("win", "fail") else size)
         return Difference(value=value, low=value, high=value)
 
     return Damage(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from sparring.answers import AttackResult, AuditResult
+from sparring.console import CANNOT_TELL
 from sparring.errors import InputError
 from sparring.judgement.untested import not_tested
 from sparring.judgement.words import text_of
@@ -23,7 +24,7 @@ from sparring.records import (
     replaced,
 )
 
-FOUND, CANNOT_TELL = 1, 4  # exit codes
+FOUND = 1  # an exit code; the other ones are in `console`
 TOO_MANY_INVALID = 0.05  # share of invalid matches (DECISIONS 30)
 ROUNDING = 1e-9  # of the game's range: a difference of exact values that is no more than this is none
 

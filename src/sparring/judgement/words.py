@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sparring.answers import AuditResult
-from sparring.console import number
+from sparring.console import number, settled
 from sparring.records import BENIGN, EXACT, BudgetResult, Difference, Goal, Interval, Measure, Rates, Verdict, damage_in
 
 MEASURES: dict[Measure, str] = {
@@ -42,9 +42,11 @@ def _exact(audit: AuditResult, verdict: Verdict, result: BudgetResult) -> list[s
     if verdict.fail_above is not None:
         sentences += _headline(verdict)
     if result.robust_expl is not None and result.gap is not None:
+        unit = 0.0 if audit.scale is None else max(abs(audit.scale.low), abs(audit.scale.high))
+        still, gap = (settled(value, unit) for value in (-result.robust_expl, max(result.gap, 0.0)))
         sentences.append(
-            f"The most robust victim would still have {shown(-result.robust_expl)}; "
-            f"the gap of {shown(max(result.gap, 0.0))} is what hardening can win back."
+            f"The most robust victim would still have {shown(still)}; "
+            f"the gap of {shown(gap)} is what hardening can win back."
         )
     if verdict.smallest_budget is not None and verdict.smallest_budget < result.budget:
         sentences.append(f"The smallest tested budget that costs the victim anything is {verdict.smallest_budget:g}.")

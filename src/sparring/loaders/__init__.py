@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import pkgutil
 import sys
 from collections.abc import Collection
 
 from sparring.errors import InputError, check_type, factory, foreign, place, unknown
+from sparring.files import path_of
 from sparring.games.finite import finite, nash
 from sparring.policies import CallablePolicy, TabularPolicy, simple_policy
 from sparring.types import AgentID, Game, Policy
@@ -61,7 +63,11 @@ def load(spec: str, game: Game, agent: AgentID) -> Policy:
         return module.load(argument, options, game, agent)
     if "." in prefix or _is_module(prefix):
         return _from_factory(spec, game, agent)
-    raise unknown("policy format", prefix, [*formats(), "package.module"])
+    refused = unknown("policy format", prefix, [*formats(), "package.module"])
+    raise InputError(
+        f"{refused}; and there is no module {prefix!r} that can be imported in {os.getcwd()}: for one of your own, run "
+        "from the folder that holds it, or install it"
+    )
 
 
 def check_spaces(policy_observation: int, policy_action: int, game: Game, agent: AgentID, source: str) -> None:
@@ -91,9 +97,9 @@ def check_spaces(policy_observation: int, policy_action: int, game: Game, agent:
 
 def _options(spec: str, argument: str, known: Collection[str]) -> tuple[str, dict[str, str]]:
     """The argument without what follows it after commas, and that as a dictionary."""
-    argument, *parts = argument.split(",")
+    argument, rest = path_of(argument)
     options: dict[str, str] = {}
-    for part in parts:
+    for part in rest.split(",") if rest else ():
         key, equals, value = part.partition("=")
         if not equals or key in options:
             raise InputError(f"policy {spec!r}: expected options as ,name=value, each once, got {part!r}")

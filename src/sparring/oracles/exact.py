@@ -20,6 +20,7 @@ from sparring.oracles.options import TRAINING, refuse
 from sparring.oracles.seating import Question
 from sparring.records import EXACT, Damage, Goal, OracleName, Rates, Scale, fields
 from sparring.runs import Run
+from sparring.types import ThreatModel
 
 if TYPE_CHECKING:
     from sparring.exact.cost import Cost
@@ -137,8 +138,8 @@ class ExactOracle:
     def damage(self, attacked: Known, reference: Known, scale: Scale | None, together: int) -> Damage:
         from sparring.judgement import exact_damage
 
-        del scale, together
-        return exact_damage(attacked.rates, reference.rates)
+        del together
+        return exact_damage(attacked.rates, reference.rates, scale)
 
     def shift(self, benign: Known, attacked: Known) -> float | None:
         del benign
@@ -232,16 +233,7 @@ def exact_oracle(question: Question) -> ExactOracle:
         raise InputError(
             f"{question.game} can only be simulated: an exact answer needs a matrix, Markov or openspiel game"
         )
-    if threat.control != "step":
-        raise InputError(
-            f"control={threat.control}: exact answers are for control drawn at every step; use a sampled oracle"
-        )
-    if threat.coin != "agent":
-        raise InputError("coin=team: exact answers are for a coin of each attacker's own; use a sampled oracle")
-    if len(threat.victims) > 1:
-        raise InputError(
-            f"victim-seat: exact answers are for one victim, got {len(threat.victims)}; use a sampled oracle"
-        )
+    check_answerable(threat)
     without_horizon(game)
     if isinstance(game, SampledTree):
         require("numba", "exact")  # what solves trees; before anything is begun
@@ -250,6 +242,24 @@ def exact_oracle(question: Question) -> ExactOracle:
         others = {agent: tables.table(policy, game, agent) for agent, policy in (threat.others or {}).items()}
         base = problem(game, threat.victim, threat.attackers, benign, 1.0, others)
         return ExactOracle(question, game, base, tables.table(question.victims[threat.victim], game, threat.victim))
+
+
+def check_answerable(threat: ThreatModel) -> None:
+    """Refuse a threat that the exact solvers do not know.
+
+    Raises:
+      InputError: control that is not drawn at every step, one coin for a team of several, or several victims.
+    """
+    if threat.control != "step":
+        raise InputError(
+            f"control={threat.control}: exact answers are for control drawn at every step; use a sampled oracle"
+        )
+    if threat.coin != "agent" and len(threat.attackers) > 1:
+        raise InputError("coin=team: exact answers are for a coin of each attacker's own; use a sampled oracle")
+    if len(threat.victims) > 1:
+        raise InputError(
+            f"victim-seat: exact answers are for one victim, got {len(threat.victims)}; use a sampled oracle"
+        )
 
 
 def refuse_unread(settings: Any, other: str = "learned") -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias
 import tyro
 
 from sparring.errors import InputError
+from sparring.games.described import MOST_MATCHES
 from sparring.types import Coin, Control
 
 # What a user gives as a game or a policy: on the command line a name; in Python also the thing itself. Tyro reads the
@@ -132,6 +133,37 @@ class Training(Attacks):
 
 TRAINING = ("preset", "steps", "train_game", "reward", "start", "num_games", "steps_per_round", "epochs", "minibatch")
 TRAINING += ("learning_rate",)
+
+
+# The largest values that anything can come of: beyond them a number is a slip, and memory or a life would end first.
+MOST: Mapping[str, int] = {
+    "episodes": 10**7,
+    "seeds": 1_000,
+    "num_games": MOST_MATCHES,
+    "steps_per_round": 10**6,
+    "steps": 10**12,
+    "attack_steps": 10**12,
+    "updates": 10**9,
+    "attacker_rounds": 10**6,
+    "iterations": 100,
+    "epochs": 10_000,
+    "minibatch": 10**9,
+    "jobs": 1_024,
+    "threads": 1_024,
+}
+
+
+def check_sizes(settings: Any) -> None:
+    """Refuse numbers of matches, steps or processes that no machine can do.
+
+    Raises:
+      InputError: one of them is above `MOST`.
+    """
+    for name, most in MOST.items():
+        if (value := getattr(settings, name, None)) is not None and value > most:
+            raise InputError(
+                f"{name.replace('_', '-')}: expected at most {most:,}, got {value:,}: give a smaller number"
+            )
 
 
 def changed(settings: Any, names: Iterable[str]) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sparring.errors import InputError
+from sparring.files import memory
 from sparring.oracles import seating
 from sparring.oracles.options import PRESETS, TRAINING, changed
 from sparring.oracles.seating import Question
@@ -79,6 +80,7 @@ def training_from(asked: Attacks, question: Question, start: str | None) -> Trai
     given = make(config.num_games).num_games  # a game given as an object has the matches that it has
     if asked.num_games not in (None, given):
         raise InputError(f"num-games: the game was given as an object of {given} matches; leave it out")
+    _check_memory(question, given, config.steps_per_round)
     steps = PRESETS[asked.preset or "standard"].steps if asked.steps is None else asked.steps
     rounds, length = rounds_of(steps, given, config.steps_per_round, fixed=asked.steps_per_round is not None)
     config = replace(
@@ -103,6 +105,21 @@ def rounds_of(steps: int, num_games: int, steps_per_round: int, fixed: bool = Fa
     """
     rounds = -(-steps // (num_games * steps_per_round))
     return rounds, steps_per_round if fixed else -(-steps // (num_games * rounds))
+
+
+def _check_memory(question: Question, num_games: int, steps_per_round: int) -> None:
+    """Refuse rounds of training that this machine's memory cannot hold.
+
+    Raises:
+      InputError: the steps of one round take more than all of it.
+    """
+    numbers = sum(spaces.observation.size + spaces.action.size + 16 for spaces in question.spaces.values())
+    needed, there = 4 * numbers * num_games * steps_per_round, memory()
+    if there is not None and needed > there:
+        raise InputError(
+            f"num-games, steps-per-round: a round of {num_games:,} x {steps_per_round:,} steps takes about "
+            f"{needed / 1e9:,.0f} GB of memory, and this machine has {there / 1e9:,.0f} GB: give smaller numbers"
+        )
 
 
 def discount(question: Question) -> float | None:

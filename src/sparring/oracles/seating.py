@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from sparring.errors import InputError, foreign
+from sparring.errors import InputError, foreign, unknown
+from sparring.games.described import check_described, is_game
 from sparring.policies import CallablePolicy
 from sparring.records import OWN, benign_name
-from sparring.types import AgentID, FunctionalGame, Game, Policy, Spaces, ThreatModel, VectorGame
+from sparring.types import AgentID, Game, Policy, Spaces, ThreatModel
 
 if TYPE_CHECKING:
     from sparring.games.finite import FiniteGame
@@ -154,7 +155,8 @@ def maker(game: Any, threads: int = 0) -> tuple[str, Callable[[int], Game]]:
 
         tree = compile_tree(game)
         return SampledTree(tree).id, lambda num_games: SampledTree(tree, num_games)
-    if isinstance(game, VectorGame | FunctionalGame) and not isinstance(game, type):
+    if is_game(game):
+        check_described(game)
         return str(game.id), lambda _: game
     if callable(game):
         what = f"game {getattr(game, '__name__', type(game).__name__)}"
@@ -162,10 +164,11 @@ def maker(game: Any, threads: int = 0) -> tuple[str, Callable[[int], Game]]:
         def made(num_games: int) -> Game:
             with foreign(what, "a function that takes num_games and returns a game", game):
                 result = game(num_games=num_games)
-            if not isinstance(result, VectorGame | FunctionalGame):
+            if not is_game(result):
                 raise InputError(
                     f"{what}: expected that it returns a game (sparring.types), got {type(result).__name__}"
                 )
+            check_described(result)
             return result
 
         return what.removeprefix("game "), made
@@ -189,8 +192,9 @@ def agents_of(given: Sequence[Any], game: Game, what: str) -> tuple[AgentID, ...
             chosen.append(game.agents[int(one)])
         else:
             names = ", ".join(game.agents)
+            apart = "; several are separated by blanks" if "," in str(one) else ""
             raise InputError(
-                f"{what}: expected 0 to {len(game.agents) - 1}, got {one}; or give one of the names {names}"
+                f"{what}: expected 0 to {len(game.agents) - 1}, got {one}; or give one of the names {names}{apart}"
             )
     if len(set(chosen)) < len(chosen):
         raise InputError(f"{what}: expected agents, each once, got {', '.join(chosen)}")
@@ -212,7 +216,7 @@ def policy(source: Any, game: Game, agent: AgentID, what: str = "policy") -> Pol
     """
     from sparring.loaders import load
 
-    if isinstance(source, Mapping) and set(source) & set(game.agents):
+    if isinstance(source, Mapping) and is_for_each(source, game, what):
         if agent not in source:
             raise InputError(f"{what}: expected a policy for {agent}, too; got some for {', '.join(source)}")
         source = source[agent]
@@ -226,6 +230,21 @@ def policy(source: Any, game: Game, agent: AgentID, what: str = "policy") -> Pol
         return CallablePolicy(source)
     kinds = "a name, a Policy, a function or a table"
     raise InputError(f"{what} {describe(source)} of {agent}: expected {kinds}, got {type(source).__name__}")
+
+
+def is_for_each(source: Mapping[Any, Any], game: Game, what: str) -> bool:
+    """Whether a dictionary holds agents' policies; else it is a table, {information state: {action: probability}}.
+
+    Raises:
+      InputError: it holds policies of agents that the game does not have.
+    """
+    named = set(source) & set(game.agents) or any(
+        isinstance(value, (str, Policy)) or (callable(value) and not isinstance(value, Mapping))
+        for value in source.values()
+    )
+    if named and (strange := [name for name in source if name not in game.agents]):
+        raise unknown(f"agent in {what}", strange[0], game.agents)
+    return bool(named)
 
 
 def for_each(given: Any, agents: Sequence[AgentID]) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sparring.errors import InputError
-from sparring.oracles.seating import describe
+from sparring.oracles.seating import describe, is_for_each
 from sparring.policies import ConstantPolicy, RandomPolicy, TabularPolicy
 from sparring.types import AgentID, Policy
 
@@ -71,9 +71,8 @@ def adversarial_table(
     Raises:
       InputError: as `table`.
     """
-    members = (
-        source if isinstance(source, Mapping) and set(source) & set(game.agents) else dict.fromkeys(attackers, source)
-    )
+    several = isinstance(source, Mapping) and is_for_each(source, game, "attacker")
+    members = source if several else dict.fromkeys(attackers, source)
     if missing := [agent for agent in attackers if agent not in members]:
         raise InputError(f"attacker: expected a policy for {missing[0]}, too; got some for {', '.join(members)}")
     if len(attackers) == 1:

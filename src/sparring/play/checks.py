@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sparring.errors import InputError, foreign
+from sparring.errors import InputError
+from sparring.exact.payoffs import LARGEST
 from sparring.types import (
     AgentID,
     Array,
@@ -25,66 +26,27 @@ from sparring.types import (
     View,
 )
 
-_EXCLUDE = "terminated, truncated and invalid exclude each other"
+EXCLUDE = "terminated, truncated and invalid exclude each other"
 
 
-def begun(game: Any, seed: int) -> Mapping[AgentID, View]:
-    """`game.reset`, checked: see `stepped`."""
-    with foreign(f"game {game.id}, reset", source=game):
-        views = game.reset(seed)
-    check_views(game, views, "after reset")
-    return views
+def strange(paid: Any) -> str:
+    """What is wrong with a number that a game pays."""
+    if np.isfinite(paid):
+        return f"{paid:.4g}, expected at most {LARGEST:g} in size: multiply all rewards by one positive number"
+    return f"{paid}, expected a number"
 
 
-def stepped(game: Any, actions: Mapping[AgentID, Array], step: int) -> Step:
-    """`game.step`, checked.
-
-    Raises:
-      InputError: the game's code fails, returns something else, NaN, or what its spaces do not allow.
-    """
-    when = f"step {step}"
-    with foreign(f"game {game.id}, {when}", source=game):
-        result = game.step(actions)
-    result = check_kind(game, result, when)
-    for name in ("terminated", "truncated", "invalid"):
-        _check_array(game, f"{name}, {when}", getattr(result, name), "b")
-    ends = np.sum([result.terminated, result.truncated, result.invalid], axis=0)
-    if (ends > 1).any():
-        match = int((ends > 1).argmax())
-        raise InputError(f"{game.id}, {when}: match {match} ended in two ways: {_EXCLUDE}")
-    check_views(game, result.view, when)
-    if np.any(result.truncated):  # the critic is asked about the last view
-        check_views(game, result.final_view, f"{when} (final view)")
-    for agent in game.agents:
-        if agent not in result.reward:
-            raise InputError(f"{game.id}: no reward of {agent}, {when}")
-        reward = _check_array(game, f"reward of {agent}, {when}", result.reward[agent], "f")
-        bad = ~np.isfinite(reward) & ~result.invalid
-        if bad.any():
-            match = int(bad.argmax())
-            raise InputError(f"{game.id}: reward of {agent}, {when}, match {match}: {reward[match]}, expected a number")
-    if result.outcome is not None:
-        check_outcomes(game, result, when)
-    return result
-
-
-def check_kind(game: Game, result: Any, when: str) -> Step:
-    """What a game's step has returned, if it is a `Step`.
+def as_array(values: Any, what: str) -> np.ndarray:
+    """What a game has returned as an array.
 
     Raises:
-      InputError: it is something else.
+      InputError: it is none, such as rows of different lengths.
     """
-    if not isinstance(result, Step):
-        raise InputError(f"{game.id}, {when}: expected a sparring.types.Step, got {type(result).__name__}")
-    return result
-
-
-def _check_array(game: Game, what: str, array: Any, kind: str) -> np.ndarray:
-    array = np.asarray(array)
-    if array.shape != (game.num_games,) or array.dtype.kind != kind:
-        expected = f"{'bool' if kind == 'b' else 'float'} [{game.num_games}]"
-        raise InputError(f"{game.id}: {what}: expected {expected}, got {array.dtype} {list(array.shape)}")
-    return array
+    try:
+        return np.asarray(values)
+    except Exception as error:
+        said = " ".join(str(error).split())
+        raise InputError(f"{what}: expected an array, got {type(values).__name__} that is none: {said}") from error
 
 
 def check_views(game: Game, views: Any, when: str) -> None:
@@ -112,7 +74,7 @@ def check_view(spaces: Spaces, view: View, batch: int, who: str) -> None:
     check_observation(spaces.observation, view.observation, batch, who)
     moves = None
     if view.moves is not None:
-        moves = np.asarray(view.moves)
+        moves = as_array(view.moves, f"{who}: moves")
         if moves.shape != (batch,) or moves.dtype != bool:
             raise InputError(f"{who}: moves: expected bool [{batch}], got {moves.dtype} {list(moves.shape)}")
     if view.legal is None:
@@ -120,7 +82,7 @@ def check_view(spaces: Spaces, view: View, batch: int, who: str) -> None:
     action = spaces.action
     if isinstance(action, Box):
         raise InputError(f"{who}: legal: continuous actions have no mask, expected None")
-    legal = np.asarray(view.legal)
+    legal = as_array(view.legal, f"{who}: legal")
     if legal.shape != (batch, action.size) or legal.dtype != bool:
         raise InputError(f"{who}: legal: expected bool {[batch, action.size]}, got {legal.dtype} {list(legal.shape)}")
     edges = [0] if isinstance(action, Discrete) else np.cumsum([0, *action.nvec[:-1]])
@@ -141,7 +103,7 @@ def check_observation(space: Space, observation: Any, batch: int, who: str) -> N
         for name, part in space.parts:
             check_observation(part, observation[name], batch, f"{who}, {name!r}")
         return
-    array = np.asarray(observation)
+    array = as_array(observation, f"{who}: observation")
     if isinstance(space, Box):
         shape, kind = (batch, *space.shape), space.dtype
         fits = array.dtype.name == kind
@@ -185,11 +147,12 @@ def check_outcomes(game: Game, step: Step | Trajectory, before: int | str) -> No
     if missing := [agent for agent in game.agents if agent not in step.outcome]:
         raise InputError(f"{game.id}, {when}: no outcome of {missing[0]}")
     over = np.asarray(step.terminated) | np.asarray(step.truncated)
-    for agent in game.agents:
-        if np.shape(step.outcome[agent]) != over.shape:
-            got = list(np.shape(step.outcome[agent]))
+    each = [as_array(step.outcome[agent], f"{game.id}, {when}: outcome of {agent}") for agent in game.agents]
+    for agent, array in zip(game.agents, each, strict=True):
+        if array.shape != over.shape or array.dtype.kind not in "biuf":
+            got = list(array.shape) if array.dtype.kind in "biuf" else array.dtype
             raise InputError(f"{game.id}, {when}: outcome of {agent}: expected shape {list(over.shape)}, got {got}")
-    values = np.stack([np.asarray(step.outcome[agent]) for agent in game.agents])
+    values = np.stack(each)
     integer = values.dtype.kind in "ib"  # where two comparisons do what `isin` does slowly
     if not values.any() and integer:
         return
@@ -312,15 +275,17 @@ def check_faults(game: Game, trajectory: Trajectory, faults: Mapping[AgentID, Fa
       InputError: NaN or infinity, a number outside the space, no legal action, an illegal one, or outcomes that
         contradict each other; agent, step and match are named.
     """
-    for agent, reward in trajectory.reward.items():
-        array = np.asarray(reward)
-        if not np.isfinite(array.sum()) and (bad := ~np.isfinite(array)).any():
-            got = array[tuple(np.argwhere(bad)[0])]
-            raise InputError(f"{game.id}: reward of {agent}, {_place(bad, before)}: {got}, expected a number")
+    paid = {"reward": trajectory.reward, **{f"info {name!r}": values for name, values in trajectory.info.items()}}
+    for name, values in paid.items():
+        for agent, numbers in values.items():
+            array = np.asarray(numbers)
+            if (bad := ~(np.abs(array) <= LARGEST) & ~np.asarray(trajectory.invalid)).any():
+                got = strange(array[tuple(np.argwhere(bad)[0])])
+                raise InputError(f"{game.id}: {name} of {agent}, {_place(bad, before)}: {got}")
     if not is_sound(game):
         ends = np.sum([trajectory.terminated, trajectory.truncated, trajectory.invalid], axis=0)
         if (twice := ends > 1).any():
-            raise InputError(f"{game.id}, {_place(twice, before)} ended in two ways: {_EXCLUDE}")
+            raise InputError(f"{game.id}, {_place(twice, before)} ended in two ways: {EXCLUDE}")
     for agent, found in faults.items():
         who = f"{game.id}: {agent}"
         for shown, which in ((found.shown, ""), (found.final, " (final view)")):

@@ -13,6 +13,7 @@ import numpy as np
 from sparring.errors import InputError, foreign
 from sparring.mixture import MixedPolicy
 from sparring.nets import reset_state
+from sparring.play.shapes import check_kept
 from sparring.policies import batch_of, check_action
 from sparring.types import AgentID, Array, Decision, Game, Key, Policy, View
 
@@ -109,6 +110,7 @@ def _act(agent: AgentID, policy: Policy, key: Key, team: Key, view: View, state:
                 decision = policy.act(key, view, state)
         if not isinstance(decision, Decision):
             raise InputError(f"expected a sparring.types.Decision, got {type(decision).__name__}")
+        check_kept("the state that its policy returns", state, decision.state, types=False)
     except InputError as error:
         raise InputError(f"agent {agent}: {error}") from error
     return decision

@@ -15,9 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from sparring.errors import InputError, foreign
+from sparring.games.described import check_described
 from sparring.mixture import MixedState
-from sparring.play.checks import Fault, begun, check_faults, check_kind, check_views, fault, is_sound, stepped
+from sparring.play.calls import begun, check_kind, name_of, stepped
+from sparring.play.checks import Fault, check_faults, check_views, fault, is_sound
 from sparring.play.deciding import Policies, act_all, checked_actions, decide, prepare
+from sparring.play.shapes import check_kept, check_shapes, check_state
 from sparring.policies import PoolState
 from sparring.pytrees import traceable
 from sparring.types import (
@@ -51,6 +54,7 @@ def start(game: Game, policies: Policies, rng: np.random.Generator) -> RolloutSt
     Raises:
       InputError: an agent of the game has no policy, or what the game shows is not what its spaces say.
     """
+    check_described(game)
     if missing := [agent for agent in game.agents if agent not in policies]:
         raise InputError(f"no policy for agent {missing[0]} of {game.id}")
     if isinstance(game, VectorGame):
@@ -59,7 +63,11 @@ def start(game: Game, policies: Policies, rng: np.random.Generator) -> RolloutSt
         with foreign(f"game {game.id}, init", "a state and a View for each agent", game):
             game_state, views = _init(traceable(game), _key(rng))
         check_views(game, jax.tree.map(np.asarray, views), "after init")
-    state = {agent: policies[agent].initial_state(game.num_games) for agent in game.agents}
+    state = {}
+    for agent in game.agents:
+        with foreign(f"agent {agent}: its policy, initial_state", "a state for so many matches", policies[agent]):
+            state[agent] = policies[agent].initial_state(game.num_games)
+        check_state(agent, state[agent], game.num_games)
     return RolloutState(game_state, views, state, np.ones(game.num_games, bool))
 
 
@@ -191,8 +199,12 @@ def _rollout_scan(
         decisions = act(act_key, s)
         with foreign("the game's step", "the next state and a Step", game):
             game_state, step = game.step(s.game, {a: d.action for a, d in decisions.items()}, game_key)
-        check_kind(game, step, "step")
+        if not sound:
+            check_shapes(game, check_kind(game, step, "step"), s.views, len(s.first))
+            check_kept(f"{name_of(game)}, step: the state that it returns", s.game, game_state, "init's")
         policy_state = _states(decisions)
+        for agent in game.agents:
+            check_kept(f"agent {agent}: the state that its policy returns", s.policy[agent], policy_state[agent])
         ended = step.terminated | step.truncated | step.invalid
         after = RolloutState(game_state, step.final_view, policy_state, jnp.zeros_like(ended))
         final = act(final_key, after) if record else {}
