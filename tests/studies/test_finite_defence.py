@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,7 +47,7 @@ def test_every_method_has_the_same_steps_and_seeds() -> None:
 @pytest.mark.parametrize("game", [GAMES[0], GAMES[2]])
 def test_the_min_oracle_learns(game: str) -> None:
     """A uniform first player of Kuhn poker loses 5/12 to a best response (OpenSpiel) and need lose but 1/18."""
-    first, last = (study.run(study.Cell(game, 1.0, method, 0, 2, 60, 2, 32), Path()) for method in (NONE, ORACLE))
+    first, last = (study.run(study.Cell(game, 1.0, method, 0, 2, 60, 2, 32)) for method in (NONE, ORACLE))
     start = [row["gap"] for row in first]
     if game == "kuhn_poker":
         assert start == pytest.approx([5 / 12 - 1 / 18] * 2)

@@ -1,15 +1,16 @@
 """`sparring study`: make a figure and its table again, cell by cell.
 
 A study is a module of `sparring.studies` with `Settings` (a frozen dataclass), `PRESETS` (by name), `cells(settings,
-seed)` (independent pieces of work, frozen dataclasses of plain JSON), `run(cell, folder)` (rows of the table, flat
-JSON; a long cell keeps in its folder what it goes on from when it was interrupted), `figure(rows)` (SVG) and
-`summary(rows)` (Markdown). Nothing is registered: a module with these is found by its name.
+seed)` (independent pieces of work, frozen dataclasses of plain JSON), `run(cell)` (rows of the table, flat JSON),
+`figure(rows)` (SVG) and `summary(rows)` (Markdown). Where a cell is long, it is `run(cell, folder)`: its own folder keeps
+what it goes on from when it was interrupted. Nothing is registered: a module with these is found by its name.
 """
 
 from __future__ import annotations
 
 import csv
 import importlib
+import inspect
 import io
 import pkgutil
 from collections.abc import Mapping, Sequence
@@ -135,7 +136,8 @@ def cell(config: Mapping[str, Any], run: Run) -> None:
     if plain(asdict(one)) != config["cell"]:
         raise InputError(f"{run.folder}: this cell was another one then; start a new run")
     try:
-        rows = prepared.module.run(one, run.folder)
+        does = prepared.module.run
+        rows = does(one, run.folder) if len(inspect.signature(does).parameters) > 1 else does(one)
     except Interrupted as stop:  # of a command that the study uses
         raise Stopped from stop
     write_json(run.folder / ROWS, {"cell": asdict(one), "rows": rows})

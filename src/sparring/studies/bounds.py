@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -62,7 +61,7 @@ def cells(settings: Settings, seed: int) -> list[Cell]:
     return [Cell(seed, first, min(settings.per_cell, settings.instances - first), *sizes) for first in firsts]
 
 
-def run(cell: Cell, _: Path) -> list[dict[str, Any]]:
+def run(cell: Cell) -> list[dict[str, Any]]:
     """One row per instance.
 
     Of Proposition 3.3 the two sides at the state and action where they are nearest by ratio, among the `finite` of the

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +81,7 @@ def cells(settings: Settings, seed: int) -> list[Cell]:
     return found
 
 
-def run(cell: Cell, _: Path) -> list[dict[str, Any]]:
+def run(cell: Cell) -> list[dict[str, Any]]:
     """One run, one row; `updates` is None if it was given up."""
     problem, start = _instance(cell)
     least = -robust(problem).lower

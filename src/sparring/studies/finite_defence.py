@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -94,7 +93,7 @@ def cells(settings: Settings, seed: int) -> list[Cell]:
     ]
 
 
-def run(cell: Cell, _: Path) -> list[dict[str, Any]]:
+def run(cell: Cell) -> list[dict[str, Any]]:
     """The trainings of a cell: the gap of each victim as it is after so many steps (the last iterate), exact."""
     game = _game(cell.game, cell.seed, cell.seeds * cell.matches)
     victim, attacker = game.agents[:2]

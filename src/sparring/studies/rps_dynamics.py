@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +95,7 @@ def cells(settings: Settings, seed: int) -> list[Cell]:
     ]
 
 
-def run(cell: Cell, _: Path) -> list[dict[str, Any]]:
+def run(cell: Cell) -> list[dict[str, Any]]:
     """One run. `expl_worst` is the largest Expl of an iterate since the row before: last iterates may oscillate."""
     problem = MarkovProblem(as_markov(ROCK_PAPER_SCISSORS), np.full((1, 3), 1 / 3), 1.0)
     start = Iterate(np.array([cell.nu]), np.array([cell.alpha]))
