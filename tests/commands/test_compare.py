@@ -108,11 +108,11 @@ def test_damages_from_different_benign_opponents_are_not_judged(tmp_path: Path) 
 def test_the_benign_opponents_are_the_same_where_they_are_called_the_same(
     before: tuple[str, str], after: tuple[str, str], same: bool
 ) -> None:
-    audits = [
+    first, second = (
         learned({1.0: matches(20, 0, 40)}, matches(10, 0, 40), victim=victim, benign=benign)
         for victim, benign in (before, after)
-    ]
-    record = compared(*audits)
+    )
+    record = compared(first, second)
     assert record.same_benign is same
     assert ("No change of the damage is beyond the noise." in record.text) is same
     assert ("give both audits the same --benign" in record.text) is not same

@@ -26,6 +26,7 @@ from sparring.records import (
     BudgetResult,
     Change,
     Difference,
+    Interval,
     Measure,
     Rates,
     Side,
@@ -204,8 +205,11 @@ def _change(before: BudgetResult, after: BudgetResult, same: bool, sizes: dict[M
 
 def _reached(rates: Rates, measure: Measure) -> Difference | None:
     """A number with its own 95% interval, that of an exact value its one value; None where one of them is not known."""
+    value: float | None
+    ends: Interval | None
     if measure == "value":
-        value, ends = rates.victim_value, (rates.victim_value, rates.victim_value)
+        value = rates.victim_value
+        ends = None if value is None else (value, value)
     else:
         key = "victim_return" if measure == "return" else measure
         value, ends = getattr(rates, key), getattr(rates, f"{key}_ci")

@@ -20,6 +20,8 @@ from sparring.oracles import tables
 from sparring.oracles.exact import ExactOracle, exact_oracle, planned
 from sparring.oracles.hardening import (
     GRADIENT,
+    LEARNER,
+    NUM_GAMES,
     LearnerName,
     Method,
     Rule,
@@ -40,9 +42,9 @@ RATIO = 10.0  # two-timescale: the attacker's learning rate over the victim's, b
 RATES = {"exact": 0.1, "learned": 0.01}  # learning rates of the victim, by default
 TEMPERATURE, COOLING = 1.0, 0.5  # magnetic, by default
 MAGNET = 0.1  # regularised, by default; in games that can only be simulated `oracles.defending.MAGNET`
-UPDATES, STEPS, NUM_GAMES = 2000, 160_000, 16
+UPDATES, STEPS = 2000, 160_000
 RESULT, PAGE = "defend.json", "report.html"
-OUTPUT, DIRECTION, LEARNER = "best", "counterfactual", "a2c"  # by default
+OUTPUT, DIRECTION = "best", "counterfactual"  # by default
 STEPPING = (*GRADIENT, "magnetic")  # methods whose steps have a size, with --oracle exact
 UNREAD = {
     "exact": ("steps", "learner", "num_games"),
@@ -305,7 +307,7 @@ def _direction(settings: Settings, problem: Any) -> Direction | None:
     """Which gradients were taken, where there are two kinds of them."""
     from sparring.exact.tree import TreeProblem
 
-    taken = settings.oracle == "exact" and settings.method in GRADIENT
+    taken = _kind(settings) == "exact" and settings.method in GRADIENT
     return (settings.direction or DIRECTION) if taken and isinstance(problem, TreeProblem) else None
 
 

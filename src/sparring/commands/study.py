@@ -2,8 +2,8 @@
 
 A study is a module of `sparring.studies` with `Settings` (a frozen dataclass), `PRESETS` (by name), `cells(settings,
 seed)` (independent pieces of work, frozen dataclasses of plain JSON), `run(cell)` (rows of the table, flat JSON),
-`figure(rows)` (SVG) and `summary(rows)` (Markdown). Where a cell is long, it is `run(cell, folder)`: its own folder keeps
-what it goes on from when it was interrupted. Nothing is registered: a module with these is found by its name.
+`figure(rows)` (SVG) and `summary(rows)` (Markdown). Where a cell is long, it is `run(cell, folder)`: its own folder
+keeps what it goes on from when it was interrupted. Nothing is registered: a module with these is found by its name.
 """
 
 from __future__ import annotations

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from sparring.errors import InputError, foreign
-from sparring.types import Box, Dict, Discrete, FunctionalGame, MultiDiscrete, Spaces, VectorGame
+from sparring.types import Box, Dict, Discrete, FunctionalGame, Game, MultiDiscrete, Spaces, VectorGame
 
 MOST_MATCHES = 2**17  # side by side
 
 
-def is_game(value: Any) -> bool:
+def is_game(value: Any) -> TypeGuard[Game]:
     """Whether something has the attributes and methods of a game (`sparring.types`).
 
     Raises:

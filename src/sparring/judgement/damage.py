@@ -163,8 +163,9 @@ def over_seeds(seeds: Sequence[SeedResult], scale: Scale | None = None) -> OverS
     if len(seeds) < 2 or len({seed.start for seed in seeds}) > 1:
         return None
     found: dict[str, Any] = {"seeds": len(seeds)}
-    known = scale is not None and scale.range_from == "game"  # what was only seen is no bound on what is possible
-    ends = {"win": (0.0, 1.0), "victim_return": (scale.low, scale.high) if known else (-math.inf, math.inf)}
+    ends = {"win": (0.0, 1.0), "victim_return": (-math.inf, math.inf)}
+    if scale is not None and scale.range_from == "game":  # what was only seen is no bound on what is possible
+        ends["victim_return"] = (scale.low, scale.high)
     for key, (least, most) in ends.items():
         values = [getattr(seed.rates, key) for seed in seeds]
         if None not in values:

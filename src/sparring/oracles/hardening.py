@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 Method = Literal[MethodName, "double-oracle", "magnetic", "regularised"]
 LearnerName = Literal["a2c", "rpg"]
+LEARNER: LearnerName = "a2c"  # by default
+NUM_GAMES = 16  # side by side, by default
 GRADIENT: tuple[Method, ...] = ("min-oracle", "two-timescale", "single-timescale", "alternating")
 POINTS = 200  # of the curve, at most
 SAVE_EVERY = 60.0  # s between two checkpoints; when they are written changes nothing

@@ -6,7 +6,7 @@ from typing import Any
 
 from sparring.answers import DefendResult
 from sparring.console import number
-from sparring.oracles.hardening import GRADIENT
+from sparring.oracles.hardening import GRADIENT, LEARNER, NUM_GAMES
 from sparring.oracles.options import PRESETS
 from sparring.oracles.population import ITERATIONS
 from sparring.records import EXACT, benign_name
@@ -41,7 +41,7 @@ def settings_of(record: DefendResult) -> list[tuple[str, str]]:
 
 def _enumerated(record: DefendResult) -> Rows:
     given, method, exact = record.settings, record.method, record.oracle == EXACT
-    rated = not exact or method in GRADIENT or method == "magnetic"
+    rated, decay = not exact or method in GRADIENT or method == "magnetic", given.get("decay") or 0.0
     unread = ("min-oracle", "self-play")  # both begin with a best response to the victim
     start = "uniform" if method not in unread else None
     if method == "retrain":
@@ -52,16 +52,16 @@ def _enumerated(record: DefendResult) -> Rows:
         ("budget", record.budget),
         ("the victim starts from", record.start if exact else "new networks"),
         ("the attackers start from", start),
-        ("learner", None if exact else given.get("learner")),
+        ("learner", None if exact else given.get("learner") or LEARNER),
         ("updates" if exact else "steps of all matches together", record.steps),
         ("learning rate of the victim", record.learning_rate if rated else None),
         ("the attackers' learning rate over the victim's", record.ratio if method == "two-timescale" else None),
-        ("the step size falls as (t + 1) to the power of minus", given.get("decay") if exact and rated else None),
+        ("the step size falls as (t + 1) to the power of minus", decay if exact and rated else None),
         ("direction of the gradients", record.direction),
         ("temperature at the start", record.temperature),
         ("the temperature falls as (t + 1) to the power of minus", record.cooling),
         ("weight of the magnet", record.magnet),
-        ("matches side by side", None if exact else given.get("num_games")),
+        ("matches side by side", None if exact else given.get("num_games") or NUM_GAMES),
         ("iterate that is handed over", record.output),
     ]
 
