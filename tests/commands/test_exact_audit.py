@@ -70,3 +70,60 @@ def test_a_team_against_one_victim() -> None:
     )
     assert alone["budgets"][0]["expl"] < result["budgets"][0]["expl"]
     assert any("Remaining agents" in sentence for sentence in alone["not_tested"])
+
+
+def matrix(name: str, rows: list[list[float]]) -> str:
+    np.save(name, np.array(rows))
+    return f"matrix/{name}"
+
+
+def playing(name: str, *probabilities: float) -> str:
+    Path(name).write_text(json.dumps({"0": {str(action): p for action, p in enumerate(probabilities)}}))
+    return f"tabular:{name}"
+
+
+def test_payoffs_that_the_victim_never_meets_hide_no_damage() -> None:
+    """Row 0 pays 1 or 0: the attack takes .5 from the victim, which never plays the row that pays ten billion."""
+    game = matrix("large.npy", [[1.0, 0.0], [1e10, 1e10]])
+    found = sparring.audit(game, victim="first", budgets=[1.0], fail_above=0.1, out="audit")
+    assert found["exit_code"] == cli.FINDING and found["verdict"]["damage"]["value"] == 0.5
+    assert found["scale"] == {"low": 0.0, "high": 1.0, "range_from": "game"}
+    near = sparring.audit(matrix("near.npy", [[1e10, 1e10 - 5]]), victim="first", budgets=[1.0], out="near")
+    assert (
+        near["verdict"]["damage"]["value"] == 2.5 and "from 9999999997.5 down to 9999999995," in near["verdict"]["text"]
+    )
+
+
+def test_a_card_that_the_victim_never_plays_is_not_in_its_range() -> None:
+    """A first player of Kuhn poker that always passes wins or loses 1; one that bets may win or lose 2 (Kuhn 1950)."""
+    for victim, largest in (("first", 1.0), ("uniform", 2.0)):
+        found = sparring.audit(KUHN, victim=victim, budgets=[1.0], out=victim)
+        assert (found["scale"]["low"], found["scale"]["high"]) == (-largest, largest)
+
+
+@pytest.mark.parametrize(("actions", "budget"), [(2, 0.6), (2, 0.3), (3, 0.9), (5, 0.1)])
+def test_damage_that_is_just_allowed_is_no_finding_in_any_measure(actions: int, budget: float) -> None:
+    """The attacker wins with one action of n; the benign opponent plays all alike: the damage is eps (n - 1) / n."""
+    game = matrix("one.npy", [[-1.0] + [1.0] * (actions - 1)])
+    allowed = float(f"{budget * (actions - 1) / actions:.6g}")
+    for measure, most in (("win", allowed), ("fail", allowed), ("value", 2 * allowed)):
+        asked = {"budgets": [budget], "fail_above": most, "fail_measure": measure}
+        assert sparring.audit(game, victim="first", out=measure, **asked)["exit_code"] == cli.DONE
+
+
+def test_rounding_is_no_change_of_the_damage_and_a_change_is_no_rounding() -> None:
+    """Two actions that are the same at gamma .99999; and a victim that loses .05 instead of .5."""
+    rng = np.random.default_rng(1)
+    P, r = rng.dirichlet(np.ones(4), size=(4, 2, 2)), rng.normal(size=(4, 2, 2))
+    P[:, 1], r[:, 1] = P[:, 0], r[:, 0]
+    np.savez("alike.npz", P=P, r=r, rho=np.full(4, 0.25), gamma=0.99999)
+    for name, one in (("a", 0.3), ("b", 0.7)):
+        Path(f"{name}.json").write_text(json.dumps({str(state): {"0": one, "1": 1 - one} for state in range(4)}))
+        sparring.audit("markov/alike.npz", victim=f"tabular:{name}.json", budgets=[0.3, 1.0], out=name)
+    assert "No change of the damage is beyond the noise." in sparring.compare("a", "b")["text"]
+    game = matrix("third.npy", [[0.0, 1.0], [0.9, 1.0], [1e10, 1e10]])
+    for name, victim in (("c", playing("c.json", 1, 0, 0)), ("d", playing("d.json", 0, 1, 0))):
+        sparring.audit(game, victim=victim, budgets=[1.0], out=name)
+    assert "The damage fell, beyond the noise, at 1 of 1 budgets." in sparring.compare("c", "d")["text"]
+    advice = sparring.budgets(["c", "d"], trained_at=["none", 1.0])
+    assert advice["advised"] == "1" and advice["alike"] == []

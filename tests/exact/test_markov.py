@@ -246,3 +246,14 @@ def test_a_component_that_is_never_met_hides_no_improvement(other: float) -> Non
     assert verify(made).verified and float(verify(made).lower) == pytest.approx(2.85, abs=1e-7)
     assert not verify(replace(made, lower=10.0)).verified
     assert made.problem.scale == pytest.approx(15)  # what can be met pays 0 to 1.5, 1 / (1 - 0.9) times over
+
+
+def test_a_victim_meets_what_its_own_actions_lead_to() -> None:
+    """By hand: action 0 pays 1 or 2 and stays in state 0, action 1 pays 7 and leads to state 1, which pays -40."""
+    P, r = np.zeros((2, 2, 2, 2)), np.zeros((2, 2, 2))
+    P[0, 0, :, 0] = P[0, 1, :, 1] = P[1, :, :, 1] = 1
+    r[0, 0], r[0, 1], r[1] = (1, 2), 7, -40
+    problem = MarkovProblem(MarkovGame(P, r, np.array([1.0, 0.0]), 0.5), np.full((2, 2), 0.5), 0.3)
+    assert problem.met(np.array([[1.0, 0.0], [0.5, 0.5]])) == (2.0, 4.0)
+    assert problem.met(np.array([[0.0, 1.0], [0.5, 0.5]])) == (-80.0, 14.0)
+    assert problem.met(np.full((2, 2), 0.5)) == (-80.0, 14.0)

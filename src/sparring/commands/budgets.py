@@ -190,7 +190,7 @@ def _record(rows: Sequence[Audited], by: By) -> BudgetsResult:
         harms = [_exact(row, common, measure, by) for row in rows]
     else:
         harms = _sampled(rows, common, measure, by)
-    found = choose(harms, slack_of(measure, first.scale))
+    found = choose(harms, max(slack_of(row.audit.budgets, measure, row.audit.scale) for row in rows))
     results = []
     for i, row in enumerate(rows):
         by_budget = {result.budget: result for result in row.audit.budgets}

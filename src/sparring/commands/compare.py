@@ -19,6 +19,7 @@ from sparring.commands.folder import AUDIT, audited, check_out, written
 from sparring.console import settled
 from sparring.errors import InputError
 from sparring.judgement import judged
+from sparring.judgement.rule import slack_of
 from sparring.judgement.words import amount, level
 from sparring.records import (
     EXACT,
@@ -131,7 +132,8 @@ def compared(before: AuditResult, after: AuditResult, source: str = "before", ot
         only_before=tuple(sorted(results[0].keys() - results[1].keys())),
         only_after=tuple(sorted(results[1].keys() - results[0].keys())),
     )
-    return replaced(record, text=_words(record))
+    slack = max(slack_of(audit.budgets, measure, audit.scale) for audit in (first, second))
+    return replaced(record, text=_words(record, slack))
 
 
 def answer(settings: Settings) -> dict[str, Any]:
@@ -226,7 +228,7 @@ def _apart(before: Difference, after: Difference, size: float) -> Change:
     return Change(before=before, after=after, change=Difference(value=value if known else None, low=low, high=high))
 
 
-def _words(record: CompareResult) -> str:
+def _words(record: CompareResult, slack: float) -> str:
     lines = [f"{record.game}: {record.before.victim} -> {record.after.victim}"]
     if not record.same_benign:
         lines += _of_others(record)
@@ -238,7 +240,7 @@ def _words(record: CompareResult) -> str:
                 first, second = (say(measure, number) for number in (change.before, change.after))
                 change = amount(measure, change.change)
                 lines.append(f"budget {entry.budget:g}: {names[measure]} {first} -> {second}; change {change}")
-    lines += [_judged(record)] if record.same_benign else []
+    lines += [_judged(record, slack)] if record.same_benign else []
     if record.oracle != "exact":
         what = "damages by learned attacks" if record.same_benign else "learned attacks"
         lines.append(f"Both are {what}: each is a lower bound on what an attacker can do.")
@@ -249,10 +251,10 @@ def _words(record: CompareResult) -> str:
     return "\n".join(lines)
 
 
-def _judged(record: CompareResult) -> str:
+def _judged(record: CompareResult, slack: float) -> str:
     changes = [found for entry in record.budgets if (found := shown_in(entry, record.measure, True)) is not None]
-    better = [found for found in changes if found.change.high < 0]
-    worse = [found for found in changes if found.change.low > 0]
+    better = [found for found in changes if found.change.high < -slack]
+    worse = [found for found in changes if found.change.low > slack]
     if better and not worse:
         return f"The damage fell, beyond the noise, at {len(better)} of {len(changes)} budgets."
     if worse:

@@ -101,12 +101,17 @@ def victim_response(game: MarkovGame, alpha: np.ndarray) -> BestResponse:
     return BestResponse(policy, -least)
 
 
-def reachable(game: MarkovGame) -> np.ndarray:
-    """Which states a match can come to, whatever both agents do: bool [S]. Without a discount only the first counts."""
+def reachable(game: MarkovGame, nu: np.ndarray | None = None) -> np.ndarray:
+    """Which states a match can come to, whatever both agents do: bool [S]. Without a discount only the first counts.
+
+    Args:
+      nu: the victim's policy [S, A], where only what it may play counts.
+    """
     seen = game.rho > 0
     if game.gamma == 0:
         return seen
-    edges = np.asarray((game.P > 0).any(axis=(1, 2)))  # bool [S, S]
+    edges = np.asarray((game.P > 0).any(axis=2))  # bool [S, A, S]
+    edges = np.asarray((edges if nu is None else edges & (nu > 0)[..., None]).any(axis=1))  # bool [S, S]
     while (further := edges[seen].any(axis=0) & ~seen).any():
         seen = seen | further
     return seen

@@ -51,6 +51,10 @@ class Problem(Protocol):
         """Number of legal actions in each row of the attacker's policy, int64 [T]."""
         ...
 
+    def met(self, nu: np.ndarray) -> tuple[float, float]:
+        """The least and the largest value that this victim can have, whatever the attacker's agent does."""
+        ...
+
     def value(self, nu: np.ndarray, alpha: np.ndarray) -> float:
         """J_eps(nu, alpha): the attacker's agent plays (1 - eps) benign + eps alpha (Eq. 3.2)."""
         ...
@@ -153,6 +157,11 @@ class MarkovProblem:
     @property
     def scale(self) -> float:
         return scale_of(self.game.r[markov.reachable(self.game)].ravel(), 1 / (1 - self.game.gamma))
+
+    def met(self, nu: np.ndarray) -> tuple[float, float]:
+        states = markov.reachable(self.game, nu)
+        paid = self.game.r[states][nu[states] > 0] / (1 - self.game.gamma)
+        return float(paid.min()), float(paid.max())
 
     def played(self, alpha: np.ndarray) -> np.ndarray:
         """Eq. 3.2: what the attacker's agent plays in the end."""

@@ -90,6 +90,11 @@ class TreeProblem:
         ends = (self.tree.actor == TERMINAL) & (self.nodes.weight > 0)
         return scale_of(self.tree.returns[ends, self.victim])
 
+    def met(self, nu: np.ndarray) -> tuple[float, float]:
+        own = plan(self.victim_sequences, nu)[self.nodes.victim]
+        paid = self.tree.returns[(self.tree.actor == TERMINAL) & (self.nodes.weight > 0) & (own > 0), self.victim]
+        return float(paid.min()), float(paid.max())
+
     def played(self, alpha: np.ndarray) -> np.ndarray:
         """Eq. 3.2 at every information set (DECISIONS 1): what the attacker's agents play in the end."""
         return (1 - self.budget) * self.benign + self.budget * alpha

@@ -26,7 +26,7 @@ from sparring.records import (
 
 FOUND = 1  # an exit code; the other ones are in `console`
 TOO_MANY_INVALID = 0.05  # share of invalid matches (DECISIONS 30)
-ROUNDING = 1e-9  # of the game's range: a difference of exact values that is no more than this is none
+ROUNDING = 1e-9  # of what exact numbers can be apart: a difference that is no more than this is none
 
 
 def judge(
@@ -47,7 +47,7 @@ def judge(
       fail_above: the damage that is allowed, in the unit of the measure: a share of matches, or a return.
       fail_measure: the measure; by default wins where the game has them, the victim's losses where attackers cannot
         win, exact values in exact audits, and else returns (DECISIONS 29).
-      scale: the game's range, by which rounding of exact values is judged.
+      scale: the range of the victim's values, by which rounding of exact ones is judged.
 
     Raises:
       InputError: no budget, a threshold that is no number, or a measure that this game does not have.
@@ -57,7 +57,7 @@ def judge(
     if fail_above is not None and not math.isfinite(fail_above):
         raise InputError(f"fail-above: expected a number, got {fail_above}")
     measure = _measure(budgets, fail_measure)
-    slack = slack_of(measure, scale)
+    slack = slack_of(budgets, measure, scale)
     states = [state_at(result, measure, fail_above, slack) for result in budgets]
     damages = [damage_in(result.damage, measure) for result in budgets]
     lows = [-math.inf if damage is None else damage.low for damage in damages]
@@ -85,9 +85,13 @@ def judge(
     )
 
 
-def slack_of(measure: Measure, scale: Scale | None) -> float:
-    """The difference of exact values that is rounding, relative to the game's range; of sampled ones there is none."""
-    return ROUNDING * (scale.high - scale.low) if measure == "value" and scale is not None else 0.0
+def slack_of(rates: Sequence[Rates], measure: Measure, scale: Scale | None) -> float:
+    """The difference of exact numbers that is rounding, relative to what they can be; of sampled ones there is none."""
+    if any(one.victim_value is None for one in rates):
+        return 0.0
+    if measure in ("win", "fail"):
+        return ROUNDING
+    return 0.0 if scale is None else ROUNDING * (scale.high - scale.low)
 
 
 def exit_code(verdict: Verdict) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from sparring.answers import AuditResult
 from sparring.console import number, settled
 from sparring.records import BENIGN, EXACT, BudgetResult, Difference, Goal, Interval, Measure, Rates, Verdict, damage_in
@@ -35,9 +37,10 @@ def _exact(audit: AuditResult, verdict: Verdict, result: BudgetResult) -> list[s
             f"No attack at the tested budgets costs the victim anything: its value stays {before}, that against the "
             "benign opponent. The attacks are exact best responses, so this is proved."
         ]
+    before, after = shown_apart(alone.victim_value, result.victim_value)
     sentences = [
-        f"At budget {result.budget:g} the attacker brings the victim's value from {before} down to "
-        f"{shown(result.victim_value)}, and no attacker can do more: this is exact."
+        f"At budget {result.budget:g} the attacker brings the victim's value from {before} down to {after}, "
+        "and no attacker can do more: this is exact."
     ]
     if verdict.fail_above is not None:
         sentences += _headline(verdict)
@@ -258,3 +261,12 @@ def _matches(rates: Rates) -> str:
 def shown(value: float | None) -> str:
     """A number with four digits."""
     return "none" if value is None else number(value, ".4g")
+
+
+def shown_apart(one: float | None, other: float | None) -> tuple[str, str]:
+    """Two numbers with four digits, or with as many as it takes to see three of their difference."""
+    if one is None or other is None or one == other:
+        return shown(one), shown(other)
+    size = max(abs(one), abs(other))
+    digits = min(max(3 + math.ceil(math.log10(size / abs(one - other))), 4), 17)
+    return number(one, f".{digits}g"), number(other, f".{digits}g")

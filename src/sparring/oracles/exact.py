@@ -128,7 +128,7 @@ class ExactOracle:
 
     def scale(self, measured: list[Known]) -> Scale | None:
         del measured
-        low, high = value_range(self.base)
+        low, high = self.base.met(self.nu)
         return Scale(low=low, high=high, range_from="game")
 
     def rates(self, measured: Known, scale: Scale | None) -> Rates:
@@ -174,19 +174,6 @@ def planned(cost: Cost) -> dict[str, Any]:
 def in_words(cost: Cost) -> str:
     """An estimate for people."""
     return f"about {duration(cost.seconds)} on one core and {cost.memory / 1e9:.1f} GB of memory"
-
-
-def value_range(problem: FiniteProblem) -> tuple[float, float]:
-    """The least and the largest value that the victim can have."""
-    from sparring.exact.problem import MarkovProblem
-
-    if isinstance(problem, MarkovProblem):
-        low, high = float(problem.game.r.min()), float(problem.game.r.max())
-        return low / (1 - problem.game.gamma), high / (1 - problem.game.gamma)
-    from sparring.exact.tree_game import TERMINAL
-
-    returns = problem.tree.returns[problem.tree.actor == TERMINAL, problem.victim]
-    return float(returns.min()), float(returns.max())
 
 
 @contextmanager

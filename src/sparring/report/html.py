@@ -108,7 +108,7 @@ def _page(audit: AuditResult, folder: Path) -> tuple[str, dict[str, str]]:
         "leading": [(name, *words) for name, words in _LEADING.items() if name in figures],
         "measures": measures,
         "measure_names": {measure: name.capitalize() for measure, name in MEASURES.items()},
-        "slack": slack_of(verdict.measure, audit.scale),
+        "slack": slack_of(budgets, verdict.measure, audit.scale),
         "invalid_rows": [] if exact else list(_invalid_rows(budgets, verdict.measure)),
         "control": control_sentence(audit),
         "clip": clip,

@@ -50,7 +50,7 @@ def check_suffix(path: Path) -> None:
 
 def _states(audit: AuditResult, verdict: Verdict) -> list[tuple[BudgetResult, Finding, str | None]]:
     """The finding at each budget; where no match was decided at all, none can tell."""
-    slack = slack_of(verdict.measure, audit.scale)
+    slack = slack_of(audit.budgets, verdict.measure, audit.scale)
     states = []
     for result in sorted(audit.budgets, key=lambda entry: entry.budget):
         finding, reason = state_at(result, verdict.measure, verdict.fail_above, slack)
