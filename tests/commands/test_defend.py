@@ -117,6 +117,19 @@ def same_victim(first: str, second: str) -> None:
     assert Path(first, "curve.svg").read_bytes() == Path(second, "curve.svg").read_bytes()
 
 
+@pytest.mark.parametrize("method", [m for m in get_args(defend.Method) if m not in ("double-oracle", "magnetic")])
+def test_networks_train_by_every_method_that_is_not_computed(method: Any) -> None:
+    result = sparring.defend("matrix/rps", oracle="learned", method=method, steps=64, num_games=16, out="run")
+    assert result["steps"] == 64 and result["robust_expl"] == 0 and 0 <= result["gap"] <= 1
+    assert Path("run/victim.json").exists()
+
+
+@pytest.mark.parametrize("method", ["self-play", "fictitious-play"])
+def test_past_opponents_need_matches_side_by_side(method: Any) -> None:
+    with pytest.raises(InputError, match=f"num-games: {method} needs at least 2 matches side by side"):
+        sparring.defend("matrix/rps", oracle="learned", method=method, steps=64, num_games=1)
+
+
 @pytest.mark.parametrize(
     ("learner", "method"),
     [

@@ -230,8 +230,11 @@ def prepare(settings: Settings) -> Prepared | simulated.Prepared:
         if settings.method in GRADIENT:
             require("numba", "exact")  # their steps are projected by what it compiles
         return Prepared(oracle, problem, rule, UPDATES if settings.updates is None else settings.updates, 0)
+    if settings.method in ("self-play", "fictitious-play") and num_games < 2:
+        raise InputError(f"num-games: {method} needs at least 2 matches side by side, one for each side to learn")
     steps = STEPS if settings.steps is None else settings.steps
-    training, rounds = learned_method(oracle, problem, rule, settings.learner or LEARNER, num_games, steps)
+    game = oracle.question.make(num_games)
+    training, rounds = learned_method(oracle, game, problem, rule, settings.learner or LEARNER, steps)
     return Prepared(oracle, problem, rule, rounds * training.steps_per_round * num_games, num_games)
 
 
@@ -270,8 +273,9 @@ def execute(settings: Settings, prepared: Prepared | simulated.Prepared, run: Ru
         hardening = harden_by_learning(run, oracle, problem, rule, learner, num_games, length, seed)
     output = settings.output or OUTPUT
     chosen = getattr(hardening.chosen, output)
-    optimum = -robust(problem).lower
+    optimum = settled(-robust(problem).lower, problem.scale)
     best = problem.best_response(chosen)
+    expl = settled(-best.value, problem.scale)
     question = oracle.question
     victim = tables.save_victim(run.folder / "victim.json", oracle.game, question.threat.victim, chosen)
     attackers = question.threat.attackers
@@ -292,9 +296,9 @@ def execute(settings: Settings, prepared: Prepared | simulated.Prepared, run: Ru
         cooling=rule.cooling if settings.method == "magnetic" else None,
         magnet=rule.magnet if settings.method == "regularised" else None,
         start_expl=hardening.curve["last"][0][1],
-        expl=-best.value,
+        expl=expl,
         robust_expl=optimum,
-        gap=-best.value - optimum,
+        gap=settled(expl - optimum, problem.scale),
         attack=str(attack),
         figure=str(run.folder / "curve.svg"),
         curve={name: tuple((float(t), expl) for t, expl in points) for name, points in hardening.curve.items()},

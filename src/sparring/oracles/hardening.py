@@ -21,7 +21,7 @@ from sparring.exact.dynamics import Iterate
 from sparring.exact.outputs import Outputs, outputs
 from sparring.exact.problem import Problem, exploitability, uniform
 from sparring.runs import Run
-from sparring.types import MethodName, Policy
+from sparring.types import Game, MethodName, Policy
 
 if TYPE_CHECKING:
     from sparring.oracles.exact import ExactOracle
@@ -178,7 +178,7 @@ def harden_by_learning(
 
     question = oracle.question
     game = question.make(num_games)
-    method, rounds = learned_method(oracle, problem, rule, learner, num_games, steps)
+    method, rounds = learned_method(oracle, game, problem, rule, learner, steps)
     rows = infosets(oracle.game, question.threat.victim)
     hardening = Hardening(problem, rounds, seed)
 
@@ -203,9 +203,12 @@ def harden_by_learning(
 
 
 def learned_method(
-    oracle: ExactOracle, problem: Problem, rule: Rule, learner: LearnerName, num_games: int, steps: int
+    oracle: ExactOracle, game: Game, problem: Problem, rule: Rule, learner: LearnerName, steps: int
 ) -> tuple[Training, int]:
     """The method of training, and its rounds.
+
+    Args:
+      game: in which the training plays, with as many matches side by side.
 
     Raises:
       InputError: as `harden_by_learning`.
@@ -248,14 +251,14 @@ def learned_method(
     # A round of 2 L - 1 steps holds a whole match of at most L.
     length = 2 * longest_match(oracle.game) - 1
     method = adversarial_training(
-        question.first,
+        game,
         threat,
         SCHEDULES["single-timescale" if rule.method == "regularised" else rule.method],
         learning(rule.learning_rate),
         attackers,
         length,
     )
-    return method, rounds_of(steps, num_games, length, fixed=True)[0]
+    return method, rounds_of(steps, game.num_games, length, fixed=True)[0]
 
 
 def _always(policy: Policy, _: Policy) -> Policy:
