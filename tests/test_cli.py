@@ -201,7 +201,7 @@ def test_dry_run_writes_nothing(capsys: pytest.CaptureFixture[str], in_tmp: Path
         (["audit", KUHN, "--victim", "uniform", "--summary", "s.pdf"], "ends with one of .csv, .md, .xml"),
         (["audit", KUHN, "--victim", "uniform", "--summary", "no/s.md"], "summary no/s.md: there is no folder no"),
         (["report", ".", "--summary", "no/s.md"], "summary no/s.md: there is no folder no"),
-        (["evaluate", GAME, "--victim", "--attacker", "zero"], "victim: expected a policy, or several, got none"),
+        (["evaluate", GAME, "--victim", "--attacker", "zero"], "victim: expected at least one value, got none"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(

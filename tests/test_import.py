@@ -101,7 +101,11 @@ BAD: list[tuple[str, Callable[[], object], str]] = [
     ("check_game", lambda: sparring.check_game("nowhere"), "check_game: expected a function"),  # pyright: ignore
     ("check_game", lambda: sparring.check_game(still), "it raised TypeError"),  # pyright: ignore
     ("check_game", lambda: sparring.check_game(lambda num_games: 3), "int: neither a VectorGame"),  # pyright: ignore
-    ("check_policy", lambda: sparring.check_policy("nowhere", None), "str: not a Policy"),  # pyright: ignore
+    (
+        "check_policy",
+        lambda: sparring.check_policy("nowhere", None),  # pyright: ignore
+        "str: expected a function (observation, rng) -> actions, or a Policy",
+    ),
     ("check_policy", lambda: sparring.check_policy(CallablePolicy(still), None), "spaces: expected the Spaces"),  # pyright: ignore
     ("compare", lambda: sparring.compare("nowhere", "nowhere"), "nowhere: there is no such folder"),
     ("compare", lambda: sparring.compare(None, "nowhere"), "expected the folder of one, got NoneType"),  # pyright: ignore

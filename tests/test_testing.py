@@ -220,6 +220,10 @@ def lost(game: Walk, parts: dict[str, Any]) -> None:
         ),
         (lambda g, p: p["reward"].update(a=np.zeros(g.num_games)), "reward of a at step 0: expected float32"),
         (
+            lambda g, p: p["final_view"].update(a=p["view"]["a"]._replace(moves=np.array([True, True, False]))),
+            "view of a, moves, at step 0: view and final_view are of two forms",
+        ),
+        (
             lambda g, p: p["final_view"].update(a=View(p["view"]["a"].observation + np.float32(1))),
             "view/a/observation at step 0: no match ended, but final_view is not view",
         ),
@@ -438,9 +442,15 @@ def test_a_policy_that_cannot_be_traced_is_found() -> None:
         check_policy(Pretender(), CONTINUOUS)
 
 
+def test_a_function_is_a_policy() -> None:
+    check_policy(lambda observation, rng: np.tanh(observation[:, :2]), CONTINUOUS)
+
+
 def test_what_is_no_policy_is_refused() -> None:
-    with pytest.raises(InputError, match="function: not a Policy"):
-        check_policy(cast(Any, lambda observation: observation), CONTINUOUS)
+    with pytest.raises(InputError, match=r"int: expected a function \(observation, rng\) -> actions, or a Policy with"):
+        check_policy(3, CONTINUOUS)
+    with pytest.raises(InputError, match=r"its policy: expected a function .*; it raised TypeError"):
+        check_policy(lambda observation: observation[:, :2], CONTINUOUS)
     with pytest.raises(InputError, match=r"its policy: expected a function .*; it raised IndexError"):
         check_policy(CallablePolicy(lambda observation, rng: observation[:, 7]), CONTINUOUS)
     table = TabularPolicy(np.full((3, 4), 0.25))

@@ -10,7 +10,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
@@ -127,6 +127,7 @@ def _parse(verb: str, words: list[str]) -> Any:
     import tyro
 
     module = verb_module(verb)
+    _refuse_empty(words, module.Settings)
     source = None if hasattr(module, "answer") else _value_of(words, "--config")
     defaults = {}
     if source is not None:
@@ -141,6 +142,19 @@ def _parse(verb: str, words: list[str]) -> Any:
         if not stop.code:
             return None
         raise InputError(_complaint(printed.getvalue()) or f"{verb}: the arguments cannot be read") from None
+
+
+def _refuse_empty(words: list[str], kind: type) -> None:
+    """Refuse an option of several values that is given without one: it would silently mean the default.
+
+    Raises:
+      InputError: such an option.
+    """
+    declared: Any = kind
+    several = {f"--{field.name.replace('_', '-')}" for field in fields(declared) if "tuple[" in str(field.type)}
+    for word, after in zip(words, [*words[1:], "--"], strict=True):
+        if word in several and after.startswith("--"):
+            raise InputError(f"{word[2:]}: expected at least one value, got none; leave it out for what is usual")
 
 
 def _registry() -> Any:

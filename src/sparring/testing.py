@@ -14,7 +14,7 @@ from sparring.mixture import act
 from sparring.play.calls import NoState, begun, closed, restored, stepped
 from sparring.play.calls import saved as saved_state
 from sparring.play.checks import check_outcomes, check_view
-from sparring.policies import check_action
+from sparring.policies import CallablePolicy, check_action
 from sparring.types import (
     ActionSpace,
     AgentID,
@@ -109,7 +109,7 @@ def check_game(factory: Callable[..., Game], max_steps: int = 2000) -> None:
         _check_replay(alone, begun(alone, 0), single, ours, "the first match played alone")
 
 
-def check_policy(policy: Policy, spaces: Spaces, steps: int = 3, masked: bool = False) -> None:
+def check_policy(policy: Any, spaces: Spaces, steps: int = 3, masked: bool = False) -> None:
     """Decide for random observations and check the policy's promises.
 
     Actions that the space can mean, one for each match; `log_prob`, `value` and `controlled`, where there are any, of
@@ -118,7 +118,7 @@ def check_policy(policy: Policy, spaces: Spaces, steps: int = 3, masked: bool = 
     actions); and a `traceable` policy runs within `jax.jit`.
 
     Args:
-      policy: for one agent.
+      policy: for one agent, or a function `(observation, rng) -> actions`.
       spaces: that agent's.
       steps: how many decisions to look at, one after the other.
       masked: some actions are not legal, as in games whose views say so; the policy is to follow the mask.
@@ -126,9 +126,14 @@ def check_policy(policy: Policy, spaces: Spaces, steps: int = 3, masked: bool = 
     Raises:
       InputError: the first promise that is broken.
     """
-    who = type(policy).__name__
+    who = getattr(policy, "__name__", type(policy).__name__)
     if not isinstance(policy, Policy):
-        raise InputError(f"{who}: not a Policy: it needs traceable, initial_state and act: see sparring.types")
+        if not callable(policy):
+            raise InputError(
+                f"{who}: expected a function (observation, rng) -> actions, or a Policy with traceable, initial_state "
+                "and act: see sparring.types"
+            )
+        policy = CallablePolicy(policy)
     check_type(f"{who}: spaces", spaces, Spaces, "the Spaces of its agent, such as game.spaces[agent]")
     check_type(f"{who}: steps", steps, (int, np.integer), "a whole number")
     rng = np.random.default_rng(0)
@@ -311,6 +316,11 @@ def _check_step(game: Game, when: str, step: Step) -> None:
             _check_array(game, f"outcome of {agent} {when}", step.outcome[agent], (_MATCHES,), np.int8)
         check_outcomes(game, step, when)
     ours, final = _named("view", step.view), _named("view", step.final_view)
+    if other := sorted(ours.keys() ^ final.keys()):
+        name = other[0].replace("view/", "view of ", 1).replace("/", ", ")
+        raise InputError(
+            f"{game.id}: {name}, {when}: view and final_view are of two forms, one with it and one without (None)"
+        )
     for name, values in ours.items():
         # XLA may compute the two separately, and then they may differ in their last bits.
         if not np.allclose(values[~_ended(step)], final[name][~_ended(step)], rtol=1e-5, atol=1e-6):

@@ -278,6 +278,22 @@ def test_a_measure_that_the_game_does_not_have_is_refused_before_anything_is_mad
     assert [path.name for path in Path().iterdir()] == ["plain.npz"]
 
 
+def test_a_share_that_no_damage_is_above_and_options_without_a_value_are_refused() -> None:
+    """5 is meant as 5 points, and would never fire; where returns are judged it is a return."""
+    for asked in ({}, {"fail_measure": "win"}, {"fail_measure": "fail"}):
+        with pytest.raises(
+            InputError, match=r"fail-above: expected a share of matches below 1 .0.05 is 5 points., got 5"
+        ):
+            sparring.audit("discs/duel", victim="builtin:disc-early", fail_above=5, out="run", **asked)
+    assert not Path("run").exists()
+    exact = sparring.audit("matrix/rps", victim="first", budgets=[1.0], fail_above=5, dry_run=True)
+    assert exact["oracle"] == "exact"
+    with pytest.raises(InputError, match="budgets: expected at least one value, got none; leave it out"):
+        sparring.audit("matrix/rps", victim="first", budgets=[])
+    for words in (["--budgets"], ["--budgets", "--victim", "first"], ["--victim", "first", "--victim-seat", "--json"]):
+        assert cli.main(["audit", "matrix/rps", *words]) == cli.BAD_INPUT
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

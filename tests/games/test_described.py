@@ -36,6 +36,7 @@ def spaces(observation: Any = SOUND.observation, action: Any = SOUND.action) -> 
     [
         ({"id": None}, "game MatrixGame: id: expected text, got NoneType"),
         ({"agents": None}, "agents: expected a tuple of names, at least one, got None"),
+        ({"agents": ["row", "col"]}, "agents: expected a tuple of names, at least one, got ['row', 'col']"),
         ({"agents": ()}, "agents: expected a tuple of names, at least one, got ()"),
         ({"agents": (0, 1)}, "agents: expected a tuple of names, at least one, got (0, 1)"),
         ({"agents": ("row", "row")}, "agents: expected names, each once, got 'row' twice"),

@@ -21,7 +21,7 @@ from sparring.judgement import (
     still_improving,
 )
 from sparring.metrics.intervals import newcombe, wilson
-from sparring.records import Curve, Damage, Rates, Scale, SeedResult, Verdict, damage_in, replaced
+from sparring.records import Curve, Damage, Measure, Rates, Scale, SeedResult, Verdict, damage_in, replaced
 
 Z3 = 2.3939797998185104  # the 1 - .05/6 quantile of the standard normal distribution: Bonferroni for three budgets
 
@@ -197,6 +197,10 @@ def test_what_a_game_does_not_have_is_refused() -> None:
         rejudge(audit, float("nan"))
     with pytest.raises(InputError, match="no budgets"):
         judge([])
+    measures: tuple[Measure, ...] = ("win", "fail")
+    for measure in measures:
+        with pytest.raises(InputError, match=r"fail-above: expected a share of matches below 1 .*, got 5"):
+            rejudge(three_budgets(), 5.0, measure)
 
 
 def test_exact_audits_go_through_the_same_rule() -> None:

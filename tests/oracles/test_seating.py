@@ -86,7 +86,7 @@ def test_a_team_on_the_command_line_has_one_policy_or_one_for_each(capsys: pytes
     assert cli.main([*words, "first", "first", "first"]) == cli.BAD_INPUT
     assert "one for each of player0, player2 in this order, got 3" in capsys.readouterr().err
     assert cli.main(words) == cli.BAD_INPUT
-    assert "in this order, got 0" in capsys.readouterr().err
+    assert "attacker: expected at least one value, got none" in capsys.readouterr().err
     assert cli.main(["evaluate", "matrix/rps", "--victim", "first", "--attacker", "first", "first"]) == cli.BAD_INPUT
     assert "attacker: expected policies, each once, got first, first" in capsys.readouterr().err
 

@@ -27,7 +27,7 @@ from sparring.errors import InputError, NoPicture
 from sparring.files import write_atomic
 from sparring.jobs import JOBS, Job, map_jobs
 from sparring.judgement import judged, positive_control_of
-from sparring.judgement.rule import no_winners
+from sparring.judgement.rule import check_share, no_winners
 from sparring.oracles import seating
 from sparring.oracles.base import Oracle
 from sparring.oracles.choose import oracles_for
@@ -133,6 +133,9 @@ def prepare(settings: Settings) -> Prepared:
         raise InputError("fail-measure value: values are those of exact answers; use win, fail or return")
     if settings.fail_measure in ("win", "fail") and not oracle.winners():
         raise no_winners(settings.fail_measure)
+    if settings.fail_above is not None and settings.fail_above >= 1:
+        by_wins = settings.fail_measure is None and isinstance(oracle, LearnedOracle) and oracle.winners()
+        check_share(settings.fail_above, "win" if by_wins else settings.fail_measure)
     if not isinstance(oracle, LearnedOracle):
         plain = audit_jobs.opponents(("uniform", "first"), (), question.benign)
         return Prepared(oracles, budgets or EXACT_BUDGETS, 1, 0, plain, (None, ""))

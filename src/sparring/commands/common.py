@@ -237,6 +237,8 @@ def _as_meant(name: str, value: Any, hint: Any) -> Any:
         values: Sequence[Any] = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
         if nested := [one for one in values if isinstance(one, (list, tuple))]:
             raise InputError(f"{option}: expected one value or a list of them, got a list of {_shown(nested[0])}")
+        if not values:
+            raise InputError(f"{option}: expected at least one value, got none; leave it out for what is usual")
         return tuple(_as_meant(name, one, get_args(several)[0]) for one in values)
     for kind in kinds:
         if get_origin(kind) is Literal:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from sparring.errors import InputError, check_type, factory, foreign, place, unknown
-from sparring.games.described import MOST_MATCHES, check_described
+from sparring.games.described import MOST_MATCHES, check_made
 from sparring.types import FunctionalGame, Game, SimulatedGame, VectorGame
 
 
@@ -128,12 +128,7 @@ def _from_factory(path: str, num_games: int) -> Game:
     with foreign(what, "a game", made):
         if not isinstance(made, VectorGame | FunctionalGame):
             raise InputError(f"{what}: {_not_a_game(made)} ({place(make_it)})")
-        check_described(made)
-        if made.num_games != num_games:
-            raise InputError(
-                f"{what}: expected a game of num_games={num_games} matches side by side, got one of {made.num_games} "
-                f"({place(make_it)})"
-            )
+        check_made(what, made, num_games, make_it)
     return made
 
 

@@ -7,7 +7,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from sparring.errors import InputError, foreign
+from sparring.errors import InputError, foreign, place
 from sparring.types import Box, Dict, Discrete, FunctionalGame, Game, MultiDiscrete, Spaces, VectorGame
 
 MOST_MATCHES = 2**17  # side by side
@@ -23,6 +23,20 @@ def is_game(value: Any) -> TypeGuard[Game]:
         return isinstance(value, VectorGame | FunctionalGame) and not isinstance(value, type)
 
 
+def check_made(what: str, game: Any, num_games: int, factory: Any) -> None:
+    """Refuse what a user's factory has made if it is not a sound game of so many matches.
+
+    Raises:
+      InputError: as `check_described`, or the number is another one; the factory's place is named.
+    """
+    check_described(game)
+    if game.num_games != num_games:
+        raise InputError(
+            f"{what}: expected a game of num_games={num_games} matches side by side, got one of {game.num_games} "
+            f"({place(factory)})"
+        )
+
+
 def check_described(game: Any) -> None:
     """Refuse a game whose agents, spaces or number of matches are none.
 
@@ -34,9 +48,9 @@ def check_described(game: Any) -> None:
     what = f"game {name}" if isinstance(name, str) else f"game {type(game).__name__}"
     if not isinstance(name, str):
         raise InputError(f"{what}: id: expected text, got {type(name).__name__}")
-    if not isinstance(agents, (tuple, list)) or not agents or not all(isinstance(agent, str) for agent in agents):
+    if not isinstance(agents, tuple) or not agents or not all(isinstance(agent, str) for agent in agents):
         raise InputError(f"{what}: agents: expected a tuple of names, at least one, got {_shown(agents)}")
-    if twice := [agent for agent in agents if list(agents).count(agent) > 1]:
+    if twice := [agent for agent in agents if agents.count(agent) > 1]:
         raise InputError(f"{what}: agents: expected names, each once, got {twice[0]!r} twice: {_shown(agents)}")
     if isinstance(matches, bool) or not isinstance(matches, (int, np.integer)) or matches < 1:
         raise InputError(f"{what}: num_games: expected a whole number of at least 1, got {_shown(matches)}")

@@ -57,6 +57,7 @@ def judge(
     if fail_above is not None and not math.isfinite(fail_above):
         raise InputError(f"fail-above: expected a number, got {fail_above}")
     measure = _measure(budgets, fail_measure)
+    check_share(fail_above, measure)
     slack = slack_of(budgets, measure, scale)
     states = [state_at(result, measure, fail_above, slack) for result in budgets]
     damages = [damage_in(result.damage, measure) for result in budgets]
@@ -92,6 +93,16 @@ def slack_of(rates: Sequence[Rates], measure: Measure, scale: Scale | None) -> f
     if measure in ("win", "fail"):
         return ROUNDING
     return 0.0 if scale is None else ROUNDING * (scale.high - scale.low)
+
+
+def check_share(fail_above: float | None, measure: Measure | None) -> None:
+    """Refuse a threshold for a share of matches that no damage is above.
+
+    Raises:
+      InputError: it is 1 or more.
+    """
+    if measure in ("win", "fail") and fail_above is not None and fail_above >= 1:
+        raise InputError(f"fail-above: expected a share of matches below 1 (0.05 is 5 points), got {fail_above:g}")
 
 
 def exit_code(verdict: Verdict) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from sparring.errors import InputError, foreign, unknown
-from sparring.games.described import check_described, is_game
+from sparring.games.described import check_described, check_made, is_game
 from sparring.policies import CallablePolicy
 from sparring.records import OWN, benign_name
 from sparring.types import AgentID, Game, Policy, Spaces, ThreatModel
@@ -168,7 +168,7 @@ def maker(game: Any, threads: int = 0) -> tuple[str, Callable[[int], Game]]:
                 raise InputError(
                     f"{what}: expected that it returns a game (sparring.types), got {type(result).__name__}"
                 )
-            check_described(result)
+            check_made(what, result, num_games, game)
             return result
 
         return what.removeprefix("game "), made
