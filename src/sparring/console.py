@@ -15,7 +15,7 @@ from typing import Any, Protocol, TextIO
 
 from sparring.errors import InputError
 
-ROUNDING = 1e-13  # of the size of numbers: a difference that is no more than this is none
+SETTLED = 1e-13  # of the size of numbers: a difference that is no more than this is none
 DONE, BAD_INPUT, INTERNAL, CANNOT_TELL, INTERRUPTED = 0, 2, 3, 4, 130
 
 
@@ -93,7 +93,7 @@ def settled(value: float, unit: float) -> float:
       value: the difference.
       unit: the size of the numbers, such as the range of a game's payoffs.
     """
-    return 0.0 if abs(value) <= ROUNDING * unit else value
+    return 0.0 if abs(value) <= SETTLED * unit else value
 
 
 def payoff(value: float, unit: float) -> str:

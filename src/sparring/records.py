@@ -61,6 +61,7 @@ class Scale(Record, frozen=True, kw_only=True):
     low: float
     high: float
     range_from: Literal["game", "seen"]
+    rounding: float = 0.0  # what exact values may be apart where they are equal
 
 
 class Difference(Record, frozen=True, kw_only=True):

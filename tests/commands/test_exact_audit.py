@@ -87,18 +87,42 @@ def test_payoffs_that_the_victim_never_meets_hide_no_damage() -> None:
     game = matrix("large.npy", [[1.0, 0.0], [1e10, 1e10]])
     found = sparring.audit(game, victim="first", budgets=[1.0], fail_above=0.1, out="audit")
     assert found["exit_code"] == cli.FINDING and found["verdict"]["damage"]["value"] == 0.5
-    assert found["scale"] == {"low": 0.0, "high": 1.0, "range_from": "game"}
+    assert found["scale"] == {"low": 0.0, "high": 1.0, "range_from": "game", "rounding": pytest.approx(1e-13)}
     near = sparring.audit(matrix("near.npy", [[1e10, 1e10 - 5]]), victim="first", budgets=[1.0], out="near")
     assert (
         near["verdict"]["damage"]["value"] == 2.5 and "from 9999999997.5 down to 9999999995," in near["verdict"]["text"]
     )
 
 
-def test_a_card_that_the_victim_never_plays_is_not_in_its_range() -> None:
-    """A first player of Kuhn poker that always passes wins or loses 1; one that bets may win or lose 2 (Kuhn 1950)."""
-    for victim, largest in (("first", 1.0), ("uniform", 2.0)):
-        found = sparring.audit(KUHN, victim=victim, budgets=[1.0], out=victim)
-        assert (found["scale"]["low"], found["scale"]["high"]) == (-largest, largest)
+def test_the_range_of_values_is_what_an_attacker_can_make_of_this_victim() -> None:
+    """A first player of Kuhn poker that always passes loses 1 to bets, and is even where the other one passes, too."""
+    scale = sparring.audit(KUHN, victim="first", budgets=[1.0], out="first")["scale"]
+    assert (scale["low"], scale["high"]) == pytest.approx((-1.0, 0.0), abs=1e-12)
+    scale = sparring.audit("matrix/rps", victim="first", budgets=[1.0], out="rps")["scale"]
+    assert (scale["low"], scale["high"]) == (-1.0, 1.0)
+
+
+@pytest.mark.parametrize("gamma", [0.99, 0.9999, 0.99999])
+@pytest.mark.parametrize("spread", [0.0, 1e-7])
+def test_rounding_of_long_games_is_no_finding(gamma: float, spread: float) -> None:
+    """What the attacker does changes nothing, so every damage is 0; values are solved for to 1 / (1 - gamma) roundings."""
+    rng = np.random.default_rng(0)
+    P = rng.dirichlet(np.ones(6), size=(6, 2, 2))
+    P[:, :, 1] = P[:, :, 0]
+    r = np.broadcast_to(0.1 + spread * rng.random((6, 2, 1)), (6, 2, 2))
+    np.savez("long.npz", P=P, r=r, rho=np.full(6, 1 / 6), gamma=gamma)
+    found = sparring.audit("markov/long.npz", victim="first", budgets=[0.3, 0.7, 1.0], fail_above=0, out="long")
+    assert found["exit_code"] == cli.DONE and found["verdict"]["finding"] == "none"
+
+
+@pytest.mark.parametrize("gamma", [0.99999, 0.999999999])
+def test_a_loss_that_comes_once_is_found_in_games_that_hardly_end(gamma: float) -> None:
+    """The first state pays 1 or 0, and nothing is paid afterwards: the benign opponent costs half of it."""
+    P, r = np.zeros((2, 1, 2, 2)), np.zeros((2, 1, 2))
+    P[..., 1], r[0, 0] = 1, (1, 0)
+    np.savez("once.npz", P=P, r=r, rho=[1.0, 0.0], gamma=gamma)
+    found = sparring.audit("markov/once.npz", victim="uniform", budgets=[1.0], fail_above=0.1, out="once")
+    assert found["exit_code"] == cli.FINDING and found["verdict"]["damage"]["value"] == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(("actions", "budget"), [(2, 0.6), (2, 0.3), (3, 0.9), (5, 0.1)])

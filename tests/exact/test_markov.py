@@ -254,6 +254,9 @@ def test_a_victim_meets_what_its_own_actions_lead_to() -> None:
     P[0, 0, :, 0] = P[0, 1, :, 1] = P[1, :, :, 1] = 1
     r[0, 0], r[0, 1], r[1] = (1, 2), 7, -40
     problem = MarkovProblem(MarkovGame(P, r, np.array([1.0, 0.0]), 0.5), np.full((2, 2), 0.5), 0.3)
-    assert problem.met(np.array([[1.0, 0.0], [0.5, 0.5]])) == (2.0, 4.0)
-    assert problem.met(np.array([[0.0, 1.0], [0.5, 0.5]])) == (-80.0, 14.0)
-    assert problem.met(np.full((2, 2), 0.5)) == (-80.0, 14.0)
+    assert problem.met(np.array([[1.0, 0.0], [0.5, 0.5]]))[:2] == pytest.approx((2.0, 4.0), abs=1e-12)
+    assert problem.met(np.array([[0.0, 1.0], [0.5, 0.5]]))[:2] == pytest.approx((-33.0, -33.0), abs=1e-12)
+    # Half of each: v = (1 or 2 + v / 2) / 2 + (7 - 80 / 2) / 2, so v = -64 / 3 or -62 / 3.
+    low, high, rounding = problem.met(np.full((2, 2), 0.5))
+    assert (low, high) == pytest.approx((-64 / 3, -62 / 3), abs=1e-12)
+    assert rounding == pytest.approx(80 * 1e-13)  # state 1 is worth -80

@@ -197,3 +197,20 @@ def test_random_policies_in_kuhn(seed: int) -> None:
     assert verify(certificate).verified
     for nu in (tables[victim], *rng.dirichlet([1, 1], (5, len(tables[victim])))):
         assert exploitability(certificate.problem, nu) >= -certificate.upper - 1e-9
+
+
+@pytest.mark.parametrize(
+    ("payoffs", "value"),
+    [
+        ([[-1e10, 3.0], [1, 2], [2, 1]], 1.5),  # the last two rows, half and half
+        ([[-1e30, 3.0], [1, 2], [2, 1]], 1.5),
+        ([[1e15, 1], [0, 2]], 2.0),  # hardly ever the first row: 2 - 2e-15
+        ([[1e12, -1], [-1, 1e-3]], 1e-3),
+        ([[1e8, -1e8, 0.3], [-1e8, 1e8, 0.1], [0.5, 0.2, 0.4]], 0.35),  # the last row against the first two columns
+    ],
+)
+def test_huge_payoffs_hide_no_others(payoffs: list[list[float]], value: float) -> None:
+    game = np.array([payoffs])
+    row, column = matrix_games(game)
+    assert (row[0] @ game[0]).min() == pytest.approx(value, rel=1e-6)
+    assert (game[0] @ column[0]).max() == pytest.approx(value, rel=1e-6)

@@ -153,7 +153,7 @@ def exact(
         "benign": "uniform",
         "oracle": EXACT,
         "reward": Goal(weights={"player0": -1.0}),
-        "scale": Scale(low=-2 * unit, high=2 * unit, range_from="game"),
+        "scale": Scale(low=-2 * unit, high=2 * unit, range_from="game", rounding=2e-13 * unit),
         "budgets": results,
     }
     return judged(AuditResult(**{**record, **changes}), fail_above, fail_measure)

@@ -16,7 +16,7 @@ import tyro
 
 from sparring.answers import AuditResult, CompareResult
 from sparring.commands.folder import AUDIT, audited, check_out, written
-from sparring.console import settled
+from sparring.console import SETTLED
 from sparring.errors import InputError
 from sparring.judgement import judged
 from sparring.judgement.rule import slack_of
@@ -117,8 +117,8 @@ def compared(before: AuditResult, after: AuditResult, source: str = "before", ot
     if not common:
         budgets = [", ".join(f"{budget:g}" for budget in sorted(found)) for found in results]
         raise InputError(f"compare: no budget is in both audits: {source} has {budgets[0]}, {other} has {budgets[1]}")
-    same, measure, sizes = same_benign(first, second), first.verdict.measure, _sizes(first, second)
-    changes = tuple(_change(results[0][budget], results[1][budget], same, sizes) for budget in common)
+    same, measure, rounding = same_benign(first, second), first.verdict.measure, _rounding(first, second)
+    changes = tuple(_change(results[0][budget], results[1][budget], same, rounding) for budget in common)
     if all(shown_in(change, measure, same) is None for change in changes):
         raise InputError(f"compare: {other} has no result in the measure of {source} ({measure})")
     record = CompareResult(
@@ -177,12 +177,12 @@ def check_alike(before: AuditResult, after: AuditResult, source: str, other: str
             raise InputError(f"{verb}: another {what}: {source} has {ours}, {other} has {theirs}")
 
 
-def _sizes(before: AuditResult, after: AuditResult) -> dict[Measure, float]:
-    """The size of the numbers of each measure, of which a change of exact values is rounding or not; sampled: 0."""
+def _rounding(before: AuditResult, after: AuditResult) -> dict[Measure, float]:
+    """How far exact numbers of each measure may be apart that are equal; sampled: 0."""
     if before.oracle != EXACT:
         return dict.fromkeys(MEASURES, 0.0)
-    ends = [abs(end) for audit in (before, after) if (s := audit.scale) is not None for end in (s.low, s.high)]
-    return {measure: 1.0 if measure in ("win", "fail") else max(ends, default=0.0) for measure in MEASURES}
+    most = max(0.0 if audit.scale is None else audit.scale.rounding for audit in (before, after))
+    return {measure: SETTLED if measure in ("win", "fail") else most for measure in MEASURES}
 
 
 def _side(audit: AuditResult, source: str) -> Side:
@@ -192,16 +192,16 @@ def _side(audit: AuditResult, source: str) -> Side:
     return Side(source=source, victim=audit.victim, benign=benign, finding=finding, command=command)
 
 
-def _change(before: BudgetResult, after: BudgetResult, same: bool, sizes: dict[Measure, float]) -> BudgetChange:
+def _change(before: BudgetResult, after: BudgetResult, same: bool, rounding: dict[Measure, float]) -> BudgetChange:
     found: dict[str, Change] = {}
     reached: dict[Measure, Change] = {}
     for measure in MEASURES:
         first, second = damage_in(before.damage, measure), damage_in(after.damage, measure)
         if same and first is not None and second is not None:
-            found["return_" if measure == "return" else measure] = _apart(first, second, sizes[measure])
+            found["return_" if measure == "return" else measure] = _apart(first, second, rounding[measure])
         first, second = _reached(before, measure), _reached(after, measure)
         if first is not None and second is not None:
-            reached[measure] = _apart(first, second, sizes[measure])
+            reached[measure] = _apart(first, second, rounding[measure])
     return BudgetChange(budget=before.budget, **found, reached=reached)
 
 
@@ -218,10 +218,10 @@ def _reached(rates: Rates, measure: Measure) -> Difference | None:
     return None if value is None or ends is None else Difference(value=value, low=ends[0], high=ends[1])
 
 
-def _apart(before: Difference, after: Difference, size: float) -> Change:
+def _apart(before: Difference, after: Difference, rounding: float) -> Change:
     # Where no match was valid, the middle of the interval stands for the damage.
     first, second = (d.value if d.value is not None else (d.low + d.high) / 2 for d in (before, after))
-    value = settled(second - first, size)
+    value = 0.0 if abs(second - first) <= rounding else second - first
     low = value - math.hypot(second - after.low, before.high - first)
     high = value + math.hypot(after.high - second, first - before.low)
     known = before.value is not None and after.value is not None

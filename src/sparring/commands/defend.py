@@ -273,9 +273,10 @@ def execute(settings: Settings, prepared: Prepared | simulated.Prepared, run: Ru
         hardening = harden_by_learning(run, oracle, problem, rule, learner, num_games, length, seed)
     output = settings.output or OUTPUT
     chosen = getattr(hardening.chosen, output)
-    optimum = settled(-robust(problem).lower, problem.scale)
     best = problem.best_response(chosen)
     expl = settled(-best.value, problem.scale)
+    # Where payoffs are of very different sizes, the linear program may know a worse victim.
+    optimum = min(settled(-robust(problem).lower, problem.scale), expl)
     question = oracle.question
     victim = tables.save_victim(run.folder / "victim.json", oracle.game, question.threat.victim, chosen)
     attackers = question.threat.attackers

@@ -101,6 +101,13 @@ def victim_response(game: MarkovGame, alpha: np.ndarray) -> BestResponse:
     return BestResponse(policy, -least)
 
 
+def extremes(game: MarkovGame, nu: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The least and the largest value of each state for `nu`, whatever the other agent does: two float64 [S]."""
+    reward, transition = _attacker_view(game, nu)
+    worst, best = (_minimiser(game, sign * reward, transition).policy for sign in (1.0, -1.0))
+    return _solve(game, reward, transition, worst), _solve(game, reward, transition, best)
+
+
 def reachable(game: MarkovGame, nu: np.ndarray | None = None) -> np.ndarray:
     """Which states a match can come to, whatever both agents do: bool [S]. Without a discount only the first counts.
 

@@ -18,12 +18,23 @@ from sparring.exact.markov_game import MarkovGame
 from sparring.exact.rows import distributions
 from sparring.types import check_budget
 
+ROUNDING = 1e-13  # of the size of what is summed up: by how much two computed values may be apart that are equal
+SOLVED = 64 * float(np.finfo(np.float64).eps)  # the same where a linear system is solved, by its condition
+
 
 class Response(NamedTuple):
     """A best response and the value of J_eps that it reaches."""
 
     policy: np.ndarray  # float64 [rows, actions], deterministic
     value: float  # the victim's
+
+
+class Met(NamedTuple):
+    """The values that one victim can have, whatever the attacker's agent does."""
+
+    low: float
+    high: float
+    rounding: float  # what two of them, as they are computed, may be apart where they are equal
 
 
 class Problem(Protocol):
@@ -51,8 +62,8 @@ class Problem(Protocol):
         """Number of legal actions in each row of the attacker's policy, int64 [T]."""
         ...
 
-    def met(self, nu: np.ndarray) -> tuple[float, float]:
-        """The least and the largest value that this victim can have, whatever the attacker's agent does."""
+    def met(self, nu: np.ndarray) -> Met:
+        """What this victim can have, whatever the attacker's agent does."""
         ...
 
     def value(self, nu: np.ndarray, alpha: np.ndarray) -> float:
@@ -158,10 +169,13 @@ class MarkovProblem:
     def scale(self) -> float:
         return scale_of(self.game.r[markov.reachable(self.game)].ravel(), 1 / (1 - self.game.gamma))
 
-    def met(self, nu: np.ndarray) -> tuple[float, float]:
-        states = markov.reachable(self.game, nu)
-        paid = self.game.r[states][nu[states] > 0] / (1 - self.game.gamma)
-        return float(paid.min()), float(paid.max())
+    def met(self, nu: np.ndarray) -> Met:
+        states, rho = markov.reachable(self.game, nu), self.game.rho
+        least, most = markov.extremes(self.game, nu)
+        sizes = [np.abs(part).max() for part in (self.game.r[states][nu[states] > 0], least[states], most[states])]
+        # Solving for the values may magnify rounding by the condition of I - gamma P.
+        rounding = max(sizes) * max(ROUNDING, SOLVED / (1 - self.game.gamma))
+        return Met(float(rho @ least), float(rho @ most), float(rounding))
 
     def played(self, alpha: np.ndarray) -> np.ndarray:
         """Eq. 3.2: what the attacker's agent plays in the end."""

@@ -18,6 +18,9 @@ from sparring.exact.problem import MarkovProblem, Problem, legal
 from sparring.exact.tree import TreeProblem, behaviour
 
 REFINEMENTS = 3
+NEARER = (1e3, 1e6, 1e9)
+DIGITS = 4 * float(np.finfo(np.float64).eps)  # of usual payoffs: what is left open of a value, and is rounding
+UNSETTLED = 1e-9  # of the value: what is left open of it, and is worth another try
 ROUNDING = 64 * float(np.finfo(np.float64).eps)
 TIGHT = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
 
@@ -68,7 +71,33 @@ def _answer(problem: MarkovProblem, alpha: np.ndarray) -> np.ndarray:
 
 
 def matrix_games(payoffs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Optimal strategies [S, A] and [S, B] of S matrix games [S, A, B], by one linear program of S blocks.
+    """Optimal strategies [S, A] and [S, B] of S matrix games [S, A, B].
+
+    Payoffs far from a game's value can be so large that the solver does not see the others. Where a solution leaves the
+    value open, the game is solved again with payoffs that lie no further away than so many times what was open; what
+    is better in the game as it is stays.
+    """
+    row, column = _matrix_games(payoffs)
+    low, high = (row[:, None] @ payoffs)[:, 0].min(axis=1), (payoffs @ column[..., None])[..., 0].max(axis=1)
+    first = high - low
+    blind = first > DIGITS * np.median(np.abs(payoffs), axis=(1, 2))
+    for times in NEARER:
+        far = blind & (high - low > UNSETTLED * np.maximum(np.abs(low), np.abs(high)))
+        if not far.any():
+            break
+        ends = (low - times * first)[far, None, None], (high + times * first)[far, None, None]
+        rows, columns = _matrix_games(payoffs[far].clip(*ends))
+        lows = (rows[:, None] @ payoffs[far])[:, 0].min(axis=1)
+        highs = (payoffs[far] @ columns[..., None])[..., 0].max(axis=1)
+        index = np.flatnonzero(far)
+        better, closer = lows > low[index], highs < high[index]
+        row[index[better]], low[index[better]] = rows[better], lows[better]
+        column[index[closer]], high[index[closer]] = columns[closer], highs[closer]
+    return row, column
+
+
+def _matrix_games(payoffs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same by one linear program of S blocks.
 
     Columns: the row players' x(s, a), slacks l(s, b), values v(s). Rows: sum_a x(s, a) payoffs(s, a, b) is
     v(s) + l(s, b), and sum_a x(s, a) is 1. The column players' strategies are the reduced costs of the slacks.

@@ -8,14 +8,14 @@ and players who are neither victim nor attacker are folded into the payoffs, so 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from sparring.errors import InputError, unknown
 from sparring.exact.compiled import njit
-from sparring.exact.problem import Response, fitting, scale_of, uniform
+from sparring.exact.problem import ROUNDING, Met, Response, fitting, scale_of, uniform
 from sparring.exact.simplex import project
 from sparring.exact.tree_game import TERMINAL, Tree
 from sparring.types import check_budget
@@ -90,10 +90,13 @@ class TreeProblem:
         ends = (self.tree.actor == TERMINAL) & (self.nodes.weight > 0)
         return scale_of(self.tree.returns[ends, self.victim])
 
-    def met(self, nu: np.ndarray) -> tuple[float, float]:
+    def met(self, nu: np.ndarray) -> Met:
         own = plan(self.victim_sequences, nu)[self.nodes.victim]
         paid = self.tree.returns[(self.tree.actor == TERMINAL) & (self.nodes.weight > 0) & (own > 0), self.victim]
-        return float(paid.min()), float(paid.max())
+        free, pairs = replace(self, budget=1.0), self.payoffs
+        opposite = replace(free, payoffs=pairs._replace(value=-pairs.value))
+        low, high = free.best_response(nu).value, -opposite.best_response(nu).value
+        return Met(low, high, float(np.abs(paid).max()) * ROUNDING)
 
     def played(self, alpha: np.ndarray) -> np.ndarray:
         """Eq. 3.2 at every information set (DECISIONS 1): what the attacker's agents play in the end."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sparring.console import settled
+from sparring.console import SETTLED
 from sparring.metrics import outcome
 from sparring.metrics.improvement import last_third
 from sparring.metrics.intervals import mean_difference, mean_interval, newcombe, simultaneous, student, wilson, z_of
@@ -120,15 +120,17 @@ def exact_damage(attacked: Rates, other: Rates, scale: Scale | None = None) -> D
     Args:
       attacked: what becomes of the attack.
       other: of the benign opponent, or of a plain one.
-      scale: the game's range, by which rounding of values is judged.
+      scale: the range of values, which says what is rounding.
     """
-    size = 0.0 if scale is None else max(abs(scale.low), abs(scale.high))
+    rounding = 0.0 if scale is None else scale.rounding
 
     def apart(key: str, sign: int = 1) -> Difference | None:
         ours, theirs = getattr(attacked, key), getattr(other, key)
         if ours is None or theirs is None:
             return None
-        value = settled(sign * (ours - theirs), 1.0 if key in ("win", "fail") else size)
+        value = sign * (ours - theirs)
+        if abs(value) <= (SETTLED if key in ("win", "fail") else rounding):
+            value = 0.0
         return Difference(value=value, low=value, high=value)
 
     return Damage(

@@ -92,7 +92,7 @@ def slack_of(rates: Sequence[Rates], measure: Measure, scale: Scale | None) -> f
         return 0.0
     if measure in ("win", "fail"):
         return ROUNDING
-    return 0.0 if scale is None else ROUNDING * (scale.high - scale.low)
+    return 0.0 if scale is None else max(ROUNDING * (scale.high - scale.low), scale.rounding)
 
 
 def check_share(fail_above: float | None, measure: Measure | None) -> None:

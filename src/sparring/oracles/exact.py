@@ -128,8 +128,7 @@ class ExactOracle:
 
     def scale(self, measured: list[Known]) -> Scale | None:
         del measured
-        low, high = self.base.met(self.nu)
-        return Scale(low=low, high=high, range_from="game")
+        return Scale(**self.base.met(self.nu)._asdict(), range_from="game")
 
     def rates(self, measured: Known, scale: Scale | None) -> Rates:
         del scale
