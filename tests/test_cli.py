@@ -16,7 +16,7 @@ import pytest
 
 from sparring import cli
 from sparring.files import read_json
-from sparring.runs import Run, read_config
+from sparring.runs import Run, differences, read_config
 
 GAME = "robosumo/ant-vs-ant,integrator=euler"
 ZERO = ["evaluate", GAME, "--victim", "zero", "--attacker", "random", "--episodes", "4"]
@@ -334,6 +334,18 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
 def out_of(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     assert cli.main(words) == cli.DONE
     return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", ">&- 2>&-"])
+@pytest.mark.slow
+def test_closed_streams_change_nothing(closed: str, in_tmp: Path) -> None:
+    """Nothing is printed in their place, and no file of the run is opened on their descriptors."""
+    command = f"{sys.executable} -m sparring audit matrix/rps --victim uniform --budgets 1 --out run {closed}"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert done.returncode == cli.DONE and "Traceback" not in done.stdout + done.stderr
+    assert ("No attack" in done.stdout) == (closed == "2>&-") and differences(in_tmp / "run") == {}
+    refused = subprocess.run(command.replace("rps", "none"), shell=True, capture_output=True, text=True)
+    assert refused.returncode == cli.BAD_INPUT and not refused.stdout
 
 
 @pytest.mark.parametrize("words", [["audit", "--help"], ["list", "--json"], ["list"]])

@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 
 from sparring import errors
-from sparring.errors import InputError, NoPicture, foreign, place, require, unknown
+from sparring.errors import InputError, NoPicture, changed, foreign, place, require, unknown
 
 
 def test_an_unknown_name_comes_with_the_nearest_ones() -> None:
@@ -110,3 +110,11 @@ def test_the_place_of_a_definition(users: Any, tmp_path: Path) -> None:
 
 def raises(error: BaseException) -> None:
     raise error
+
+
+def test_the_first_difference_of_settings_is_named_with_its_way() -> None:
+    before = {"a": 1, "inner": {"seed": 0, "steps": 5}, "z": None}
+    assert changed(before, dict(before)) is None
+    assert changed(before, {**before, "inner": {"seed": 3, "steps": 5}}) == ("inner.seed", 0, 3)
+    assert changed(before, {**before, "inner": None}) == ("inner", {"seed": 0, "steps": 5}, None)
+    assert changed(before, {"z": 2, "inner": before["inner"]}) == ("a", 1, None)

@@ -221,7 +221,7 @@ def lost(game: Walk, parts: dict[str, Any]) -> None:
         (lambda g, p: p["reward"].update(a=np.zeros(g.num_games)), "reward of a at step 0: expected float32"),
         (
             lambda g, p: p["final_view"].update(a=p["view"]["a"]._replace(moves=np.array([True, True, False]))),
-            "view of a, moves, at step 0: view and final_view are of two forms",
+            "step 0: final_view of a: moves was None before and an array now: give arrays in all views",
         ),
         (
             lambda g, p: p["final_view"].update(a=View(p["view"]["a"].observation + np.float32(1))),

@@ -10,9 +10,9 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, NoReturn, get_args, get_origin
+from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 from sparring.console import BAD_INPUT, DONE, INTERRUPTED, exit_code, say
 from sparring.errors import InputError, unknown
@@ -150,10 +150,13 @@ def _refuse_empty(words: list[str], kind: type) -> None:
     Raises:
       InputError: such an option.
     """
-    declared: Any = kind
-    several = {f"--{field.name.replace('_', '-')}" for field in fields(declared) if "tuple[" in str(field.type)}
-    for word, after in zip(words, [*words[1:], "--"], strict=True):
-        if word in several and after.startswith("--"):
+    several = {
+        f"--{name.replace('_', '-')}"
+        for name, hint in get_type_hints(kind).items()
+        if any(get_origin(one) is tuple for one in (hint, *get_args(hint)))
+    }
+    for i, word in enumerate(words):
+        if word in several and (i + 1 == len(words) or words[i + 1].startswith("--")):
             raise InputError(f"{word[2:]}: expected at least one value, got none; leave it out for what is usual")
 
 

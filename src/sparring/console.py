@@ -46,11 +46,18 @@ def exit_code(program: str, work: Callable[[], int], apart: bool = False) -> int
     global _asked
     remember()
     try:
-        with _handled(interrupt, signal.SIGINT, signal.SIGTERM), _read_or_not("stdout", apart), _read_or_not("stderr"):
+        with _read_or_not("stderr"):
+            return _exit_code(program, work, apart)
+    finally:
+        _asked = None
+
+
+def _exit_code(program: str, work: Callable[[], int], apart: bool) -> int:
+    try:
+        with _handled(interrupt, signal.SIGINT, signal.SIGTERM), _read_or_not("stdout", apart):
             code = work()
-            if sys.stdout is not None:  # None where it was closed from the start
-                with _unread(sys.stdout):
-                    sys.stdout.flush()
+            with _unread(sys.stdout):
+                sys.stdout.flush()
     except InputError as error:
         say(f"{program}: {' '.join(str(error).split())}", sys.stderr)
         code = BAD_INPUT
@@ -64,8 +71,6 @@ def exit_code(program: str, work: Callable[[], int], apart: bool = False) -> int
     except Exception:
         say(f"{traceback.format_exc()}{program}: internal error; the lines above say where", sys.stderr)
         code = INTERNAL
-    finally:
-        _asked = None
     return code
 
 
@@ -130,7 +135,15 @@ def _read_or_not(name: str, apart: bool = False) -> Iterator[None]:
     its own becomes that of standard error.
     """
     before = getattr(sys, name)
-    if before is None or before is not getattr(sys, f"__{name}__"):
+    if before is None:  # closed from the start: it takes the descriptor, on which the next file would be opened
+        with open(os.devnull, "w") as nowhere:
+            setattr(sys, name, nowhere)
+            try:
+                yield
+            finally:
+                setattr(sys, name, None)
+        return
+    if before is not getattr(sys, f"__{name}__"):
         yield
         return
     with suppress(OSError, ValueError):

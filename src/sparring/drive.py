@@ -14,7 +14,7 @@ import numpy as np
 
 from sparring import checkpoint
 from sparring.console import Stopped, interruptible, progress, say
-from sparring.errors import InputError
+from sparring.errors import InputError, changed
 from sparring.files import plain
 from sparring.play.calls import NoState, restored
 from sparring.play.calls import saved as saved_state
@@ -246,12 +246,12 @@ def resumed(
 
 def _check_settings(saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Unset options take the defaults of the version that runs, and those may have changed since."""
-    for name in sorted(saved.keys() | now.keys()):
-        if saved.get(name) != now.get(name):
-            raise InputError(
-                f"checkpoint: {name} was {saved.get(name)}, but is {now.get(name)} now; go on with the version that "
-                "began the run, or start a new one"
-            )
+    if (found := changed(saved, now)) is not None:
+        name, before, after = found
+        raise InputError(
+            f"checkpoint: {name} was {before}, but is {after} now; go on with the version that began the run, or "
+            "start a new one"
+        )
 
 
 def _plain(metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -8,7 +8,7 @@ import inspect
 import os
 import sysconfig
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -163,3 +163,14 @@ def _place_of_error(error: BaseException, source: Any) -> str | None:
     if frames:  # a library alone, such as a game that was installed as a package
         return f"{frames[-1].filename}:{frames[-1].lineno}"
     return place(source) if source is not None else ""
+
+
+def changed(before: Mapping[str, Any], after: Mapping[str, Any], within: str = "") -> tuple[str, Any, Any] | None:
+    """The first setting that differs, and what it was and is; of settings within settings, `name.name`."""
+    for name in sorted(before.keys() | after.keys()):
+        was, now = before.get(name), after.get(name)
+        if was != now:
+            if isinstance(was, Mapping) and isinstance(now, Mapping):
+                return changed(was, now, f"{within}{name}.")
+            return f"{within}{name}", was, now
+    return None

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TextIO
 
 from sparring.console import Stopped, interrupt, interruptible, progress, remember
-from sparring.errors import InputError
+from sparring.errors import InputError, changed
 from sparring.files import plain
 from sparring.runs import CHECKPOINT, CONFIG, LOG, Run, read_config, read_status
 
@@ -132,13 +132,12 @@ def do(job: Job, folder: Path, work: Work) -> None:
 def _is_done(folder: Path, job: Job) -> bool:
     if not (folder / CONFIG).exists():
         return False
-    saved, now = read_config(folder)["settings"], plain(job.config)
-    for name in sorted(saved.keys() | now.keys()):
-        if saved.get(name) != now.get(name):
-            raise InputError(
-                f"{folder}: {name} was {saved.get(name)!r} when this job was begun, but is {now.get(name)!r} now; "
-                "go on with the settings that it was begun with, or start a new run"
-            )
+    if (found := changed(read_config(folder)["settings"], plain(job.config))) is not None:
+        name, before, after = found
+        raise InputError(
+            f"{folder}: {name} was {before!r} when this job was begun, but is {after!r} now; go on with the settings "
+            "that it was begun with, or start a new run"
+        )
     return read_status(folder)["state"] == "done"
 
 

@@ -318,6 +318,10 @@ def test_the_gain_is_what_five_rounds_cost_beyond_the_five_before() -> None:
         ({"victim": "scratch"}, "victim=scratch: give benign=POLICY"),
         ({"architecture": "lstm"}, "architecture: both sides start from given weights"),
         ({"method": "retrain"}, "attack-steps=0: retrain needs an attacker"),
+        (
+            {"method": "retrain", "attacker": "builtin:disc", "attacker_start": "scratch"},
+            "attacker-start: retrain meets one fixed attacker: use attacker=POLICY",
+        ),
         ({"method": "self-play", "num_games": 1}, "num-games: self-play needs at least 2"),
         ({"attacker_start": "zero"}, "start=zero needs a policy with weights"),
         ({"episodes": 0}, "episodes: expected at least 1"),

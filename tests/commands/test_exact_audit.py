@@ -105,7 +105,7 @@ def test_the_range_of_values_is_what_an_attacker_can_make_of_this_victim() -> No
 @pytest.mark.parametrize("gamma", [0.99, 0.9999, 0.99999])
 @pytest.mark.parametrize("spread", [0.0, 1e-7])
 def test_rounding_of_long_games_is_no_finding(gamma: float, spread: float) -> None:
-    """What the attacker does changes nothing, so every damage is 0; values are solved for to 1 / (1 - gamma) roundings."""
+    """What the attacker does changes nothing, so every damage is 0; a value is off by 1 / (1 - gamma) roundings."""
     rng = np.random.default_rng(0)
     P = rng.dirichlet(np.ones(6), size=(6, 2, 2))
     P[:, :, 1] = P[:, :, 0]

@@ -124,6 +124,12 @@ def test_load_refuses_files(game: MarkovGame, tmp_path: Path, monkeypatch: pytes
     np.savez(path, P=game.P, r=game.r, rho=game.rho, gamma=1.5)
     with pytest.raises(InputError, match=r"game.npz: .*gamma in \[0, 1\)"):
         load(path)
+    np.savez(path, P=game.P, r=game.r, rho=game.rho, gamma=[0.5, 0.5])
+    with pytest.raises(InputError, match="gamma: expected one number, got 2"):
+        load(path)
+    np.savez(path, P=game.P, r=game.r, rho=game.rho, gamma=0.5, mask=np.ones(3))
+    with pytest.raises(InputError, match="expected the arrays P, r, rho and gamma alone, there is mask, too"):
+        load(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("P.npy", b"not an array")
     with pytest.raises(InputError, match="there is no gamma"):

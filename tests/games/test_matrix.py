@@ -62,9 +62,16 @@ def test_the_games_are_fair(payoffs: np.ndarray) -> None:
     np.testing.assert_array_equal(payoffs @ uniform, 0)
 
 
-@pytest.mark.parametrize("payoffs", [np.zeros(3), np.zeros((0, 2)), np.array([[np.inf, 0.0]])])
-def test_refuses_payoffs(payoffs: np.ndarray) -> None:
-    with pytest.raises(InputError, match="expected finite payoffs"):
+@pytest.mark.parametrize(
+    ("payoffs", "message"),
+    [
+        (np.zeros(3), r"expected payoffs \[A, B\], got shape \[3\]"),
+        (np.zeros((0, 2)), r"expected payoffs \[A, B\], got shape \[0, 2\]"),
+        (np.array([[0.0, 1.0], [np.inf, 0.0]]), "expected finite payoffs, got inf in row 1, column 0"),
+    ],
+)
+def test_refuses_payoffs(payoffs: np.ndarray, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         MatrixGame(payoffs)
 
 
@@ -166,8 +173,8 @@ def test_payoffs_from_a_file(tmp_path: Path) -> None:
     [
         ("words.csv", b"rock,paper\n1,2\n", "cannot be read as a matrix of numbers: could not convert string"),
         ("ragged.csv", b"1,2\n3\n", "cannot be read as a matrix of numbers"),
-        ("nan.csv", b"1,nan\n", "expected finite payoffs"),
-        ("empty.csv", b"", "expected finite payoffs"),
+        ("nan.csv", b"1,nan\n", "expected finite payoffs, got nan in row 0, column 1"),
+        ("empty.csv", b"", r"expected payoffs \[A, B\], got shape \[0\]"),
         ("text.csv", b"\xff\xfe1,2", "cannot be read as a matrix of numbers"),
         ("short.npy", b"\x93NUMPY", "cannot be read as a matrix of numbers"),
         ("zip.npy", b"PK\x03\x04 and so on", "cannot be read as a matrix of numbers"),

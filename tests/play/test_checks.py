@@ -366,3 +366,15 @@ def test_a_game_that_inherits_from_a_sound_one_is_looked_at() -> None:
     policies = {agent: RandomPolicy(spaces.action) for agent, spaces in game.spaces.items()}
     with pytest.raises(InputError, match=r"step 0, match 0: observation: number 0 is 3\.0"):
         rollout(game, policies, 2, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("name", ["view", "final_view"])
+@pytest.mark.parametrize("part", ["legal", "moves"])
+def test_a_mask_that_goes_is_named(name: str, part: str) -> None:
+    """Views are stacked over steps, so each part is there always or never."""
+
+    def drop(time: Any, p: dict[str, Any]) -> None:
+        p[name]["a"] = p[name]["a"]._replace(**{part: None})
+
+    told = f"test/host, step 2: {name} of a: {part} was an array before and None now: give arrays in all views"
+    assert line(Host(drop)).startswith(told)

@@ -114,8 +114,8 @@ def audit(game: Any, **settings: Any) -> dict[str, Any]:
 
 def prepare(settings: Settings) -> Prepared:
     budgets = tuple(check_budget(budget) for budget in settings.budgets)
-    if len(set(budgets)) < len(budgets):
-        raise InputError("budgets: the same one was given twice")
+    if twice := [budget for budget in budgets if budgets.count(budget) > 1]:
+        raise InputError(f"budgets: expected different ones, got {twice[0]:g} twice")
     if settings.jobs < 1:
         raise InputError(f"jobs: expected at least 1, got {settings.jobs}")
     if settings.summary is not None:

@@ -326,6 +326,8 @@ def _check(settings: Any) -> None:
     for name, methods in reads.items():
         if settings.method not in methods:
             refuse(settings, (name,), f"{settings.method} does not read it: use method={methods[0]}")
+    if settings.method == "retrain":
+        refuse(settings, ("attacker_start",), "retrain meets one fixed attacker: use attacker=POLICY")
     for name, least in (("iterations", 1), ("attacker_rounds", 1), ("attack_steps", 0), ("steps", 1), ("num_games", 1)):
         if (value := getattr(settings, name)) is not None and value < least:
             raise InputError(f"{name.replace('_', '-')}: expected at least {least}, got {value}")

@@ -121,6 +121,7 @@ def load(path: Path | str) -> MarkovGame:
         with np.load(path, allow_pickle=False) as arrays:
             if absent := {"P", "r", "rho", "gamma"} - set(arrays.files):
                 raise InputError(f"{path}: expected the arrays P, r, rho and gamma, there is no {min(absent)}")
+            others = set(arrays.files) - {"P", "r", "rho", "gamma"}
             fields = {name: arrays[name] for name in ("P", "r", "rho", "gamma")}
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file: give a Markov game's .npz (P, r, rho, gamma)") from None
@@ -130,6 +131,10 @@ def load(path: Path | str) -> MarkovGame:
         raise InputError(f"{path}: cannot be read as the .npz of a Markov game: {error}") from error
     if any(not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array) for array in fields.values()):
         raise InputError(f"{path}: expected arrays of real numbers, got {[str(a.dtype) for a in fields.values()]}")
+    if unknown := sorted(others):
+        raise InputError(f"{path}: expected the arrays P, r, rho and gamma alone, there is {unknown[0]}, too")
+    if fields["gamma"].size != 1:
+        raise InputError(f"{path}: gamma: expected one number, got {fields['gamma'].size}")
     try:
         return MarkovGame(fields["P"], fields["r"], fields["rho"], fields["gamma"].item())
     except ValueError as error:

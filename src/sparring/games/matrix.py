@@ -134,9 +134,10 @@ def _lines(path: Path) -> list[str]:
 
 def _finite(payoffs: Array, what: str) -> np.ndarray:
     payoffs = np.array(payoffs, np.float64)
-    if payoffs.ndim != 2 or not payoffs.size or not np.isfinite(payoffs).all():
-        raise InputError(
-            f"{what}: expected finite payoffs [A, B], got shape {list(payoffs.shape)} or a NaN/infinity in it"
-        )
+    if payoffs.ndim != 2 or not payoffs.size:
+        raise InputError(f"{what}: expected payoffs [A, B], got shape {list(payoffs.shape)}")
+    if (bad := ~np.isfinite(payoffs)).any():
+        row, column = np.argwhere(bad)[0].tolist()
+        raise InputError(f"{what}: expected finite payoffs, got {payoffs[row, column]} in row {row}, column {column}")
     check_payoffs(payoffs, what)
     return payoffs

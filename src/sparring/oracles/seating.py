@@ -351,6 +351,11 @@ def _tabular(source: Any, game: Game, agent: AgentID, what: str) -> Policy:
     from sparring.loaders import tabular
     from sparring.policies import TabularPolicy
 
+    if isinstance(source, (list, tuple)) and any(map(callable, source)):
+        raise InputError(
+            f"{what}: expected one policy, or a dictionary with one for each agent, got several objects; policies that "
+            "are compared side by side are given by their names"
+        )
     found = _finite(game)
     if found is None:
         raise InputError(f"{what} of {agent}: a table needs a game that can be enumerated, and {game.id} cannot be")

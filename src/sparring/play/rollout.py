@@ -20,7 +20,7 @@ from sparring.mixture import MixedState
 from sparring.play.calls import begun, check_kind, name_of, stepped
 from sparring.play.checks import Fault, check_faults, check_views, fault, is_sound
 from sparring.play.deciding import Policies, act_all, checked_actions, decide, prepare
-from sparring.play.shapes import check_kept, check_shapes, check_state
+from sparring.play.shapes import check_forms, check_kept, check_shapes, check_state
 from sparring.policies import PoolState
 from sparring.pytrees import traceable
 from sparring.types import (
@@ -148,6 +148,7 @@ def _rollout_host(
     for t in range(before, before + num_steps):
         decisions = decide(everybody, _key(rng), state.views, state.policy, state.first)
         step = stepped(game, checked_actions(game, decisions, state.views, t), t)
+        check_forms(game, state.views, step, f"step {t}")
         cut = step.truncated | step.invalid
         final: dict[AgentID, Decision] = {}
         if record and cut.any():

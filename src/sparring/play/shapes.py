@@ -29,6 +29,24 @@ def check_state(agent: AgentID, state: Any, batch: int) -> None:
             )
 
 
+def check_forms(game: Game, shown: Mapping[AgentID, View], step: Step, when: str) -> None:
+    """Refuse a step whose views have a mask, or say who moves, where the view before had not, or the other way round.
+
+    Raises:
+      InputError: the agent and the part are named.
+    """
+    for agent in game.agents:
+        for part in ("legal", "moves"):
+            none = getattr(shown[agent], part) is None
+            for name, views in (("view", step.view), ("final_view", step.final_view)):
+                if (getattr(views[agent], part) is None) != none:
+                    forms = ("None before and an array", "an array before and None")[not none]
+                    raise InputError(
+                        f"{name_of(game)}, {when}: {name} of {agent}: {part} was {forms} now: give arrays in all "
+                        "views, all True where nothing is forbidden, or None in all"
+                    )
+
+
 def check_kept(what: str, before: Any, after: Any, whose: str = "initial_state's", types: bool = True) -> None:
     """Refuse a state that a step has changed in its structure, shapes or types: it could not be handed on.
 
