@@ -253,6 +253,7 @@ def _serve() -> None:
             answers.write(json.dumps(_answer(order, folder)._asdict()) + "\n")
     except KeyboardInterrupt:
         pass  # told to stop between two jobs
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends anyway: what libraries do at the end is not to be disturbed
 
 
 def _answer(order: Mapping[str, Any], folder: Path) -> _Answer:
