@@ -174,11 +174,9 @@ class JaxmarlGame:
         if any(isinstance(spaces.action, Box) for spaces in self.spaces.values()):
             return False
         _, state = jax.eval_shape(self._env.reset, jax.random.key(0))
-        # JaxMARL has no other way to ask: an environment without masks inherits a `get_avail_actions` that raises this,
-        # and in it every action is legal.
         try:
             jax.eval_shape(self._env.get_avail_actions, state)
-        except NotImplementedError:
+        except NotImplementedError:  # what an environment without masks inherits: JaxMARL has no other way to ask
             return False
         return True
 
