@@ -18,12 +18,13 @@ from sparring import checkpoint, drive
 from sparring.attacks.adversarial_policy import AttackConfig, adversarial_policy
 from sparring.console import Stopped
 from sparring.errors import InputError
+from sparring.events import EVENTS, read_events
 from sparring.games.hosted import Hosted
 from sparring.games.matrix import ROCK_PAPER_SCISSORS, MatrixGame
 from sparring.learners.ppo import PPOConfig
 from sparring.nets import NetworkConfig
 from sparring.policies import RandomPolicy
-from sparring.runs import CHECKPOINT, EVENTS, Run, read_events, read_status
+from sparring.runs import CHECKPOINT, Run, read_status
 from sparring.training import TrainState, saved_part
 from sparring.types import Discrete, ThreatModel, Trajectory
 

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from sparring import runs
 from sparring.console import Stopped
 from sparring.errors import InputError
+from sparring.events import EVENTS, read_events
 from sparring.files import read_json
-from sparring.runs import Run, read_events
+from sparring.runs import Run
 
 
 def create(folder: Path) -> Run:
@@ -166,7 +167,7 @@ def test_resumed_equals_uninterrupted(
         steps(run, 0, 8, save_at)
     with create(resumed) as run:
         steps(run, 0, killed_at, save_at)
-    with open(resumed / runs.EVENTS, "a") as file:  # the line that the process wrote when it was killed
+    with open(resumed / EVENTS, "a") as file:  # the line that the process wrote when it was killed
         file.write(json.dumps({"training": "", "step": killed_at, "win": 0})[:torn])
     with Run.open(resumed) as run:
         restored = run.load()
@@ -177,7 +178,7 @@ def test_resumed_equals_uninterrupted(
         else:
             run.forget("")
         steps(run, start, 8, save_at)
-    assert (resumed / runs.EVENTS).read_bytes() == (whole / runs.EVENTS).read_bytes()
+    assert (resumed / EVENTS).read_bytes() == (whole / EVENTS).read_bytes()
 
 
 def test_events_and_their_damage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -188,7 +189,7 @@ def test_events_and_their_damage(tmp_path: Path, capsys: pytest.CaptureFixture[s
         assert read_events(run.folder) == [{"step": 1, "loss": None, "rates": [0.5, None], "ok": True}, {"step": 2}]
         with pytest.raises(InputError, match="expected plain JSON, got object"):
             run.event(x=object())
-        path = run.folder / runs.EVENTS
+        path = run.folder / EVENTS
         path.write_bytes(path.read_bytes() + b'{"step": 3, "w')
         assert [event["step"] for event in read_events(run.folder)] == [1, 2]
         path.write_bytes(b"{torn\n3\n" + path.read_bytes())
@@ -217,7 +218,7 @@ def test_a_run_without_a_checkpoint_keeps_what_finished_trainings_recorded(tmp_p
         for training, events in (("first", 3), ("second", 2)):
             for step in range(events):
                 run.event(training=training, step=step)
-    with open(run.folder / runs.EVENTS, "a") as file:
+    with open(run.folder / EVENTS, "a") as file:
         file.write('{"training": "sec')
     with Run.open(run.folder) as again:
         again.forget("second")
@@ -245,7 +246,7 @@ def test_a_training_that_begins_anew_takes_the_checkpoint_that_counts_on_its_eve
 def test_a_checkpoint_without_its_events_is_refused(tmp_path: Path) -> None:
     with create(tmp_path / "run") as run:
         steps(run, 0, 3, 2)
-    for damage in (lambda: os.truncate(run.folder / runs.EVENTS, 10), (run.folder / runs.EVENTS).unlink):
+    for damage in (lambda: os.truncate(run.folder / EVENTS, 10), (run.folder / EVENTS).unlink):
         damage()
         with pytest.raises(InputError, match="the checkpoint counts on"):
             Run.open(run.folder)

@@ -26,13 +26,14 @@ from sparring.console import DONE, INTERRUPTED, Stopped, exit_code, say
 from sparring.defences.self_play import SelfPlayConfig, self_play
 from sparring.drive import drive, resumed
 from sparring.errors import InputError
+from sparring.events import read_events
 from sparring.files import plain
 from sparring.games import make
 from sparring.learners.ppo import final_network
 from sparring.loaders import load, native
 from sparring.metrics.outcome import wilson
 from sparring.nets import ActorCritic
-from sparring.runs import CHECKPOINT, Run, read_config, read_events, read_status
+from sparring.runs import CHECKPOINT, Run, read_config, read_status
 from sparring.training import Method, TrainState
 from sparring.types import Game, ThreatModel
 

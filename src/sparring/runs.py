@@ -21,7 +21,6 @@ import platform
 import re
 import shlex
 import shutil
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -35,16 +34,16 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from sparring import checkpoint
-from sparring.console import Stopped, say
+from sparring.console import Stopped
 from sparring.errors import InputError
-from sparring.files import check_file, made, plain, read_json, write_atomic, write_json
+from sparring.events import EVENTS, cut_events, event_in
+from sparring.files import made, plain, read_json, write_atomic, write_json
 
 State = Literal["running", "done", "interrupted", "failed"]
 
-CONFIG, STATUS, EVENTS = "config.json", "status.json", "events.jsonl"
+CONFIG, STATUS = "config.json", "status.json"
 CHECKPOINT, MANIFEST, LOCK = "checkpoint.safetensors", "manifest.json", ".lock"
 LOG = "log.txt"  # of a job in a process of its own
-MAX_EVENTS_BYTES = 2**30
 _EVENTS_KEY = "events_bytes"
 # Not results: what describes the run itself, and the report, which can be made again from the audit at any time.
 _NO_RESULTS = frozenset({STATUS, MANIFEST, LOCK, "report.html"})
@@ -150,7 +149,7 @@ class Run:
                 raise InputError(f"{folder / name} {how}: put it back as it was, or start a new run")
             run = cls(folder, config, lock, time.monotonic() - status["seconds"])
             restored = run.load()
-            _cut_events(folder / EVENTS, restored[1][_EVENTS_KEY] if restored else None)
+            cut_events(folder / EVENTS, restored[1][_EVENTS_KEY] if restored else None)
             for leftover in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
                 leftover.unlink(missing_ok=True)
             run._set_status("running", status["done"], status["total"], "")
@@ -180,7 +179,7 @@ class Run:
         """
         path = self.folder / EVENTS
         lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-        kept = [line for line in lines if (_event(line) or {}).get("training") != training]
+        kept = [line for line in lines if (event_in(line) or {}).get("training") != training]
         if len(kept) < len(lines):
             # It counts on bytes that are about to go, and it is another training's, which has not begun.
             (self.folder / CHECKPOINT).unlink(missing_ok=True)
@@ -291,26 +290,6 @@ def read_status(folder: Path) -> dict[str, Any]:
     return status
 
 
-def read_events(folder: Path) -> list[dict[str, Any]]:
-    """A run's events in order; needs no lock.
-
-    A torn last line, of a process killed while it wrote, is left out. So are damaged lines before it: standard error
-    says how many there are.
-
-    Raises:
-      InputError: the file cannot be read, or is too large.
-    """
-    path = Path(folder) / EVENTS
-    if not path.exists():
-        return []
-    check_file(path, MAX_EVENTS_BYTES)
-    *lines, _torn = path.read_bytes().split(b"\n")
-    events = [event for line in lines if (event := _event(line)) is not None]
-    if len(events) < len(lines):
-        say(f"{path}: {len(lines) - len(events)} of {len(lines)} lines are damaged and left out", sys.stderr)
-    return events
-
-
 def differences(folder: Path) -> dict[str, str]:
     """What is not as the run left it: in words, by file, in the order of their names.
 
@@ -371,30 +350,6 @@ def _lock(folder: Path) -> FileLock:
     except OSError as error:
         raise InputError(f"cannot write in {folder}: {error.strerror}; choose another --out") from None
     return lock
-
-
-def _event(line: bytes) -> dict[str, Any] | None:
-    """The event in a line; None if the line is damaged."""
-    try:
-        event = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return event if isinstance(event, dict) else None
-
-
-def _cut_events(path: Path, size: int | None) -> None:
-    """Cut the file to the bytes that a checkpoint counts on; without a checkpoint, to its last whole line."""
-    if not path.exists():
-        if size:
-            raise InputError(f"{path} is missing, but the checkpoint counts on {size} bytes of it")
-        return
-    if size is None:
-        check_file(path, MAX_EVENTS_BYTES)
-        size = path.read_bytes().rfind(b"\n") + 1
-    found = path.stat().st_size
-    if found < size:
-        raise InputError(f"{path} has {found} bytes, but the checkpoint counts on {size}: it was cut or replaced")
-    os.truncate(path, size)
 
 
 def _manifest(folder: Path) -> dict[str, dict[str, Any]]:

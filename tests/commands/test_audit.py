@@ -19,6 +19,7 @@ from sparring import cli
 from sparring.commands import audit as module
 from sparring.commands import audit_jobs
 from sparring.errors import InputError
+from sparring.events import read_events
 from sparring.files import read_json
 from sparring.games import make
 from sparring.loaders import builtin, native
@@ -27,7 +28,7 @@ from sparring.oracles.base import Attack
 from sparring.oracles.learned import LearnedOracle, save_matches
 from sparring.oracles.seating import ask
 from sparring.results import read_audit
-from sparring.runs import Run, differences, read_config, read_events
+from sparring.runs import Run, differences, read_config
 from sparring.types import Outcomes
 
 GAME = "robosumo/ant-vs-ant,integrator=euler"

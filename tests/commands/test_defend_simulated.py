@@ -19,13 +19,14 @@ from sparring.commands import defend
 from sparring.commands.defend_simulated import prepare
 from sparring.defences.adversarial_training import SCHEDULES, of_the_moment
 from sparring.errors import InputError
+from sparring.events import read_events
 from sparring.files import read_json, write_json
 from sparring.games import make
 from sparring.loaders import native
 from sparring.oracles.defending import LearnedMethod, method_of
 from sparring.oracles.hardening_curve import FIELDS, HardeningCurve, curve_points, oscillation_of
 from sparring.policies import PoolPolicy
-from sparring.runs import Run, differences, read_events
+from sparring.runs import Run, differences
 from sparring.training import Opponents, Pool, train
 
 DUEL = "discs/duel"

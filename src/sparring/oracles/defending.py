@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sparring.errors import InputError
+from sparring.events import read_events
 from sparring.files import write_json
 from sparring.oracles import seating
 from sparring.oracles.hardening_curve import HardeningCurve
 from sparring.oracles.preparation import Training
 from sparring.oracles.seating import Question
-from sparring.runs import Run, read_events
+from sparring.runs import Run
 from sparring.types import AgentID, Game, MethodName, Policy
 
 if TYPE_CHECKING:

@@ -14,13 +14,14 @@ import numpy as np
 from sparring import checkpoint
 from sparring.console import Stopped, interruptible, progress
 from sparring.errors import InputError
+from sparring.events import read_events
 from sparring.jobs import JOB
 from sparring.oracles import seating
 from sparring.oracles.base import Attack
 from sparring.oracles.preparation import Training
 from sparring.oracles.seating import Question
 from sparring.records import LEARNED, Curve, Damage, Goal, OracleName, Rates, Scale
-from sparring.runs import Run, read_events
+from sparring.runs import Run
 from sparring.types import AgentID, Game, Outcomes, Policy, States
 
 if TYPE_CHECKING:
