@@ -187,6 +187,7 @@ def test_the_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
 TRAJECTORY = Trajectory(
     agents={},
     seen={},
+    acts={},
     reward={"a": np.full((2, 4), 0.25, np.float32), "b": np.full((2, 4), -0.5, np.float32)},
     outcome={
         "a": np.array([[1, -1, 0, 0], [0, 1, 1, 0]], np.int8),

@@ -250,7 +250,7 @@ def trajectory(**changes: Any) -> Trajectory:
     reward = {"row": np.arange(6, dtype=np.float32).reshape(3, 2), "col": np.full((3, 2), 9, np.float32)}
     info = {"push": {"row": np.ones((3, 2), np.float32), "col": np.full((3, 2), 2, np.float32)}}
     outcome = {"row": OUTCOME, "col": -OUTCOME}
-    made = Trajectory({}, {}, reward, outcome, TERMINATED, TRUNCATED, np.zeros((3, 2), bool), info)
+    made = Trajectory({}, {}, {}, reward, outcome, TERMINATED, TRUNCATED, np.zeros((3, 2), bool), info)
     return made._replace(**changes)
 
 

@@ -360,11 +360,20 @@ class Experience(NamedTuple):
     moves: Array | None = None  # bool [T, B], it was the agent's move; None: always
 
 
+class Acts(NamedTuple):
+    """What one agent did in T steps."""
+
+    action: Array  # [T, B] or [T, B, A], what was executed
+    moves: Array | None  # bool [T, B], it was its move; None: always
+    controlled: Array | None  # bool [T, B], the adversarial policy chose; None: its policy is no mixture
+
+
 class Trajectory(NamedTuple):
     """T steps of B matches, and what each recorded agent saw and did."""
 
     agents: Mapping[AgentID, Experience]
     seen: Mapping[AgentID, Any]  # observations of the watched agents, [T, B, ...] leaves
+    acts: Mapping[AgentID, Acts]  # of every agent, where they were asked for
     reward: Mapping[AgentID, Array]  # float32 [T, B] of every agent of the game
     outcome: Mapping[AgentID, Array] | None  # int8 [T, B], as in `Step`
     terminated: Array  # bool [T, B]
@@ -374,9 +383,19 @@ class Trajectory(NamedTuple):
 
 
 class States(NamedTuple):
-    """A sample of what one agent saw, with the match and the step that each row comes from; no invalid matches."""
+    """A sample of what the observers saw, with the match and the step that each row comes from; no invalid matches."""
 
-    rows: np.ndarray  # float32 [n, D], flat
+    rows: np.ndarray  # float32 [n, D], flat, one observer's after the other's
+    match: np.ndarray  # int64 [n], index into `Outcomes`
+    step: np.ndarray  # int64 [n], steps since the match began
+
+
+class Tracks(NamedTuple):
+    """Whole valid matches as the observers met them: the steps of a match one after the other, matches in order."""
+
+    rows: np.ndarray  # float32 [n, D], what they saw before they decided, flat
+    action: np.ndarray  # float32 [n, A], what they did, flat (a discrete choice as one-hot)
+    controlled: np.ndarray  # bool [n], an attacker was controlled in this step
     match: np.ndarray  # int64 [n], index into `Outcomes`
     step: np.ndarray  # int64 [n], steps since the match began
 
@@ -388,7 +407,9 @@ class Outcomes(NamedTuple):
     length: np.ndarray  # int32 [n], steps
     invalid: np.ndarray  # bool [n]
     returns: Mapping[AgentID, np.ndarray]  # float64 [n], undiscounted sum of rewards
-    states: Mapping[AgentID, States]  # of the watched agents
+    decisions: Mapping[AgentID, np.ndarray]  # int32 [n], steps in which the agent moved
+    states: States | None = None
+    tracks: Tracks | None = None
 
 
 LearnerState = Any

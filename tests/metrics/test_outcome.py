@@ -20,7 +20,7 @@ def outcomes(by_agent: Mapping[str, list[int]] | None, returns: Mapping[str, lis
         length=np.full(n, 7, np.int32),
         invalid=np.zeros(n, bool),
         returns={agent: np.array(values) for agent, values in returns.items()},
-        states={},
+        decisions={agent: np.full(n, 7, np.int32) for agent in returns},
     )
     return found._replace(**changes)
 

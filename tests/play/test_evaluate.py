@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,8 +16,9 @@ from sparring.games.openspiel import compile_tree
 from sparring.games.tree import SampledTree
 from sparring.play import evaluate as module
 from sparring.play.evaluate import evaluate
+from sparring.play.keeping import Sample, TrackSample
 from sparring.policies import ConstantPolicy, RandomPolicy
-from sparring.types import Array, Box, Dict, Discrete, Outcomes, Policy, Spaces, Step, View
+from sparring.types import Acts, Array, Box, Dict, Discrete, Outcomes, Policy, Spaces, Step, Trajectory, View
 
 TORQUE = Box((1,), -1.0, 1.0)
 STILL: dict[str, Policy] = dict.fromkeys("xy", ConstantPolicy(TORQUE))
@@ -37,7 +39,7 @@ def test_complete_matches_are_dealt_to_the_slots(clock: Any) -> None:
     np.testing.assert_array_equal(told(out, "y"), [-1] * 6 + [1] * 5)
     np.testing.assert_array_equal(out.length, [1] * 6 + [10] * 5)
     np.testing.assert_array_equal(out.returns["y"], out.length)
-    assert not out.invalid.any() and not out.states
+    assert not out.invalid.any() and out.states is None and out.tracks is None
     assert done[-1] == 11 and done == sorted(done)
 
 
@@ -52,7 +54,8 @@ def test_every_kind_of_ending_is_told(clock: Any, tally: Any) -> None:
     # Tally's actions count from 0 in every match; the broken step pays nothing.
     np.testing.assert_array_equal(out.returns["x"], [0, 1, 3, 6, 6])
     # All steps of the valid matches are in the sample, which is larger than they are: 1 + 2 + 3 + 4.
-    states = out.states["x"]
+    states = out.states
+    assert states is not None
     np.testing.assert_array_equal(states.match, [0, 1, 1, 2, 2, 2, 3, 3, 3, 3])
     np.testing.assert_array_equal(states.step, [0, 0, 1, 0, 1, 2, 0, 1, 2, 3])
     np.testing.assert_array_equal(states.rows, np.stack([0 * states.match, states.match, states.step], axis=1))
@@ -144,34 +147,38 @@ def test_games_without_winners_have_no_outcome() -> None:
 @pytest.mark.parametrize("chunk", [1, 3, 50])
 def test_the_size_of_a_chunk_changes_nothing(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def play() -> Outcomes:
-        return evaluate(Dice(4, 1), STILL, 30, np.random.default_rng(5), watch=("x", "y"), states=20)
+        return evaluate(Dice(4, 1), STILL, 30, np.random.default_rng(5), watch=("x", "y"), states=20, tracks=10**9)
 
     usual = play()
     monkeypatch.setattr(module, "HOST_CHUNK", chunk)
     other = play()
     np.testing.assert_array_equal(told(usual), told(other))
     np.testing.assert_array_equal(usual.returns["y"], other.returns["y"])
-    for agent in ("x", "y"):
-        for a, b in zip(usual.states[agent], other.states[agent], strict=True):
+    for kind in ("states", "tracks"):
+        for a, b in zip(getattr(usual, kind), getattr(other, kind), strict=True):
             np.testing.assert_array_equal(a, b)
 
 
 def test_every_row_of_the_sample_is_of_its_match_and_step() -> None:
     """Match n of slot b is entry offset[b] + n; invalid ones have no rows; a dict is flat, its choices one-hot."""
     game = Dice(4, 2)
-    out = evaluate(game, STILL, 41, np.random.default_rng(0), watch=("x", "y"), states=50)
+    out = evaluate(game, STILL, 41, np.random.default_rng(0), watch=("x", "y"), states=50, tracks=10**9)
     offset = np.array([0, 11, 21, 31])
-    for agent, width in (("x", 3), ("y", 6)):
-        states = out.states[agent]
-        assert states.rows.shape == (50, width) and states.rows.dtype == np.float32
-        seen = states.rows[:, -3:]  # "die" comes before "seen"
-        np.testing.assert_array_equal(offset[seen[:, 0].astype(int)] + seen[:, 1], states.match)
-        np.testing.assert_array_equal(seen[:, 2], states.step)
-        assert not out.invalid[states.match].any() and out.invalid.any()
-        assert (states.step < out.length[states.match]).all()
-        assert len(set(zip(states.match.tolist(), states.step.tolist(), strict=True))) == 50  # none twice
-        if agent == "y":
-            np.testing.assert_array_equal(states.rows[:, :3], np.eye(3)[states.step % 3])
+    assert out.states is not None and out.tracks is not None
+    for kept in (out.states, out.tracks):
+        assert kept.rows.shape == (len(kept.match), 9) and kept.rows.dtype == np.float32  # x's 3, then y's 6
+        for seen in (kept.rows[:, :3], kept.rows[:, -3:]):  # "die" comes before "seen"
+            np.testing.assert_array_equal(offset[seen[:, 0].astype(int)] + seen[:, 1], kept.match)
+            np.testing.assert_array_equal(seen[:, 2], kept.step)
+        np.testing.assert_array_equal(kept.rows[:, 3:6], np.eye(3)[kept.step % 3])
+        assert not out.invalid[kept.match].any() and out.invalid.any()
+        assert (kept.step < out.length[kept.match]).all()
+        assert len(set(zip(kept.match.tolist(), kept.step.tolist(), strict=True))) == len(kept.match)  # none twice
+    assert len(out.states.match) == 50
+    # All steps of all valid matches, one after the other.
+    length = np.where(out.invalid, 0, out.length)
+    np.testing.assert_array_equal(out.tracks.match, np.repeat(np.arange(41), length))
+    np.testing.assert_array_equal(out.tracks.step, np.concatenate([np.arange(n) for n in length]))
 
 
 @pytest.mark.slow
@@ -185,7 +192,8 @@ def test_the_sample_is_uniform_over_steps(clock: Any) -> None:
     )
     counts = np.zeros(10)
     for seed in range(200):
-        states = evaluate(game, STILL, 6, np.random.default_rng(seed), watch=("x",), states=3).states["x"]
+        states = evaluate(game, STILL, 6, np.random.default_rng(seed), watch=("x",), states=3).states
+        assert states is not None
         assert len(states.match) == 3 and set(states.match.tolist()) <= {0, 2}
         np.add.at(counts, np.where(states.match == 0, 0, 4) + states.step, 1)
     assert counts.sum() == 600
@@ -196,16 +204,58 @@ def test_the_sample_takes_no_more_memory_than_itself_and_the_matches_that_go_on(
     """Four slots, matches of 8 steps, every second one invalid: at most 10 rows and 4 x 8."""
     matches = 300 * 4
     out = Outcomes(None, np.zeros(matches, np.int32), np.zeros(matches, bool), {}, {})
-    sample = module._Sample(10, np.random.default_rng(0))
+    sample = Sample({"x": Spaces(Box((3,)), Box((1,)))}, 10, 1.0, np.random.default_rng(0))
     for n in range(300):
         match = np.tile(n + 300 * np.arange(4), (4, 1))
         seen = np.broadcast_to(match[..., None], (4, 4, 3)).astype(np.float32)
-        sample.add(Box((3,)), seen, match, np.tile(np.arange(4)[:, None], (1, 4)), out)
+        played = cast("Trajectory", SimpleNamespace(seen={"x": seen}, acts={"x": Acts(seen, None, None)}))
+        sample.add(played, match, np.tile(np.arange(4)[:, None], (1, 4)), out)
         out.length[match], out.invalid[match] = 8, n % 2 == 0
-        sample.add(Box((3,)), seen, match, np.tile(4 + np.arange(4)[:, None], (1, 4)), out)
+        sample.add(played, match, np.tile(4 + np.arange(4)[:, None], (1, 4)), out)
         assert sample.rows is not None and len(sample.rows) <= 10 + 4 * 8
     states = sample.result()
     assert states.rows.shape == (10, 3) and (states.match % 2 == 1).all()
+
+
+def test_a_step_is_drawn_in_proportion_to_a_power_of_the_discount(clock: Any) -> None:
+    """Def. 2.1: one step of matches of 4 is step t with probability gamma^t / sum.
+
+    400 draws at gamma = .5; the bound is the 1 - 1e-6 quantile of chi-square with 3 degrees of freedom, 30.7.
+    """
+    game = clock(1, lambda slot, match: (4, "won"))
+    counts = np.zeros(4)
+    for seed in range(400):
+        out = evaluate(game, STILL, 1, np.random.default_rng(seed), watch=("x",), states=1, discount=0.5)
+        assert out.states is not None
+        counts[out.states.step[0]] += 1
+    expected = 400 * 0.5 ** np.arange(4) / 1.875
+    assert ((counts - expected) ** 2 / expected).sum() < 30.7
+
+
+def test_where_memory_ends_whole_matches_are_kept_drawn_before_they_are_played() -> None:
+    """Four slots, 300 matches each of 8 steps of 100 numbers, every second one invalid: room for some 20 matches."""
+    matches, most = 300 * 4, 20 * 8 * 430
+    out = Outcomes(None, np.zeros(matches, np.int32), np.zeros(matches, bool), {}, {})
+    kept = TrackSample({"x": Spaces(Box((100,)), TORQUE)}, most, matches, np.random.default_rng(0))
+    largest = 0
+    for n in range(300):
+        match = np.tile(n + 300 * np.arange(4), (8, 1))
+        seen = np.broadcast_to(match[..., None], (8, 4, 100)).astype(np.float32)
+        controlled = np.arange(8)[:, None] % 2 == np.zeros((1, 4), int)
+        acts = {"x": Acts(seen[..., :1], None, None), "y": Acts(seen[..., :1], None, controlled)}
+        played = cast("Trajectory", SimpleNamespace(seen={"x": seen}, acts=acts))
+        out.length[match], out.invalid[match] = 8, n % 2 == 0
+        kept.add(played, match, np.tile(np.arange(8)[:, None], (1, 4)), out)
+        largest = max(largest, kept.bytes)
+    tracks = kept.result()
+    assert largest <= most + 4 * 8 * 430  # and the matches that were just played
+    whole, steps = np.unique(tracks.match, return_counts=True)
+    assert (steps == 8).all() and not out.invalid[whole].any()
+    # The smallest ranks, whatever became of the matches: of some 15 to 20 half are invalid.
+    assert 4 <= len(whole) <= 16 and set(kept.rank[whole]) == set(np.sort(kept.rank[~out.invalid])[: len(whole)])
+    np.testing.assert_array_equal(tracks.rows[:, 0], tracks.match)
+    np.testing.assert_array_equal(tracks.action[:, 0], tracks.match)
+    np.testing.assert_array_equal(tracks.controlled, tracks.step % 2 == 0)
 
 
 def test_an_evaluation_is_reproducible(clock: Any) -> None:
@@ -232,8 +282,11 @@ def test_a_game_within_jax_is_evaluated_as_it_is_on_the_host() -> None:
         np.testing.assert_array_equal(told(out, "player0"), -told(out, "player1"))
         np.testing.assert_array_equal(np.sign(out.returns["player0"]), told(out, "player0"))
         assert set(out.length.tolist()) == {2, 3}
-        states = out.states["player0"]
-        assert states.rows.shape == (50, 6) and set(states.rows.sum(1)) <= {0.0, 1.0}
+        assert out.states is not None
+        assert (
+            out.states.rows.shape == (50, 6) and (out.states.rows.sum(1) == 1).all()
+        )  # where it waits it sees nothing
+        np.testing.assert_array_equal(out.decisions["player0"] + out.decisions["player1"], out.length)
 
 
 def test_fewer_matches_than_slots_are_refused(clock: Any) -> None:

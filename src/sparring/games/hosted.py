@@ -15,7 +15,7 @@ from sparring.types import AgentID, Array, FunctionalGame, Game, Spaces, Step, V
 class Hosted:
     """Steps a `FunctionalGame` with one compiled call per step; step t of a seed always draws the same.
 
-    It has `frame(match) -> uint8 [H, W, 3]` where the game has `picture(state, match)`.
+    It has the game's `features`, and `frame(match) -> uint8 [H, W, 3]` where the game has `picture(state, match)`.
     """
 
     def __init__(self, game: FunctionalGame) -> None:
@@ -24,6 +24,7 @@ class Hosted:
         self.agents: tuple[AgentID, ...] = game.agents
         self.spaces: Mapping[AgentID, Spaces] = game.spaces
         self.num_games: int = game.num_games
+        self.features: Mapping[AgentID, tuple[str, ...]] = getattr(game, "features", {})
         self._state: Any = None
         self._seed, self._count = 0, 0
         self._views: Any = {}

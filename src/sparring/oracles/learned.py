@@ -22,7 +22,7 @@ from sparring.oracles.preparation import Training
 from sparring.oracles.seating import Question
 from sparring.records import LEARNED, Curve, Damage, Goal, OracleName, Rates, Scale
 from sparring.runs import Run
-from sparring.types import AgentID, Game, Outcomes, Policy, States
+from sparring.types import AgentID, Game, Outcomes, Policy, States, Tracks
 
 if TYPE_CHECKING:
     from sparring.metrics.outcome import Sample
@@ -175,9 +175,13 @@ class LearnedOracle:
     def shift(self, benign: Outcomes, attacked: Outcomes) -> float | None:
         from sparring.metrics.shift import wasserstein2
 
-        victim = self.question.threat.victim
-        states = [one.states[victim].rows for one in (benign, attacked)]
-        return None if min(map(len, states)) == 0 else wasserstein2(*states)
+        if (
+            benign.states is None
+            or attacked.states is None
+            or not (len(benign.states.rows) and len(attacked.states.rows))
+        ):
+            return None
+        return wasserstein2(benign.states.rows, attacked.states.rows)
 
     def robust(self, budget: float, folder: Path) -> dict[str, Any]:
         del budget, folder
@@ -344,8 +348,10 @@ def save_matches(path: Path, outcomes: Outcomes) -> None:
     arrays = {"length": outcomes.length, "invalid": outcomes.invalid}
     arrays |= {f"returns/{agent}": values for agent, values in outcomes.returns.items()}
     arrays |= {f"outcome/{agent}": values for agent, values in (outcomes.outcome or {}).items()}
-    for agent, states in outcomes.states.items():
-        arrays |= {f"states/{agent}/{name}": array for name, array in states._asdict().items()}
+    arrays |= {f"decisions/{agent}": values for agent, values in outcomes.decisions.items()}
+    for name, kept in (("states", outcomes.states), ("tracks", outcomes.tracks)):
+        if kept is not None:
+            arrays |= {f"{name}/{field}": array for field, array in kept._asdict().items()}
     checkpoint.save(path, {name: np.asarray(array) for name, array in arrays.items()}, {"kind": "matches"})
 
 
@@ -356,6 +362,16 @@ def read_matches(path: Path) -> Outcomes:
     def under(prefix: str) -> dict[str, np.ndarray]:
         return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
-    watched = {name.rpartition("/")[0] for name in under("states/")}
-    states = {a: States(*(arrays[f"states/{a}/{field}"] for field in States._fields)) for a in sorted(watched)}
-    return Outcomes(under("outcome/") or None, arrays["length"], arrays["invalid"], under("returns/"), states)
+    states, tracks = (
+        kind(**found) if (found := under(f"{name}/")) else None
+        for name, kind in (("states", States), ("tracks", Tracks))
+    )
+    return Outcomes(
+        under("outcome/") or None,
+        arrays["length"],
+        arrays["invalid"],
+        under("returns/"),
+        under("decisions/"),
+        states,
+        tracks,
+    )

@@ -24,6 +24,7 @@ from sparring.play.shapes import check_forms, check_kept, check_shapes, check_st
 from sparring.policies import PoolState
 from sparring.pytrees import traceable
 from sparring.types import (
+    Acts,
     AgentID,
     Array,
     Decision,
@@ -80,6 +81,7 @@ def rollout(
     record: Sequence[AgentID] = (),
     watch: Sequence[AgentID] = (),
     before: int = 0,
+    acts: bool = False,
 ) -> tuple[Trajectory, RolloutState]:
     """Play `num_steps` steps of all matches.
 
@@ -92,6 +94,7 @@ def rollout(
       record: the agents whose `Experience` is wanted.
       watch: the agents whose observations are wanted.
       before: how many steps were played before these, for the messages.
+      acts: whether everybody's `Acts` are wanted.
 
     Returns:
       The trajectory, [T, B, ...], and the state to go on from. Without `record`, one call of T steps plays what T calls
@@ -104,7 +107,7 @@ def rollout(
     if state is None:
         state = start(game, policies, rng)
     if isinstance(game, VectorGame):
-        return _rollout_host(game, policies, num_steps, rng, state, tuple(record), tuple(watch), before)
+        return _rollout_host(game, policies, num_steps, rng, state, tuple(record), tuple(watch), before, acts)
     if host := [agent for agent in game.agents if not policies[agent].traceable]:
         raise InputError(f"{game.id} runs within JAX, the policy of {host[0]} does not: play `hosted(game)`")
     # A float is static under jit, an array is not: a budget that is annealed must not recompile.
@@ -119,6 +122,7 @@ def rollout(
         state,
         tuple(record),
         tuple(watch),
+        acts,
     )
     check_faults(game, trajectory, faults, before)
     return trajectory, after
@@ -138,16 +142,19 @@ def _rollout_host(
     record: tuple[AgentID, ...],
     watch: tuple[AgentID, ...],
     before: int,
+    acts: bool,
 ) -> tuple[Trajectory, RolloutState]:
     everybody = prepare(game, policies, record)
     recorded = prepare(game, {agent: policies[agent] for agent in record}, record)
     initial = state
     rows: dict[AgentID, list[Experience]] = {agent: [] for agent in record}
     seen: dict[AgentID, list[Any]] = {agent: [] for agent in watch}
+    acted: dict[AgentID, list[Acts]] = {agent: [] for agent in game.agents if acts}
     steps: list[Step] = []
     for t in range(before, before + num_steps):
         decisions = decide(everybody, _key(rng), state.views, state.policy, state.first)
-        step = stepped(game, checked_actions(game, decisions, state.views, t), t)
+        actions = checked_actions(game, decisions, state.views, t)
+        step = stepped(game, actions, t)
         check_forms(game, state.views, step, f"step {t}")
         cut = step.truncated | step.invalid
         final: dict[AgentID, Decision] = {}
@@ -158,6 +165,8 @@ def _rollout_host(
             rows[agent].append(_row(state, decisions[agent], step, agent, final_value, np))
         for agent in watch:
             seen[agent].append(state.views[agent].observation)
+        for agent, done in acted.items():
+            done.append(Acts(actions[agent], state.views[agent].moves, decisions[agent].controlled))
         steps.append(step)
         if (step.outcome is None, *step.info) != (steps[0].outcome is None, *steps[0].info):
             raise InputError(f"{game.id}, step {t}: expected an outcome and the parts of info at every step or at none")
@@ -174,8 +183,8 @@ def _rollout_host(
     )
     outcome = None if steps[0].outcome is None else stack([dict(s.outcome or {}) for s in steps])
     info = stack([{name: dict(values) for name, values in s.info.items()} for s in steps]) if steps[0].info else {}
-    shown = {a: stack(rows) for a, rows in seen.items()}
-    return Trajectory(agents, shown, reward, outcome, terminated, truncated, invalid, info), state
+    shown, did = ({a: stack(rows) for a, rows in kept.items()} for kept in (seen, acted))
+    return Trajectory(agents, shown, did, reward, outcome, terminated, truncated, invalid, info), state
 
 
 @eqx.filter_jit
@@ -188,6 +197,7 @@ def _rollout_scan(
     state: RolloutState,
     record: tuple[AgentID, ...],
     watch: tuple[AgentID, ...],
+    acts: bool,
 ) -> tuple[Trajectory, RolloutState, dict[AgentID, Fault]]:
     initial = state
     sound = is_sound(game)
@@ -211,10 +221,11 @@ def _rollout_scan(
         final = act(final_key, after) if record else {}
         rows = {a: _row(s, decisions[a], step, a, final[a].value, jnp) for a in record}
         seen = {a: s.views[a].observation for a in watch}
+        did = {a: Acts(d.action, s.views[a].moves, d.controlled) for a, d in decisions.items() if acts}
         reward = {a: _earned(step, a, jnp) for a in game.agents}
         looked_at = zip(game.agents, spaces, strict=True)
         faults = {a: fault(own, s.views[a], decisions[a].action, step, a, sound) for a, own in looked_at}
-        out = (faults, rows, seen, reward, step.outcome, step.terminated, step.truncated, step.invalid, step.info)
+        out = (faults, rows, seen, did, reward, step.outcome, step.terminated, step.truncated, step.invalid, step.info)
         return RolloutState(game_state, step.view, policy_state, ended), out
 
     # The carry must keep its types: policies' initial states may be NumPy arrays.

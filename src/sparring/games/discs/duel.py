@@ -98,6 +98,13 @@ class Duel(eqx.Module):
     def spaces(self) -> Mapping[AgentID, Spaces]:
         return dict.fromkeys(self.agents, _SPACES)
 
+    @property
+    def features(self) -> Mapping[AgentID, tuple[str, ...]]:
+        """What the entries of the observations are; forward is toward the other disc."""
+        ways = [f"{disc} {way}" for disc in ("own", "other") for way in ("forward", "sideways")]
+        seen = [f"{way} {what}" for what in ("position", "velocity") for way in ways]
+        return dict.fromkeys(self.agents, (*seen, "remaining time"))
+
     def init(self, key: Key) -> tuple[DuelState, Mapping[AgentID, View]]:
         """See `FunctionalGame.init`."""
         state = self._begin(key)

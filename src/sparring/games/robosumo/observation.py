@@ -46,6 +46,31 @@ def size(body: Body) -> int:
     return body.nq + body.nv + _WRENCH * body.nbody + _POSE + _WRENCH
 
 
+def features(body: Body) -> tuple[str, ...]:
+    """What the entries of the vector are: part of the body (legs in the order of `Body.legs`), and quantity."""
+    legs = range(1, len(body.legs) + 1)
+    hinges = [f"{joint} {leg}" for leg in legs for joint in ("hip", "ankle")]
+    parts = ["torso", *(f"{part} {leg}" for leg in legs for part in ("leg root", "thigh", "shin"))]
+    return (
+        *_pose("torso"),
+        *(f"{hinge} position" for hinge in hinges),
+        *(f"torso {axis} velocity" for axis in "xyz"),
+        *(f"torso {axis} spin" for axis in "xyz"),
+        *(f"{hinge} velocity" for hinge in hinges),
+        *(name for part in parts for name in _wrench(part)),
+        *_pose("opponent"),
+        *_wrench("opponent"),
+    )
+
+
+def _pose(whose: str) -> tuple[str, ...]:
+    return (*(f"{whose} {axis} position" for axis in "xyz"), *(f"{whose} {axis} orientation" for axis in "wxyz"))
+
+
+def _wrench(part: str) -> tuple[str, ...]:
+    return (*(f"{part} {axis} torque" for axis in "xyz"), *(f"{part} {axis} force" for axis in "xyz"))
+
+
 def observe(
     own: Slices, opponent: Slices, qpos: np.ndarray, qvel: np.ndarray, cfrc_ext: np.ndarray, adjust_z: float
 ) -> np.ndarray:

@@ -14,7 +14,7 @@ from sparring.errors import InputError
 from sparring.games.robosumo import reward as rewards
 from sparring.games.robosumo.bodies import BODIES
 from sparring.games.robosumo.model import FRAME_SKIP, build
-from sparring.games.robosumo.observation import observe, size, slices
+from sparring.games.robosumo.observation import features, observe, size, slices
 from sparring.games.robosumo.settings import SumoSettings, format_settings
 from sparring.types import AgentID, Array, Box, Spaces, Step, View
 
@@ -53,6 +53,7 @@ class RoboSumo:
             agent: Spaces(Box((size(body),)), Box((body.nu,), -1.0, 1.0))
             for agent, body in zip(self.agents, (first, second), strict=True)
         }
+        self.features = {agent: features(body) for agent, body in zip(self.agents, (first, second), strict=True)}
         self._action_shape = {self.agents[0]: (num_games, first.nu), self.agents[1]: (num_games, second.nu)}
         self.model = build(bodies, self.settings)
         self.batch = Batch(self.model, num_games, threads)
