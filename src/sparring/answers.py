@@ -32,6 +32,7 @@ from sparring.records import (
     Verdict,
     Who,
 )
+from sparring.visibility import Coupling
 
 
 class AuditResult(Who, frozen=True, kw_only=True):
@@ -89,17 +90,22 @@ class CrossPlayResult(Who, frozen=True, kw_only=True):
 
 
 class CertifyResult(Who, frozen=True, kw_only=True):
-    """Exploitability of a victim, and the most robust victim with its certificate."""
+    """What holds for every attacker: `coupling`, and in exact games exploitability and the most robust victim.
+
+    From matches alone all but `coupling` and `baseline` is null.
+    """
 
     schema: Literal["sparring.certify/2"] = "sparring.certify/2"
     budget: float
-    expl: float
-    robust_expl: float
-    gap: float
-    lower: float
-    upper: float
-    verified: bool
-    exact: bool  # verified in rational arithmetic
+    coupling: Coupling | None = None  # null in results of before there was one
+    baseline: Rates | None = None  # the benign matches
+    expl: float | None = None
+    robust_expl: float | None = None
+    gap: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    verified: bool | None = None
+    exact: bool | None = None  # verified in rational arithmetic
     mismatch: bool | None = None  # whether the mismatch coefficient of Def. 5.2 was computed
     bounds: tuple[BoundResult, ...] = ()
     attack: str | None = None  # files

@@ -365,6 +365,7 @@ class Acts(NamedTuple):
 
     action: Array  # [T, B] or [T, B, A], what was executed
     moves: Array | None  # bool [T, B], it was its move; None: always
+    free: Array | None  # bool [T, B], more than one action was legal; None: always
     controlled: Array | None  # bool [T, B], the adversarial policy chose; None: its policy is no mixture
 
 
@@ -407,7 +408,7 @@ class Outcomes(NamedTuple):
     length: np.ndarray  # int32 [n], steps
     invalid: np.ndarray  # bool [n]
     returns: Mapping[AgentID, np.ndarray]  # float64 [n], undiscounted sum of rewards
-    decisions: Mapping[AgentID, np.ndarray]  # int32 [n], steps in which the agent moved
+    decisions: Mapping[AgentID, np.ndarray]  # int32 [n], steps in which the agent moved and had a choice
     states: States | None = None
     tracks: Tracks | None = None
 

@@ -46,6 +46,83 @@ def test_certify_prints_what_it_found(capsys: pytest.CaptureFixture[str]) -> Non
     assert "verified in rationals" in certify.text(result | {"bounds": []})
 
 
+def test_the_coupling_certificate_from_matches_lies_below_the_computed_one() -> None:
+    exact = sparring.certify(KUHN, victim="uniform", budget=0.3, at_least=-1.0)
+    sampled = sparring.certify(KUHN, victim="uniform", budget=0.3, oracle="sampled", matches=500, at_least=-1.0)
+    worst = -exact["expl"]
+    known, found = exact["coupling"], sampled["coupling"]
+    # By hand: the attacker decides once in every match, so .7 of what is .125 above the worst, -2, at budget 0.
+    assert known["value_lower"] == pytest.approx(-2 + 0.7 * 2.125)
+    assert found["value_lower"] < known["value_lower"] < worst
+    assert found["total_variation_upper"] > known["total_variation_upper"] == pytest.approx(0.3)
+    assert found["certified_budget"] < known["certified_budget"] == pytest.approx(1 - 1 / 2.125)
+    assert (known["matches"], known["confidence"]) == (0, 1.0)
+    assert (found["matches"], found["confidence"], found["mean_coins"]) == (500, 0.95, 1.0)
+    assert sampled["oracle"] == "sampled" and sampled["expl"] is None and sampled["verified"] is None
+    assert certify.exit_code(None, sampled) == 0  # pyright: ignore[reportArgumentType]
+    # The same seed gives the same certificate.
+    again = sparring.certify(KUHN, victim="uniform", budget=0.3, oracle="sampled", matches=500, at_least=-1.0)
+    assert again["coupling"] == found
+
+
+def test_a_discounted_game_is_certified_from_its_rewards(capsys: pytest.CaptureFixture[str]) -> None:
+    from sparring.exact.markov_game import random_game, save
+
+    save("game.npz", random_game(3, 3, 2, 2, 0.8, 2).game)
+    words = ["certify", "markov/game.npz", "--victim", "uniform", "--budget", "0.05", "--json"]
+    assert cli.main(words) == cli.DONE
+    exact = json.loads(capsys.readouterr().out)
+    assert cli.main([*words, "--oracle", "sampled", "--matches", "2000"]) == cli.DONE
+    sampled = json.loads(capsys.readouterr().out)
+    known, found = exact["coupling"], sampled["coupling"]
+    assert (known["value_is"], found["value_is"]) == ("value", "discounted return")
+    assert found["value_low"] <= found["value_lower"] < known["value_lower"] < -exact["expl"]
+    # 2,000 matches: within a twentieth of the range.
+    assert known["value_lower"] - found["value_lower"] < 0.05 * (found["value_high"] - found["value_low"])
+    assert found["non_fail_lower"] is None and found["attacker_win_upper"] is None
+    points = {point["budget"]: point for point in known["curve"]}
+    assert points[1.0]["total_variation_upper"] == pytest.approx(1.0)
+
+
+def test_a_users_discount_needs_what_a_reward_can_be() -> None:
+    found = sparring.certify(
+        "discs/duel", victim="zero", benign="zero", budget=0.01, matches=40, discount=0.9, reward_range=(-1, 1)
+    )["coupling"]
+    # Nobody moves, so every match is drawn at its limit after hundreds of steps and pays nothing: 0 is .5 of [-1, 1],
+    # and what is certain of a discounted sum is .99 / (1 - .9 * .99) of it, beyond the least of -10.
+    sure = -10 + 0.99 / (1 - 0.9 * 0.99)
+    assert -10 < found["value_lower"] < sure
+    assert found["value_is"] == "discounted return" and found["value_high"] == -found["value_low"] == pytest.approx(10)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"matches": 10}, "matches: the answer is exact, which does not read it: use --oracle sampled"),
+        ({"oracle": "sampled", "exact": True}, "exact: it is for exact answers, and this one is from matches"),
+        ({"oracle": "sampled", "matches": 1}, "matches: expected at least 2, got 1"),
+        ({"oracle": "sampled", "at_least": 3.0}, "at-least: expected a return above -2 and at most 2, got 3"),
+        ({"at_least": -2.0}, "at-least: expected a return above -2 and at most 2, got -2"),
+        (
+            {"oracle": "sampled", "return_range": (1, -1)},
+            "return-range: expected two finite numbers LOW < HIGH, got 1 -1",
+        ),
+        ({"oracle": "sampled", "return_range": (0, 1)}, "expected every return of the victim in"),
+        ({"oracle": "sampled", "reward_range": (0, 1)}, "reward-range: it is read with --discount"),
+        ({"oracle": "sampled", "discount": 0.9}, "discount: give the least and the largest reward of a step"),
+        (
+            {"oracle": "sampled", "discount": 1.0, "reward_range": (0, 1)},
+            "discount: expected a number above 0 and below 1",
+        ),
+        ({"oracle": "sampled", "control": "blend"}, "control=blend: no bound holds for every attacker"),
+    ],
+)
+def test_what_cannot_be_certified_is_refused_and_leaves_no_folder(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        sparring.certify(KUHN, victim="uniform", out="run", **settings)
+    assert not Path("run").exists()
+
+
 def test_an_optimal_victim_has_no_gap() -> None:
     result = sparring.certify(KUHN, victim="nash", victim_seat=1)
     # The value of Kuhn poker is 1/18 for the second player (Kuhn 1950).

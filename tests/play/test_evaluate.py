@@ -208,7 +208,7 @@ def test_the_sample_takes_no_more_memory_than_itself_and_the_matches_that_go_on(
     for n in range(300):
         match = np.tile(n + 300 * np.arange(4), (4, 1))
         seen = np.broadcast_to(match[..., None], (4, 4, 3)).astype(np.float32)
-        played = cast("Trajectory", SimpleNamespace(seen={"x": seen}, acts={"x": Acts(seen, None, None)}))
+        played = cast("Trajectory", SimpleNamespace(seen={"x": seen}, acts={"x": Acts(seen, None, None, None)}))
         sample.add(played, match, np.tile(np.arange(4)[:, None], (1, 4)), out)
         out.length[match], out.invalid[match] = 8, n % 2 == 0
         sample.add(played, match, np.tile(4 + np.arange(4)[:, None], (1, 4)), out)
@@ -242,7 +242,7 @@ def test_where_memory_ends_whole_matches_are_kept_drawn_before_they_are_played()
         match = np.tile(n + 300 * np.arange(4), (8, 1))
         seen = np.broadcast_to(match[..., None], (8, 4, 100)).astype(np.float32)
         controlled = np.arange(8)[:, None] % 2 == np.zeros((1, 4), int)
-        acts = {"x": Acts(seen[..., :1], None, None), "y": Acts(seen[..., :1], None, controlled)}
+        acts = {"x": Acts(seen[..., :1], None, None, None), "y": Acts(seen[..., :1], None, None, controlled)}
         played = cast("Trajectory", SimpleNamespace(seen={"x": seen}, acts=acts))
         out.length[match], out.invalid[match] = 8, n % 2 == 0
         kept.add(played, match, np.tile(np.arange(8)[:, None], (1, 4)), out)

@@ -33,6 +33,7 @@ def test_a_robots_features_are_where_the_scene_has_them(body: str) -> None:
     model, data = game.model, game.batch.get_data(0)
     for number, name in ((1, "hip 1"), (2, "ankle 1"), (4, "ankle 2")):
         joint = model.joint(number)  # joint 0 is the root
+        assert joint.name == f"{game.agents[0]}/{name.replace(' ', '_')}"
         assert seen[names.index(f"{name} position")] == np.float32(data.qpos[joint.qposadr[0]])
         assert seen[names.index(f"{name} velocity")] == np.float32(data.qvel[joint.dofadr[0]])
     own, other = game.agents

@@ -5,17 +5,20 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sparring.answers import CertifyResult
+from sparring.commands import certify_matches
+from sparring.commands.certify_matches import FromMatches
 from sparring.commands.common import accepted, perform, who
 from sparring.console import CANNOT_TELL, DONE, number, payoff, settled
 from sparring.errors import InputError
 from sparring.files import write_json
 from sparring.oracles import tables
+from sparring.oracles.certificate import check_threshold, record
 from sparring.oracles.exact import ExactOracle, enough_memory, exact_oracle, in_words, planned
-from sparring.oracles.options import PolicyLike, Seats
-from sparring.oracles.seating import ask
+from sparring.oracles.options import Controlled, Limits, OptionalFloat, OptionalInt, PolicyLike, refuse
+from sparring.oracles.seating import Question, ask
 from sparring.records import EXACT, BoundResult
 from sparring.results import plain, write
 from sparring.runs import Run, versions
@@ -24,23 +27,43 @@ from sparring.types import check_budget
 if TYPE_CHECKING:
     from sparring.exact.bounds import Bound
     from sparring.exact.cost import Cost
+    from sparring.metrics.coupling import Certificate, Range
 
 LARGE_MEMORY, LONG_SECONDS = 1e9, 60.0  # from here on a line tells before it begins
 
 
 @dataclass(frozen=True)
-class Settings(Seats):
-    """Exploitability of a victim, the most robust victim with its certificate, and the paper's bounds. Exact games.
+class Settings(Controlled):
+    """What no attacker can do: bounds that hold for every one, and in exact games the worst attack itself.
 
-    The exit code is 4 where what was found could not be verified: then neither number is to be trusted.
+    Everywhere the coupling certificate bounds the victim's value, the attacker's wins and the AUC of any detector, at
+    every budget, from benign matches alone. In exact games there are, besides, the victim's exploitability, the most
+    robust victim with its certificate, and the paper's bounds; the exit code is 4 where these could not be verified:
+    then neither number is to be trusted.
 
-    Example: sparring certify openspiel/kuhn_poker --victim uniform --benign uniform --budget 0.7
+    Examples: sparring certify openspiel/kuhn_poker --victim uniform --benign uniform --budget 0.7
+
+    sparring certify discs/duel --victim builtin:disc --budget 0.01 --at-least 0.4
     """
 
     victim: PolicyLike
-    """The policy that is certified: uniform, first, nash, tabular:FILE.json, native:FILE, package.module:factory."""
+    """The policy that is certified: uniform, first, nash, tabular:FILE, builtin:NAME, native:FILE, run:DIR, ..."""
     budget: float = 1.0
     """Attack budget epsilon in [0, 1]: the probability of control (Eq. 3.2)."""
+    at_least: OptionalFloat = None
+    """What the victim must be sure of: the certified budget is the largest at which it is. A return where the game says
+    what returns can be or --return-range does, else the share of matches that it does not lose. By default half of what
+    is certain without an attack."""
+    oracle: Literal["exact", "sampled"] | None = None
+    """exact: by enumeration, the default in exact games. sampled: from benign matches, at 95% confidence."""
+    matches: OptionalInt = None
+    """Benign matches, where they are sampled; by default 1000."""
+    return_range: Limits = None
+    """Sampled: the least and the largest return of the victim that is possible, where the game does not say it."""
+    discount: OptionalFloat = None
+    """Sampled: certify the return discounted by this number below 1; needs --reward-range."""
+    reward_range: Limits = None
+    """Sampled, with --discount: the least and the largest reward of a step that is possible."""
     exact: bool = False
     """Verify in rational arithmetic (slow: for small games), so that no rounding is trusted."""
     mismatch: bool = False
@@ -57,8 +80,9 @@ def certify(game: Any, **settings: Any) -> dict[str, Any]:
         dictionary {information state: {action: probability}}, or OpenSpiel's own policy.
 
     Returns:
-      The JSON result: `expl` (Def. 4.1), `robust_expl` (the least that any victim reaches), `gap` between them, `lower`
-      and `upper` (the value of the most robust victim lies in between), `verified`, `bounds`, and the written files.
+      The JSON result (`answers.CertifyResult`): `coupling`, bounds that hold for every attacker; in exact games `expl`
+      (Def. 4.1), `robust_expl` (the least that any victim reaches), `gap` between them, `lower` and `upper` (the value
+      of the most robust victim lies in between), `verified`, `bounds`, and the written files.
 
     Raises:
       InputError: bad input.
@@ -66,18 +90,33 @@ def certify(game: Any, **settings: Any) -> dict[str, Any]:
     return perform("certify", accepted(Settings, game=game, **settings))
 
 
-class Prepared(NamedTuple):
+class Solved(NamedTuple):
     oracle: ExactOracle
     mismatch: bool
     cost: Cost
+    certain: Certificate
+    limits: Range
+
+
+Prepared = Solved | FromMatches
 
 
 def prepare(settings: Settings) -> Prepared:
-    from sparring.exact.cost import AFFORDABLE, certify_cost, mismatch_work
-    from sparring.exact.problem import MarkovProblem
-
     check_budget(settings.budget)
     question = ask(settings, settings.victim)
+    if settings.oracle == "exact" or (settings.oracle is None and question.finite is not None):
+        unread = ("matches", "return_range", "discount", "reward_range")
+        refuse(settings, unread, "the answer is exact, which does not read it: use --oracle sampled")
+        return _prepared(settings, question)
+    refuse(settings, ("exact", "mismatch"), "it is for exact answers, and this one is from matches")
+    return certify_matches.prepare(settings, question)
+
+
+def _prepared(settings: Settings, question: Question) -> Solved:
+    from sparring.exact.cost import AFFORDABLE, certify_cost, mismatch_work
+    from sparring.exact.coupling import coupling
+    from sparring.exact.problem import MarkovProblem
+
     oracle = exact_oracle(question)
     problem = oracle.problem(settings.budget)
     discounted = isinstance(problem, MarkovProblem)
@@ -86,10 +125,18 @@ def prepare(settings: Settings) -> Prepared:
             f"{question.game}: mismatch is for Markov games, in trees C is infinite (DECISIONS 9): leave it out"
         )
     mismatch = discounted and (settings.mismatch or mismatch_work(problem) <= AFFORDABLE)
-    return Prepared(oracle, mismatch, certify_cost(problem, mismatch))
+    certain, limits = coupling(problem, oracle.nu)
+    check_threshold(settings.at_least, limits, _what(oracle))
+    return Solved(oracle, mismatch, certify_cost(problem, mismatch), certain, limits)
+
+
+def _what(oracle: ExactOracle) -> str:
+    return "return" if oracle.winners() else "value"
 
 
 def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
+    if isinstance(prepared, FromMatches):
+        return certify_matches.plan(prepared)
     problem = prepared.oracle.problem(settings.budget)
     return {
         "victim_rows": len(problem.victim_actions),
@@ -100,17 +147,19 @@ def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
 
 
 def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
+    if isinstance(prepared, FromMatches):
+        return certify_matches.execute(settings, prepared, run)
     with enough_memory(prepared.oracle.question.game):
         return _certify(settings, prepared, run)
 
 
-def _certify(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
+def _certify(settings: Settings, prepared: Solved, run: Run) -> dict[str, Any]:
     from sparring.exact.bounds import bounds
     from sparring.exact.certificate import verify
     from sparring.exact.robust import robust
 
     begun = time.monotonic()
-    oracle, mismatch, cost = prepared
+    oracle, mismatch, cost, certain, limits = prepared
     if cost.memory > LARGE_MEMORY or cost.seconds > LONG_SECONDS:
         print(f"certify {oracle.question.game}: this takes {in_words(cost)}", file=sys.stderr)
     problem, nu, question = oracle.problem(settings.budget), oracle.nu, oracle.question
@@ -133,15 +182,17 @@ def _certify(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]
         tables.save_attacker(folder / name, oracle.game, attackers, problem, alpha)
         for name, alpha in (("robust-attacker.json", certificate.attacker), ("attacker.json", best.policy))
     )
-    record = {
+    written = {
         **{key: seats[key] for key in ("game", "victim_seat", "attackers", "benign")},
         **values,
         "victim": victim.name,
         "attacker": attacker.name,
         "versions": versions(),
     }
-    write_json(folder / "certificate.json", record)
+    write_json(folder / "certificate.json", written)
+    what, at_least = _what(oracle), settings.at_least
     result = CertifyResult(
+        coupling=record(certain, budget=problem.budget, limits=limits, what=what, at_least=at_least),
         **seats,
         **values,
         oracle=EXACT,
@@ -168,10 +219,12 @@ def _record(bound: Bound) -> BoundResult:
 def exit_code(settings: Settings, result: dict[str, Any]) -> int:
     """4 where the numbers could not be verified: then it cannot be told what the victim is worth."""
     del settings
-    return DONE if result["verified"] else CANNOT_TELL
+    return CANNOT_TELL if result["verified"] is False else DONE
 
 
 def text(result: dict[str, Any]) -> str:
+    if result["expl"] is None:
+        return "\n".join([*certify_matches.text(result), "", result["run"]])
     how = "in rationals" if result["exact"] else "by another route"
     verdict = f"verified {how}" if result["verified"] else f"NOT verified {how}: trust neither number"
     # Of Propositions 3.2 and 3.3 all numbers are without a unit, of the others in payoffs.
@@ -202,4 +255,4 @@ def text(result: dict[str, Any]) -> str:
             for key in ("true", "sharp", "paper")
         )
         lines.append(f"  {bound['name']}: {numbers}{vacuous}")
-    return "\n".join([*lines, "", result["run"]])
+    return "\n".join([*lines, "", *certify_matches.text(result), "", result["run"]])

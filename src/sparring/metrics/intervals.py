@@ -111,6 +111,17 @@ def mean_interval(values: Array, low: float, high: float, alpha: float = ALPHA) 
     return low + (high - low) * lower, low + (high - low) * upper
 
 
+def least_mean(values: Array, alpha: float) -> np.ndarray:
+    """A number below which a mean of numbers in [0, 1] lies with probability alpha at most: an end of `mean_interval`.
+
+    Args:
+      values: float [..., n], n > 0; bounds are along the last axis.
+      alpha: the probability that the bound is wrong.
+    """
+    unit = np.asarray(values, np.float64)
+    return np.minimum(_least_mean(unit[..., _order(unit.shape[-1])], alpha), unit.mean(axis=-1))
+
+
 def mean_difference(values: Array, others: Array, low: float, high: float, alpha: float = ALPHA) -> Interval:
     """The interval of the difference of two means, values - others, of independent samples in [low, high].
 

@@ -144,7 +144,7 @@ class LearnedOracle:
         if not path.exists():
             benign = self.question.threat.benign
             label = f"matches, {_whose(run, budget if adversarial else None)}"
-            outcomes = self._play(adversarial or benign, budget if adversarial else 0.0, matches, seed, label)
+            outcomes = self.play(adversarial or benign, budget if adversarial else 0.0, matches, seed, label)
             save_matches(path, outcomes)
         return read_matches(path)
 
@@ -160,7 +160,7 @@ class LearnedOracle:
     def scale(self, measured: list[Outcomes]) -> Scale | None:
         from sparring.judgement import scale_of
 
-        return scale_of([self._sample(one) for one in measured], self._range())
+        return scale_of([self._sample(one) for one in measured], self.return_range())
 
     def rates(self, measured: Outcomes, scale: Scale | None) -> Rates:
         from sparring.judgement import rates_of
@@ -211,7 +211,7 @@ class LearnedOracle:
         threat = self.question.threat
         return sample(outcomes, threat.attackers, threat.victims)
 
-    def _play(
+    def play(
         self,
         adversarial: Mapping[AgentID, Policy],
         budget: float,
@@ -219,7 +219,9 @@ class LearnedOracle:
         seed: int,
         label: str,
         states: int = STATES,
+        on_steps: Callable[..., None] | None = None,
     ) -> Outcomes:
+        """Play matches under an attack; what is kept of them beside their outcomes see `play.evaluate.evaluate`."""
         from sparring.play.evaluate import evaluate
 
         game, policies = self.seated(adversarial, budget, slots(matches))
@@ -231,7 +233,8 @@ class LearnedOracle:
 
         with progress(matches, label) as advance, interruptible() as stop:
             watched = self.question.threat.victims
-            return evaluate(game, policies, matches, np.random.default_rng(seed), on_progress, watched, states)
+            rng = np.random.default_rng(seed)
+            return evaluate(game, policies, matches, rng, on_progress, watched, states, on_steps=on_steps)
 
     def _playable(self, game: Game, policies: Any) -> Game:
         """The game as these policies can be played in it: a user's function cannot run inside JAX."""
@@ -239,7 +242,7 @@ class LearnedOracle:
 
         return game if all(policy.traceable for policy in policies) else hosted(game)
 
-    def _range(self) -> tuple[float, float] | None:
+    def return_range(self) -> tuple[float, float] | None:
         """The least and the largest undiscounted return of the victim, where the game's rules tell them."""
         found, victims = self.question.finite, self.question.threat.victims
         if len(victims) > 1 or found is None:
@@ -259,7 +262,7 @@ class LearnedOracle:
 
     def _pace(self, matches: int) -> tuple[float, float]:
         """Steps that a match takes, and steps a second of all matches together, as measured on a few."""
-        outcomes = self._play(self.question.threat.benign, 0.0, min(matches, TRIED), 0, "trying a few matches", 0)
+        outcomes = self.play(self.question.threat.benign, 0.0, min(matches, TRIED), 0, "trying a few matches", 0)
         return float(outcomes.length.mean()), self._speed(slots(matches))
 
     def _speed(self, num_games: int, make: Callable[[int], Game] | None = None) -> float:
@@ -372,6 +375,6 @@ def read_matches(path: Path) -> Outcomes:
         arrays["invalid"],
         under("returns/"),
         under("decisions/"),
-        states,
-        tracks,
+        None if states is None else States(*states),
+        None if tracks is None else Tracks(*tracks),
     )

@@ -26,6 +26,7 @@ else:
     PolicyPerAgent = Annotated[tuple[str, ...], tyro.conf.arg(metavar="POLICY [POLICY ...]")]
 OptionalInt = Annotated[int | None, tyro.conf.arg(metavar="N")]
 OptionalFloat = Annotated[float | None, tyro.conf.arg(metavar="X")]
+Limits = Annotated[tuple[float, float] | None, tyro.conf.arg(metavar="LOW HIGH")]
 OptionalFile = Annotated[str | None, tyro.conf.arg(metavar="FILE")]
 AgentNames = Annotated[tuple[str, ...], tyro.conf.arg(metavar="AGENT")]
 PresetName = Literal["smoke", "standard", "paper"]

@@ -8,7 +8,7 @@ import numpy as np
 
 from sparring.errors import InputError
 from sparring.play.deciding import Policies
-from sparring.play.keeping import Sample, TrackSample
+from sparring.play.keeping import Sample, TrackSample, chooses
 from sparring.play.rollout import rollout, start
 from sparring.types import AgentID, Game, Outcomes, Trajectory, VectorGame
 
@@ -26,6 +26,7 @@ def evaluate(
     states: int = 0,
     discount: float = 1.0,
     tracks: int = 0,
+    on_steps: Callable[[Trajectory, np.ndarray, np.ndarray, Outcomes], None] | None = None,
 ) -> Outcomes:
     """Play `episodes` complete matches, dealt to the B slots beforehand.
 
@@ -43,6 +44,8 @@ def evaluate(
       discount: a step t is drawn into that sample with probability proportional to discount^t: 1 is the distribution
         over visited steps, the game's gamma that of Def. 2.1. Where no observer moves, nothing is drawn.
       tracks: bytes of whole matches that are kept; if they do not suffice, for matches drawn uniformly.
+      on_steps: called with each part of the rollout, with the match that each step is of (-1: of none that counts) and
+        its number in it, int64 [T, B], and with what is known of the matches that have ended.
 
     Raises:
       InputError: as for `rollout`, or `episodes` is less than the number of slots.
@@ -66,6 +69,8 @@ def evaluate(
         rows = tally.add(trajectory)
         for one in samples:
             one.add(trajectory, *rows, tally.out)
+        if on_steps is not None:
+            on_steps(trajectory, *rows, tally.out)
         if on_progress is not None and tally.played.sum() > finished:
             on_progress(int(tally.played.sum()))
     return tally.out._replace(
@@ -103,11 +108,11 @@ class _Tally:
             np.asarray(getattr(trajectory, name)) for name in ("terminated", "truncated", "invalid")
         )
         reward = {agent: np.asarray(trajectory.reward[agent]) for agent in self.agents}
-        moves = {a: None if acts.moves is None else np.asarray(acts.moves) for a, acts in trajectory.acts.items()}
         outcome = None if trajectory.outcome is None else {a: np.asarray(x) for a, x in trajectory.outcome.items()}
         if outcome is None:
             self.out = self.out._replace(outcome=None)
         over = terminated | truncated | invalid
+        decides = {agent: np.broadcast_to(chooses(acts), over.shape) for agent, acts in trajectory.acts.items()}
         match, number = np.full(over.shape, -1, np.int64), np.zeros(over.shape, np.int64)
         for t in range(len(over)):
             counts = self.played < self.quota
@@ -117,7 +122,7 @@ class _Tally:
             for agent, total in self.running.items():
                 total += reward[agent][t]
             for agent, count in self.moved.items():
-                count += 1 if (moved := moves[agent]) is None else moved[t]
+                count += decides[agent][t]
             ended = np.flatnonzero(over[t])
             if not len(ended):
                 continue

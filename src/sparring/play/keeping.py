@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from sparring.errors import InputError
 from sparring.nets.encoders import flat
-from sparring.types import AgentID, Outcomes, Spaces, States, Tracks, Trajectory
+from sparring.types import Acts, AgentID, Outcomes, Spaces, States, Tracks, Trajectory
 
 Observers = Mapping[AgentID, Spaces]
 
@@ -114,6 +115,59 @@ class TrackSample:
         return Tracks(*(array[order] for array in whole))
 
 
+class Discounted:
+    """What benign matches keep of the victim's discounted reward at several budgets, for `metrics.coupling`.
+
+    It adds up (1 - gamma) gamma^t (1 - eps)^(n_t) (r_t - r_min) / (r_max - r_min), n_t being the coins of the attacked
+    agents up to and with step t. A match that is cut off keeps what it had; one of broken physics nothing.
+    """
+
+    def __init__(
+        self,
+        victims: Sequence[AgentID],
+        attackers: Sequence[AgentID],
+        team: bool,
+        budgets: Sequence[float],
+        gamma: float,
+        limits: tuple[float, float],
+        matches: int,
+    ) -> None:
+        self.victims, self.attackers, self.team = victims, attackers, team
+        self.keep = 1 - np.asarray(budgets)
+        self.gamma, self.limits = gamma, limits
+        self.coins = np.zeros(matches, np.int64)
+        self.sums = np.zeros((len(self.keep), matches))
+
+    def add(self, trajectory: Trajectory, match: np.ndarray, step: np.ndarray, out: Outcomes) -> None:
+        """As `Sample.add`.
+
+        Raises:
+          InputError: a reward outside of the limits.
+        """
+        each = [np.broadcast_to(chooses(trajectory.acts[agent]), match.shape) for agent in self.attackers]
+        coins = np.logical_or.reduce(each).astype(np.int64) if self.team else np.sum(each, axis=0)
+        reward = np.sum([np.asarray(trajectory.reward[agent], np.float64) for agent in self.victims], axis=0)
+        invalid, (low, high) = np.asarray(trajectory.invalid), self.limits
+        for t in range(len(match)):
+            b = np.flatnonzero((match[t] >= 0) & ~invalid[t])
+            rows, unit = match[t, b], (reward[t, b] - low) / (high - low)
+            if len(b) and (unit.min() < -1e-6 or unit.max() > 1 + 1e-6):
+                raise InputError(
+                    f"reward-range: expected every reward of the victim in [{low:g}, {high:g}], got "
+                    f"{reward[t, b].min():g} to {reward[t, b].max():g}: give the least and the largest that is possible"
+                )
+            self.coins[rows] += coins[t, b]
+            with np.errstate(under="ignore"):
+                kept = self.gamma ** step[t, b] * self.keep[:, None] ** self.coins[rows]
+            self.sums[:, rows] += (1 - self.gamma) * kept * np.clip(unit, 0.0, 1.0)
+        self.sums[:, out.invalid] = 0.0
+
+
+def chooses(acts: Acts) -> np.ndarray:
+    """Whether an agent had more than one action to choose from, bool [T, B] or [] for always."""
+    return _moved(acts.moves) & _moved(acts.free)
+
+
 def _seen(trajectory: Trajectory, observers: Observers, t: np.ndarray, b: np.ndarray) -> np.ndarray:
     """What the observers saw at some steps, float32 [n, D]."""
     parts = [flat(spaces.observation, _picked(trajectory.seen[a], t, b)) for a, spaces in observers.items()]
@@ -121,15 +175,12 @@ def _seen(trajectory: Trajectory, observers: Observers, t: np.ndarray, b: np.nda
 
 
 def _moves(trajectory: Trajectory, observers: Observers) -> np.ndarray:
-    """Whether any observer moves, bool [T, B] or True."""
-    moves = np.False_
-    for agent in observers:
-        moves = moves | _moved(trajectory.acts[agent].moves)
-    return moves
+    """Whether any observer moves, bool [T, B] or [] for always."""
+    return np.logical_or.reduce([_moved(trajectory.acts[agent].moves) for agent in observers])
 
 
 def _moved(moves: Any) -> np.ndarray:
-    return np.True_ if moves is None else np.asarray(moves)
+    return np.array(True) if moves is None else np.asarray(moves)
 
 
 def _picked(tree: Any, t: np.ndarray, b: np.ndarray) -> Any:

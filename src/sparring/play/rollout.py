@@ -32,6 +32,7 @@ from sparring.types import (
     FunctionalGame,
     Game,
     Key,
+    MultiDiscrete,
     Spaces,
     Step,
     Trajectory,
@@ -166,7 +167,7 @@ def _rollout_host(
         for agent in watch:
             seen[agent].append(state.views[agent].observation)
         for agent, done in acted.items():
-            done.append(Acts(actions[agent], state.views[agent].moves, decisions[agent].controlled))
+            done.append(_acts(actions[agent], state.views[agent], decisions[agent], game.spaces[agent]))
         steps.append(step)
         if (step.outcome is None, *step.info) != (steps[0].outcome is None, *steps[0].info):
             raise InputError(f"{game.id}, step {t}: expected an outcome and the parts of info at every step or at none")
@@ -221,9 +222,9 @@ def _rollout_scan(
         final = act(final_key, after) if record else {}
         rows = {a: _row(s, decisions[a], step, a, final[a].value, jnp) for a in record}
         seen = {a: s.views[a].observation for a in watch}
-        did = {a: Acts(d.action, s.views[a].moves, d.controlled) for a, d in decisions.items() if acts}
+        looked_at = tuple(zip(game.agents, spaces, strict=True))
+        did = {a: _acts(decisions[a].action, s.views[a], decisions[a], own) for a, own in looked_at if acts}
         reward = {a: _earned(step, a, jnp) for a in game.agents}
-        looked_at = zip(game.agents, spaces, strict=True)
         faults = {a: fault(own, s.views[a], decisions[a].action, step, a, sound) for a, own in looked_at}
         out = (faults, rows, seen, did, reward, step.outcome, step.terminated, step.truncated, step.invalid, step.info)
         return RolloutState(game_state, step.view, policy_state, ended), out
@@ -234,6 +235,13 @@ def _rollout_scan(
     last = act(jnp.asarray(keys[-1]), state) if record else {}
     agents = {agent: _closed(rows[agent], last[agent], initial.policy[agent], jnp) for agent in record}
     return Trajectory(agents, *rest), state, faults
+
+
+def _acts(action: Array, view: View, decision: Decision, spaces: Spaces) -> Acts:
+    choices = len(spaces.action.nvec) if isinstance(spaces.action, MultiDiscrete) else 1
+    # An agent that moves has a legal action in every choice, so with one more it has a choice.
+    free = None if view.legal is None else view.legal.sum(-1) > choices
+    return Acts(action, view.moves, free, decision.controlled)
 
 
 def _row(

@@ -1,0 +1,198 @@
+"""`sparring certify` in games that can only be simulated: the coupling certificate from benign matches."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from sparring.answers import CertifyResult
+from sparring.commands.common import spawned, who
+from sparring.console import number
+from sparring.errors import InputError
+from sparring.games.markov import SampledMarkovGame
+from sparring.metrics.coupling import FEWEST, GRID, Range
+from sparring.oracles import certificate
+from sparring.oracles.learned import LearnedOracle, save_matches, slots
+from sparring.oracles.seating import Question
+from sparring.play.keeping import Discounted
+from sparring.records import SAMPLED
+from sparring.results import plain, write
+from sparring.runs import Run
+from sparring.types import check_budget
+from sparring.visibility import Coupling
+
+if TYPE_CHECKING:
+    from sparring.commands.certify import Settings
+
+MATCHES = 1000
+DISCOUNTED = "discounted return"
+BENIGN_FILE = "benign.matches.safetensors"
+
+
+class FromMatches(NamedTuple):
+    oracle: LearnedOracle
+    matches: int
+    limits: Range | None  # of the victims' return, or of their discounted value
+    rewards: Range | None  # of a step; None: returns are not discounted
+    gamma: float
+
+
+def prepare(settings: Settings, question: Question) -> FromMatches:
+    matches = MATCHES if settings.matches is None else settings.matches
+    if matches < FEWEST:
+        raise InputError(f"matches: expected at least {FEWEST}, got {matches}")
+    slots(matches)
+    if settings.control == "blend":
+        raise InputError("control=blend: no bound holds for every attacker where actions are blended; use step")
+    oracle = LearnedOracle(question)
+    rewards, gamma = _discounted(settings, question)
+    if rewards is not None:
+        limits = Range(rewards.low / (1 - gamma), rewards.high / (1 - gamma))
+        certificate.check_threshold(settings.at_least, limits, DISCOUNTED)
+        return FromMatches(oracle, matches, limits, rewards, gamma)
+    limits = oracle.return_range() if settings.return_range is None else _range("return-range", settings.return_range)
+    if limits is None and not oracle.winners():
+        raise InputError(
+            f"{question.game}: return-range: this game has no winners and does not say what its returns can be; give "
+            "the least and the largest return of the victim that is possible: --return-range LOW HIGH"
+        )
+    if limits is not None and not limits[0] < limits[1]:
+        raise InputError(f"{question.game}: every match pays the victim {limits[0]:g}: there is nothing to certify")
+    limits = None if limits is None else Range(*limits)
+    certificate.check_threshold(settings.at_least, limits, "return")
+    return FromMatches(oracle, matches, limits, None, 1.0)
+
+
+def _discounted(settings: Settings, question: Question) -> tuple[Range | None, float]:
+    """What a step can pay and the discount, where values are discounted: as the game says, or the user."""
+    game = question.finite
+    own = game.game.gamma if isinstance(game, SampledMarkovGame) else 0.0
+    if settings.discount is None and settings.reward_range is not None:
+        raise InputError("reward-range: it is read with --discount; give both, or leave it out")
+    if settings.discount is None and own == 0:
+        return None, 1.0
+    if settings.return_range is not None:
+        raise InputError("return-range: discounted values are certified from rewards; give --reward-range LOW HIGH")
+    if settings.control == "episode":
+        raise InputError("control=episode: discounted values are certified under control at every step alone")
+    gamma = own if settings.discount is None else settings.discount
+    if not 0 < gamma < 1:
+        raise InputError(f"discount: expected a number above 0 and below 1, got {gamma:g}")
+    if settings.reward_range is not None:
+        return _range("reward-range", settings.reward_range), gamma
+    if not isinstance(game, SampledMarkovGame):
+        raise InputError("discount: give the least and the largest reward of a step, too: --reward-range LOW HIGH")
+    paid = game.game.r if question.threat.victim == game.agents[0] else -game.game.r
+    if not float(paid.min()) < float(paid.max()):
+        raise InputError(f"{question.game}: every step pays the victim {paid.min():g}: there is nothing to certify")
+    return Range(float(paid.min()), float(paid.max())), gamma
+
+
+def _range(name: str, given: tuple[float, float]) -> Range:
+    low, high = given
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise InputError(f"{name}: expected two finite numbers LOW < HIGH, got {low:g} {high:g}")
+    return Range(low, high)
+
+
+def plan(prepared: FromMatches) -> dict[str, Any]:
+    return prepared.oracle.plan(0, prepared.matches)
+
+
+def execute(settings: Settings, prepared: FromMatches, run: Run) -> dict[str, Any]:
+    begun = time.monotonic()
+    oracle, matches, limits, rewards, gamma = prepared
+    question, budget = oracle.question, check_budget(settings.budget)
+    threat, discounted = question.threat, None
+    if rewards is not None:
+        team = threat.coin == "team"
+        discounted = Discounted(threat.victims, threat.attackers, team, GRID, gamma, rewards, matches)
+    outcomes = oracle.play(
+        threat.benign,
+        0.0,
+        matches,
+        spawned(settings.seed, 0),
+        "benign matches",
+        states=0,
+        on_steps=None if discounted is None else discounted.add,
+    )
+    certain = certificate.from_matches(outcomes, threat, limits, discounted)
+    save_matches(run.folder / BENIGN_FILE, outcomes)
+    result = CertifyResult(
+        **who(settings, question, run),
+        oracle=SAMPLED,
+        budget=budget,
+        coupling=certificate.record(
+            certain,
+            budget=budget,
+            limits=limits,
+            what="return" if rewards is None else DISCOUNTED,
+            at_least=settings.at_least,
+            outcomes=outcomes,
+            threat=threat,
+        ),
+        baseline=oracle.rates(outcomes, oracle.scale([outcomes])),
+        wall_time_s=time.monotonic() - begun,
+    )
+    write(result, run.folder / "certify.json")
+    return plain(result)
+
+
+def text(result: dict[str, Any]) -> list[str]:
+    """The coupling certificate for people, one sentence a line."""
+    certain = result.get("coupling")
+    return [] if certain is None else lines(msgspec.convert(certain, Coupling))
+
+
+def lines(certain: Coupling) -> list[str]:
+    """What a certificate says, one sentence a line."""
+    sure = (
+        "computed" if certain.matches == 0 else f"{certain.confidence:.0%} confidence, {certain.matches} benign matches"
+    )
+    said = [f"whatever the attacker does at budget {certain.budget!r} ({sure}):", *_bounds(certain)]
+    if certain.budget > certain.vacuous_above:
+        said.append(f"  this says hardly anything above budget {number(certain.vacuous_above, '.2g')}")
+    threshold = f"{VALUE_NAMES[certain.value_is]} of at least {number(certain.at_least, '.4g')}"
+    if certain.at_least_from == "half":
+        threshold += ", half of what is certain without an attack"
+    if certain.certified_budget is None:
+        return [*said, f"certified budget for a {threshold}: none, it is not even certain without an attack"]
+    floor = math.floor(certain.certified_budget * 1e5 + 1e-6) / 1e5
+    return [*said, f"certified budget for a {threshold}: {number(floor, '.5g')}"]
+
+
+VALUE_NAMES = {
+    "return": "return",
+    "discounted return": "discounted return",
+    "value": "value",
+    "non-fail": "share of matches that are not lost",
+}
+
+
+def _bounds(certain: Coupling) -> list[str]:
+    said = []
+    if certain.value_is != "non-fail" and certain.value_lower is not None:
+        unit = 10.0 ** math.floor(math.log10(max(abs(certain.value_low), abs(certain.value_high), 1e-300))) / 1000
+        least = math.floor(certain.value_lower / unit + 1e-6) * unit
+        said.append(f"  the victim's {VALUE_NAMES[certain.value_is]} is at least {number(least, '.5g')}")
+    if certain.non_fail_lower is not None:
+        said.append(f"  it does not lose at least {_down(certain.non_fail_lower):.1%} of its matches")
+    if certain.attacker_win_upper is not None:
+        said.append(f"  the attacker wins at most {_up(certain.attacker_win_upper):.1%}")
+    apart, auc = _up(certain.total_variation_upper), _up(certain.auc_upper)
+    said.append(
+        f"  whole matches differ by at most {apart:.3f} in total variation, and no detector has an AUC above {auc:.3f}"
+    )
+    return said
+
+
+def _down(share: float) -> float:
+    """Bounds are rounded to the side on which they stay true, but for the rounding of their own computation."""
+    return math.floor(share * 1000 + 1e-6) / 1000
+
+
+def _up(share: float) -> float:
+    return 1 - _down(1 - share)
