@@ -47,6 +47,8 @@ class AuditResult(Who, frozen=True, kw_only=True):
     verdict: Verdict | None = None
     exit_code: Literal[0, 1, 4] = 0
     not_tested: tuple[str, ...] = ()
+    coupling: Coupling | None = None  # what no attacker can do, at the largest budget
+    no_coupling: str | None = None  # why there is none
     train_game: str | None = None  # where attackers were trained, if not in `game`
     clip: str | None = None  # file name, in the audit's folder
     no_clip: str | None = None  # why there is none

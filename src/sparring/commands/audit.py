@@ -249,6 +249,8 @@ def _judged_record(settings: Settings, prepared: Prepared, run: Run, left: Left,
         scale=left.scale,
         budgets=left.results,
         curves=left.curves,
+        coupling=None if isinstance(left.certain, str) else left.certain,
+        no_coupling=left.certain if isinstance(left.certain, str) else None,
         train_game=settings.train_game,
         wall_time_s=time.monotonic() - begun,
     )

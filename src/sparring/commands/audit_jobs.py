@@ -18,6 +18,7 @@ from sparring.oracles.base import Attack, Measured, Oracle
 from sparring.oracles.learned import slots
 from sparring.records import BENIGN, EXACT, BudgetResult, Curve, Damage, Measure, Scale, SeedResult, damage_in, fields
 from sparring.runs import Run
+from sparring.visibility import Coupling
 
 SCRATCH = "scratch"  # the start of new weights
 MATCHES, AGAIN, CONTROL = "matches", "benign-again", "positive-control"
@@ -213,6 +214,7 @@ class Left(NamedTuple):
     results: tuple[BudgetResult, ...]
     curves: tuple[Curve, ...]
     strongest: Mapping[float, Attack]  # by budget
+    certain: Coupling | str  # what no attacker can do, or why nothing is known
 
 
 def collect(prepared: Prepared, folders: Mapping[str, Path], chosen: Sequence[str], folder: Path) -> Left:
@@ -263,7 +265,8 @@ def collect(prepared: Prepared, folders: Mapping[str, Path], chosen: Sequence[st
     at |= {_plain_name(other, budget): budget for budget in budgets for other in others}
     played = [(name, at.get(name, 0.0), 0, one) for name, one in measured.items()]
     oracle.write_matches(folder / "matches.csv", played)
-    return Left(scale, tuple(results), tuple(curves), strongest)
+    certain = oracle.certificate([benign] if again is None else [benign, again], budgets)
+    return Left(scale, tuple(results), tuple(curves), strongest, certain)
 
 
 def _seed_rows(oracle: Oracle, seeds: Sequence[Seed], best: Seed, scale: Scale | None) -> tuple[SeedResult, ...]:

@@ -10,9 +10,9 @@ import msgspec
 
 from sparring.answers import CertifyResult
 from sparring.commands.common import spawned, who
-from sparring.console import number
 from sparring.errors import InputError
 from sparring.games.markov import SampledMarkovGame
+from sparring.judgement.certain import certain_lines
 from sparring.metrics.coupling import FEWEST, GRID, Range
 from sparring.oracles import certificate
 from sparring.oracles.learned import LearnedOracle, save_matches, slots
@@ -144,55 +144,4 @@ def execute(settings: Settings, prepared: FromMatches, run: Run) -> dict[str, An
 def text(result: dict[str, Any]) -> list[str]:
     """The coupling certificate for people, one sentence a line."""
     certain = result.get("coupling")
-    return [] if certain is None else lines(msgspec.convert(certain, Coupling))
-
-
-def lines(certain: Coupling) -> list[str]:
-    """What a certificate says, one sentence a line."""
-    sure = (
-        "computed" if certain.matches == 0 else f"{certain.confidence:.0%} confidence, {certain.matches} benign matches"
-    )
-    said = [f"whatever the attacker does at budget {certain.budget!r} ({sure}):", *_bounds(certain)]
-    if certain.budget > certain.vacuous_above:
-        said.append(f"  this says hardly anything above budget {number(certain.vacuous_above, '.2g')}")
-    threshold = f"{VALUE_NAMES[certain.value_is]} of at least {number(certain.at_least, '.4g')}"
-    if certain.at_least_from == "half":
-        threshold += ", half of what is certain without an attack"
-    if certain.certified_budget is None:
-        return [*said, f"certified budget for a {threshold}: none, it is not even certain without an attack"]
-    floor = math.floor(certain.certified_budget * 1e5 + 1e-6) / 1e5
-    return [*said, f"certified budget for a {threshold}: {number(floor, '.5g')}"]
-
-
-VALUE_NAMES = {
-    "return": "return",
-    "discounted return": "discounted return",
-    "value": "value",
-    "non-fail": "share of matches that are not lost",
-}
-
-
-def _bounds(certain: Coupling) -> list[str]:
-    said = []
-    if certain.value_is != "non-fail" and certain.value_lower is not None:
-        unit = 10.0 ** math.floor(math.log10(max(abs(certain.value_low), abs(certain.value_high), 1e-300))) / 1000
-        least = math.floor(certain.value_lower / unit + 1e-6) * unit
-        said.append(f"  the victim's {VALUE_NAMES[certain.value_is]} is at least {number(least, '.5g')}")
-    if certain.non_fail_lower is not None:
-        said.append(f"  it does not lose at least {_down(certain.non_fail_lower):.1%} of its matches")
-    if certain.attacker_win_upper is not None:
-        said.append(f"  the attacker wins at most {_up(certain.attacker_win_upper):.1%}")
-    apart, auc = _up(certain.total_variation_upper), _up(certain.auc_upper)
-    said.append(
-        f"  whole matches differ by at most {apart:.3f} in total variation, and no detector has an AUC above {auc:.3f}"
-    )
-    return said
-
-
-def _down(share: float) -> float:
-    """Bounds are rounded to the side on which they stay true, but for the rounding of their own computation."""
-    return math.floor(share * 1000 + 1e-6) / 1000
-
-
-def _up(share: float) -> float:
-    return 1 - _down(1 - share)
+    return [] if certain is None else certain_lines(msgspec.convert(certain, Coupling))

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 from sparring.oracles.seating import Question
 from sparring.records import Curve, Damage, Goal, Improvement, OracleName, Rates, Scale
 from sparring.runs import Run
+from sparring.visibility import Coupling
 
 Adversarial = Any  # of an exact oracle a table float64 [T, B], of a learned one each attacker's policy
 Measured = Any  # of an exact oracle probabilities and values, of a learned one matches
@@ -107,6 +108,13 @@ class Oracle(Protocol):
 
     def shift(self, benign: Measured, attacked: Measured) -> float | None:
         """How far what the victim meets under the attack is from what it meets otherwise."""
+        ...
+
+    def certificate(self, benign: Sequence[Measured], budgets: Sequence[float]) -> Coupling | str:
+        """What no attacker can do, from what was measured of the benign opponent; or the reason why nothing is known.
+
+        Its bounds are those at the largest of the budgets, and its curve has them all.
+        """
         ...
 
     def robust(self, budget: float, folder: Path) -> dict[str, Any]:

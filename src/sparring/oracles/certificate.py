@@ -13,7 +13,7 @@ from sparring.metrics.coupling import Certificate, Curve, Range
 from sparring.metrics.intervals import ALPHA
 from sparring.metrics.outcome import sample
 from sparring.play.keeping import Discounted
-from sparring.types import Outcomes, ThreatModel
+from sparring.types import AgentID, Outcomes, ThreatModel
 from sparring.visibility import Coupling, CouplingPoint
 
 
@@ -44,6 +44,28 @@ def from_matches(
         returns=matches.victim_return,
         limits=limits,
         invalid=matches.invalid,
+    )
+
+
+def together(several: Sequence[Outcomes]) -> Outcomes:
+    """The matches of several evaluations of the same policies, without what was kept of their steps.
+
+    Raises:
+      InputError: matches that an older version played, which did not count decisions.
+    """
+    first = several[0]
+    if not all(one.decisions for one in several):
+        raise InputError("an older version played these matches, which did not count decisions: play them again")
+
+    def joined(name: str) -> dict[AgentID, np.ndarray]:
+        return {agent: np.concatenate([getattr(one, name)[agent] for one in several]) for agent in first.returns}
+
+    return Outcomes(
+        None if first.outcome is None else joined("outcome"),
+        np.concatenate([one.length for one in several]),
+        np.concatenate([one.invalid for one in several]),
+        joined("returns"),
+        joined("decisions"),
     )
 
 

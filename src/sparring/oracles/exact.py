@@ -13,7 +13,7 @@ import numpy as np
 
 from sparring.errors import InputError, require
 from sparring.files import read_json, write_json
-from sparring.oracles import tables
+from sparring.oracles import certificate, tables
 from sparring.oracles.base import Attack
 from sparring.oracles.learned import duration
 from sparring.oracles.options import TRAINING, refuse
@@ -21,6 +21,7 @@ from sparring.oracles.seating import Question
 from sparring.records import EXACT, Damage, Goal, OracleName, Rates, Scale, fields
 from sparring.runs import Run
 from sparring.types import ThreatModel
+from sparring.visibility import Coupling
 
 if TYPE_CHECKING:
     from sparring.exact.cost import Cost
@@ -144,6 +145,14 @@ class ExactOracle:
         del benign
         return attacked.shift
 
+    def certificate(self, benign: Sequence[Known], budgets: Sequence[float]) -> Coupling | str:
+        from sparring.exact.coupling import coupling
+
+        del benign
+        certain, limits = coupling(self.base, self.nu)
+        what = "return" if self.winners() else "value"
+        return certificate.record(certain, budget=max(budgets), limits=limits, what=what, budgets=budgets)
+
     def robust(self, budget: float, folder: Path) -> dict[str, Any]:
         from sparring.exact.certificate import verify
         from sparring.exact.robust import robust
@@ -151,14 +160,14 @@ class ExactOracle:
         if (folder / ROBUST).exists():
             return read_json(folder / ROBUST)
         problem = self.problem(budget)
-        certificate = robust(problem)
+        pair = robust(problem)
         best = problem.best_response(self.nu).value
-        tables.save_victim(folder / VICTIM, self.game, self.question.threat.victim, certificate.victim)
+        tables.save_victim(folder / VICTIM, self.game, self.question.threat.victim, pair.victim)
         found = {
             "expl": -best,
-            "robust_expl": -certificate.lower,
-            "gap": certificate.lower - best,
-            "verified": verify(certificate).verified,
+            "robust_expl": -pair.lower,
+            "gap": pair.lower - best,
+            "verified": verify(pair).verified,
         }
         write_json(folder / ROBUST, found)
         return found

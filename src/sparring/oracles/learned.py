@@ -23,6 +23,7 @@ from sparring.oracles.seating import Question
 from sparring.records import LEARNED, Curve, Damage, Goal, OracleName, Rates, Scale
 from sparring.runs import Run
 from sparring.types import AgentID, Game, Outcomes, Policy, States, Tracks
+from sparring.visibility import Coupling
 
 if TYPE_CHECKING:
     from sparring.metrics.outcome import Sample
@@ -182,6 +183,31 @@ class LearnedOracle:
         ):
             return None
         return wasserstein2(benign.states.rows, attacked.states.rows)
+
+    def certificate(self, benign: Sequence[Outcomes], budgets: Sequence[float]) -> Coupling | str:
+        from sparring.games.markov import SampledMarkovGame
+        from sparring.metrics.coupling import Range
+        from sparring.oracles import certificate
+
+        threat, limits, finite = self.question.threat, self.return_range(), self.question.finite
+        if isinstance(finite, SampledMarkovGame) and len(threat.victims) == 1:
+            paid = finite.game.r if threat.victim == finite.agents[0] else -finite.game.r
+            limits = finite.horizon * float(paid.min()), finite.horizon * float(paid.max())
+        limits = None if limits is None or not limits[0] < limits[1] else Range(*limits)
+        try:
+            matches = certificate.together(benign)
+            certain = certificate.from_matches(matches, threat, limits)
+            return certificate.record(
+                certain,
+                budget=max(budgets),
+                limits=limits,
+                what="return",
+                budgets=budgets,
+                outcomes=matches,
+                threat=threat,
+            )
+        except InputError as error:
+            return str(error)
 
     def robust(self, budget: float, folder: Path) -> dict[str, Any]:
         del budget, folder

@@ -12,6 +12,7 @@ from sparring.answers import AuditResult
 from sparring.errors import InputError
 from sparring.files import check_file, write_atomic
 from sparring.judgement import judged
+from sparring.judgement.certain import certain_lines
 from sparring.judgement.damage import IGNORED_INVALID
 from sparring.judgement.rule import invalid_share, slack_of
 from sparring.judgement.words import (
@@ -27,6 +28,7 @@ from sparring.judgement.words import (
 )
 from sparring.records import BENIGN, EXACT, BudgetResult, Difference, Measure, OverSeeds, Verdict, damage_in
 from sparring.report import plots
+from sparring.report.stealth_plots import bracket_figure
 from sparring.report.templates import rendered
 from sparring.results import encode, read_audit
 
@@ -89,6 +91,8 @@ def _page(audit: AuditResult, folder: Path) -> tuple[str, dict[str, str]]:
         m for m in MEASURES if any(damage_in(r.damage, m) is not None for r in budgets) or m == verdict.measure
     ]
     figures = plots.figures(audit, verdict)
+    if (bracket := bracket_figure(audit, verdict.measure)) is not None:
+        figures["bracket"] = bracket
     clip, clip_type = _clip(audit, folder)
     values = {
         "damage_in": damage_in,
@@ -120,6 +124,7 @@ def _page(audit: AuditResult, folder: Path) -> tuple[str, dict[str, str]]:
         "outcomes": any(rates.win is not None for r in budgets for rates in (r, r.baselines[BENIGN])),
         "duration": None if audit.wall_time_s is None else _duration(audit.wall_time_s),
         "settings": list(_flat(audit.settings)),
+        "certain": [] if audit.coupling is None else certain_lines(audit.coupling),
         "figures": {name: Markup(plots.on_page(svg)) for name, svg in figures.items()},
         "budgets": budgets,
     }
