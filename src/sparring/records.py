@@ -169,6 +169,7 @@ class Goal(Record, frozen=True, kw_only=True):
     outcome: float = 0.0
     draw: float = 0.0
     shaping: dict[str, float] = {}
+    stealth: float = 0.0  # what a unit of the log ratio of the densities of the states cost it
 
 
 class PositiveControl(Record, frozen=True, kw_only=True):

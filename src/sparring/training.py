@@ -20,6 +20,7 @@ import numpy as np
 from sparring.errors import InputError, unknown
 from sparring.learners.replicas import Replicas
 from sparring.mixture import MixedState
+from sparring.nets.encoders import flat
 from sparring.play.calls import restored
 from sparring.play.calls import saved as saved_state
 from sparring.play.plateau import Plateau, Waited, fresh, waited
@@ -34,6 +35,7 @@ from sparring.types import (
     LearnerState,
     Metrics,
     Policy,
+    Seen,
     ThreatModel,
     Trajectory,
     VectorGame,
@@ -101,6 +103,7 @@ class Side:
     snapshot_every: int = 0  # 0: none
     max_snapshots: int = 32
     waits: Plateau | None = None
+    watch: tuple[AgentID, ...] = ()  # agents whose observations the learner is shown besides
 
     def __post_init__(self) -> None:
         if self.every < 1 or not 0 <= self.phase < self.every:
@@ -154,11 +157,12 @@ def train(game: Game, method: Method, seed: int, state: TrainState | None = None
     learners, past, played, waiting = dict(state.learners), dict(state.past), state.rollout, dict(state.waiting)
     round_, steps = state.round, state.steps
     record = tuple(dict.fromkeys(seat for side in method.sides.values() for seat in side.seats))
+    watch = tuple(dict.fromkeys(agent for side in method.sides.values() for agent in side.watch))
     while True:
         rng = _round_rng(seed, round_)
         policies = method.play(_opponents(method, learners, past, steps))
         length = method.steps_per_round
-        trajectory, played = rollout(game, policies, length, rng, played, record, before=round_ * length)
+        trajectory, played = rollout(game, policies, length, rng, played, record, watch, round_ * length, bool(watch))
         steps += method.steps_per_round * game.num_games
         metrics = {}
         for name, side in method.sides.items():
@@ -168,9 +172,12 @@ def train(game: Game, method: Method, seed: int, state: TrainState | None = None
                 over = trajectory.terminated | trajectory.truncated
                 waiting[name], due, evidence = waited(waiting[name], side.waits, own, over, trajectory.invalid)
             if due:
+                seen = _seen(game, trajectory, side.watch)
                 experience = joined(
                     [
-                        trajectory.agents[seat]._replace(reward=reward_of(trajectory, seat, side.reward, steps))
+                        trajectory.agents[seat]._replace(
+                            reward=reward_of(trajectory, seat, side.reward, steps), seen=seen
+                        )
                         for seat in side.seats
                     ]
                 )
@@ -181,6 +188,21 @@ def train(game: Game, method: Method, seed: int, state: TrainState | None = None
                 past[name] = _grown(past[name], side, learners[name], round_, played)
         round_ += 1
         yield TrainState(dict(learners), dict(past), played, round_, steps, metrics, trajectory, dict(waiting))
+
+
+def _seen(game: Game, trajectory: Trajectory, watch: Sequence[AgentID]) -> Seen | None:
+    if not watch:
+        return None
+    seen = jax.tree.map(np.asarray, {agent: trajectory.seen[agent] for agent in watch})
+    rows = [flat(game.spaces[agent].observation, seen[agent]) for agent in watch]
+    each = [trajectory.acts[agent].moves for agent in watch]
+    shape = np.shape(trajectory.terminated)
+    moves = (
+        np.ones(shape, bool)
+        if any(one is None for one in each)
+        else np.logical_or.reduce([np.asarray(one) for one in each])
+    )
+    return Seen(np.concatenate(rows, -1), moves)
 
 
 def initial_state(game: Game, method: Method, seed: int) -> TrainState:

@@ -340,6 +340,13 @@ def check_budget(budget: float) -> float:
 # What was played.
 
 
+class Seen(NamedTuple):
+    """What several agents saw in T steps, one's observation after the other's."""
+
+    rows: Array  # float32 [T, B, D], flat
+    moves: Array  # bool [T, B], one of them moved; where none did, what they saw means nothing
+
+
 class Experience(NamedTuple):
     """What one agent learns from: [T, B] steps in time order, matches following each other without a gap."""
 
@@ -358,6 +365,7 @@ class Experience(NamedTuple):
     last_value: Array  # float32 [B], the critic at the observation after the last step
     policy_state: Any  # state of the (recurrent) policy before the first step, [B, ...] leaves
     moves: Array | None = None  # bool [T, B], it was the agent's move; None: always
+    seen: Seen | None = None  # by the agents that the learner watches
 
 
 class Acts(NamedTuple):

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from sparring.errors import InputError
 from sparring.learners.ppo import PPOConfig, ppo
+from sparring.learners.stealthy import StealthConfig, stealthy
 from sparring.mixture import executed, mix
 from sparring.nets import ActorCritic
 from sparring.policies import ConstantPolicy
@@ -28,6 +31,7 @@ class AttackConfig:
     curriculum_steps: int = 0  # the victim is passive (constant action) with a probability that falls from 1 to 0
     reward: Reward = field(default_factory=Reward)
     victim_scale: float = 1.0
+    stealth: float = 0.0  # what a unit of the log ratio of the states' densities costs the attackers: see `stealthy`
     ppo: PPOConfig = field(default_factory=PPOConfig)
 
 
@@ -37,6 +41,7 @@ def adversarial_policy(
     victims: Policy | Mapping[AgentID, Policy],
     config: AttackConfig,
     start: ActorCritic | Mapping[AgentID, ActorCritic] | None = None,
+    benign_states: np.ndarray | None = None,
 ) -> Method:
     """Train the attackers' policies against frozen victims.
 
@@ -50,10 +55,11 @@ def adversarial_policy(
       victims: the frozen policy of each victim, or the only one's.
       config: settings.
       start: the weights to start from, unless `config.start` is "scratch" or "benign".
+      benign_states: what the victims see without an attack, float32 [n, D]; read where `config.stealth` is not 0.
 
     Raises:
-      InputError: no weights to start from, a victim without a policy, an agent that the game does not have, or one of
-        whom nobody says what it plays.
+      InputError: no weights to start from, no benign states to be like, a victim without a policy, an agent that the
+        game does not have, or one of whom nobody says what it plays.
     """
     frozen = dict(victims) if isinstance(victims, Mapping) else dict.fromkeys(threat.victims, victims)
     check_cast(game, threat)
@@ -64,7 +70,12 @@ def adversarial_policy(
     sides = {}
     for agent in threat.attackers:
         weights = start.get(agent) if isinstance(start, Mapping) else start
-        sides[agent] = Side(attack_learner(config, threat.benign[agent], weights), reward, (agent,))
+        learner, watch = attack_learner(config, threat.benign[agent], weights), ()
+        if config.stealth:
+            if benign_states is None:
+                raise InputError("stealth: give the benign states that the attack is to be like")
+            learner, watch = stealthy(learner, benign_states, StealthConfig(config.stealth)), threat.victims
+        sides[agent] = Side(learner, reward, (agent,), watch=watch)
 
     def play(opponents: Opponents) -> Mapping[AgentID, Policy]:
         faced = frozen

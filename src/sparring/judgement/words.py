@@ -188,7 +188,9 @@ def goal(reward: Goal) -> str:
     if reward.draw:
         parts.append(f"{reward.draw:g} for a draw")
     parts += [f"{weight:g} times {name} (shaping)" for name, weight in reward.shaping.items()]
-    return " plus ".join(parts) if parts else "nothing"
+    said = " plus ".join(parts) if parts else "nothing"
+    hidden = f", minus {reward.stealth:g} times the log ratio of how often the states are met with and without it"
+    return said + hidden if reward.stealth else said
 
 
 def rate(rates: Rates, key: str = "win") -> str:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 STATES = 4_000  # of a victim's observations kept per evaluation
 SLOTS = 16  # matches side by side in an evaluation: enough for two cores, few enough to waste little at the end
 MATCHES = ".matches.safetensors"
+LIKE = (64, 256)  # matches side by side, and in all, that an attacker which hides is to be like
 TRIED = 4  # matches that are played to see how long they take
 
 
@@ -93,7 +94,8 @@ class LearnedOracle:
         config, threat = training.config, replace(question.threat, budget=budget)
         everybody = (*question.victims.values(), *threat.benign.values(), *(threat.others or {}).values())
         game = self._playable(training.make(config.num_games), everybody)
-        method = adversarial_policy(game, threat, question.victims, config, training.start or None)
+        states = self._benign_states(seed) if config.stealth else None
+        method = adversarial_policy(game, threat, question.victims, config, training.start or None, states)
         settings = {**asdict(config), "game": training.game, "budget": budget}
         label = f"attack, budget {budget!r}"
         state = drive(run, game, method, seed=seed, steps=config.steps, label=label, settings=settings)
@@ -267,6 +269,18 @@ class LearnedOracle:
         from sparring.games.hosted import hosted
 
         return game if all(policy.traceable for policy in policies) else hosted(game)
+
+    def _benign_states(self, seed: int) -> np.ndarray:
+        """What the victims see without an attack, in the game that is trained in: other physics would be seen, too."""
+        from sparring.play.evaluate import evaluate
+
+        training, question = self._training, self.question
+        policies = {**(question.threat.others or {}), **question.victims, **question.threat.benign}
+        slots, matches = LIKE
+        game, rng = self._playable(training.make(slots), policies.values()), np.random.default_rng([seed, matches])
+        outcomes = evaluate(game, policies, matches, rng, watch=question.threat.victims, states=10 * STATES)
+        assert outcomes.states is not None
+        return outcomes.states.rows
 
     def return_range(self) -> tuple[float, float] | None:
         """The least and the largest undiscounted return of the victim, where the game's rules tell them."""

@@ -62,6 +62,8 @@ def training_from(asked: Attacks, question: Question, start: str | None) -> Trai
             raise InputError(f"{option.replace('_', '-')}: expected at least 1, got {value}")
     if (rate := asked.learning_rate) is not None and not (math.isfinite(rate) and rate >= 0):
         raise InputError(f"learning-rate: expected a number of at least 0, got {rate}")
+    if not (math.isfinite(asked.stealth) and asked.stealth >= 0):
+        raise InputError(f"stealth: expected a number of at least 0, got {asked.stealth}")
     known = seating.family_learning(name)
     defaults = dict(getattr(known, "ATTACK", {}))
     ppo = dict(defaults.pop("ppo", {}))
@@ -90,10 +92,12 @@ def training_from(asked: Attacks, question: Question, start: str | None) -> Trai
         steps_per_round=length,
         reward=_reward(asked.reward or default_reward, known, rounds * length * given),
         victim_scale=getattr(known, "VICTIM_REWARD_SCALE", 1.0),
+        stealth=asked.stealth,
         ppo=PPOConfig(**{**ppo, "decay_updates": rounds}),
     )
     # Whether the weights fit is found out before anything is started.
-    adversarial_policy(question.first, question.threat, question.victims, config, weights or None)
+    open_ = replace(config, stealth=0.0)
+    adversarial_policy(question.first, question.threat, question.victims, open_, weights or None)
     return Training(name, make, config, weights, _goal(question, config))
 
 
@@ -202,4 +206,5 @@ def _goal(question: Question, config: AttackConfig) -> Goal:
         outcome=reward.outcome,
         draw=reward.draw,
         shaping=dict(reward.shaping),
+        stealth=config.stealth,
     )
