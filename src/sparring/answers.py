@@ -62,6 +62,7 @@ class AttackResult(Played, frozen=True, kw_only=True):
     budget: float
     reward: Goal
     policy: str  # file
+    checkpoints: tuple[str, ...] = ()  # files of the policies on the way, in the order of their steps
     baseline: Rates  # the benign opponent left alone
     damage: Damage
     scale: Scale | None = None

@@ -31,6 +31,7 @@ class AttackConfig:
     curriculum_steps: int = 0  # the victim is passive (constant action) with a probability that falls from 1 to 0
     reward: Reward = field(default_factory=Reward)
     victim_scale: float = 1.0
+    checkpoints: int = 0  # how many of the policies on the way are kept
     stealth: float = 0.0  # what a unit of the log ratio of the states' densities costs the attackers: see `stealthy`
     ppo: PPOConfig = field(default_factory=PPOConfig)
 
@@ -67,6 +68,7 @@ def adversarial_policy(
         raise InputError(f"{game.id}: no policy for victim {missing[0]}")
     others = dict(threat.others or {})
     reward = attack_reward(threat, config)
+    rounds = -(-config.steps // (config.num_games * config.steps_per_round))
     sides = {}
     for agent in threat.attackers:
         weights = start.get(agent) if isinstance(start, Mapping) else start
@@ -75,7 +77,8 @@ def adversarial_policy(
             if benign_states is None:
                 raise InputError("stealth: give the benign states that the attack is to be like")
             learner, watch = stealthy(learner, benign_states, StealthConfig(config.stealth)), threat.victims
-        sides[agent] = Side(learner, reward, (agent,), watch=watch)
+        every = -(-rounds // config.checkpoints) if config.checkpoints else 0
+        sides[agent] = Side(learner, reward, (agent,), watch=watch, snapshot_every=every)
 
     def play(opponents: Opponents) -> Mapping[AgentID, Policy]:
         faced = frozen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from sparring.answers import AttackResult
@@ -92,6 +93,7 @@ def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
         budget=settings.budget,
         reward=oracle.goal,
         policy=str(found.files[0] if len(found.files) == 1 else run.folder),
+        checkpoints=tuple(str(path) for path in _on_the_way(run.folder)),
         baseline=oracle.rates(alone, scale),
         damage=oracle.damage(attacked, alone, scale, 1),
         scale=scale,
@@ -104,6 +106,11 @@ def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
     )
     write(result, run.folder / "attack.json")
     return plain(result)
+
+
+def _on_the_way(folder: Path) -> list[Path]:
+    """The files of the attacker's policies at earlier steps, in the order of their steps."""
+    return sorted(folder.glob("*-at-*.safetensors"), key=lambda path: (int(path.stem.rpartition("-")[2]), path.name))
 
 
 def _comparable(question: Question) -> ExactOracle | None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sparring.games.finite import FiniteGame
 
 ATTACKER, VICTIM, ROBUST = "attacker.json", "robust-victim.json", "robust.json"
-UNREAD = (*TRAINING, "seeds", "episodes", "positive_control")  # options about training and about matches
+UNREAD = (*TRAINING, "checkpoints", "seeds", "episodes", "positive_control")  # options about training and about matches
 
 
 class Known(NamedTuple):

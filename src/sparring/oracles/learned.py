@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -109,6 +109,11 @@ class LearnedOracle:
             "settings": asdict(config),
         }
         for agent, path in files.items():
+            past = state.past[agent]
+            for number, policy in zip(past.numbers, past.policies, strict=True):
+                taken = (number + 1) * method.steps_per_round * game.num_games
+                at = path.with_name(f"{path.stem}-at-{taken}{path.suffix}")
+                native.save(cast("Any", policy), at, {**made, "agent": agent, "steps": taken})
             learner = method.sides[agent].learner
             network: Any = (learner.final or learner.policy)(state.learners[agent])
             native.save(network, path, {**made, "agent": agent})

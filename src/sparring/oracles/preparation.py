@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from sparring.training import Reward
 
 
+MOST_CHECKPOINTS = 32
+
+
 @dataclass(frozen=True, eq=False)
 class Training:
     """How attackers are trained: resolved once, before anything is started."""
@@ -64,6 +67,9 @@ def training_from(asked: Attacks, question: Question, start: str | None) -> Trai
         raise InputError(f"learning-rate: expected a number of at least 0, got {rate}")
     if not (math.isfinite(asked.stealth) and asked.stealth >= 0):
         raise InputError(f"stealth: expected a number of at least 0, got {asked.stealth}")
+    checkpoints = getattr(asked, "checkpoints", 0)
+    if not 0 <= checkpoints <= MOST_CHECKPOINTS:
+        raise InputError(f"checkpoints: expected 0 to {MOST_CHECKPOINTS}, got {checkpoints}")
     known = seating.family_learning(name)
     defaults = dict(getattr(known, "ATTACK", {}))
     ppo = dict(defaults.pop("ppo", {}))
@@ -93,6 +99,7 @@ def training_from(asked: Attacks, question: Question, start: str | None) -> Trai
         reward=_reward(asked.reward or default_reward, known, rounds * length * given),
         victim_scale=getattr(known, "VICTIM_REWARD_SCALE", 1.0),
         stealth=asked.stealth,
+        checkpoints=checkpoints,
         ppo=PPOConfig(**{**ppo, "decay_updates": rounds}),
     )
     # Whether the weights fit is found out before anything is started.
