@@ -115,6 +115,7 @@ class CertifyResult(Who, frozen=True, kw_only=True):
     robust_victim: str | None = None
     robust_attacker: str | None = None
     certificate: str | None = None
+    figure: str | None = None
 
 
 class DefendResult(Who, frozen=True, kw_only=True):

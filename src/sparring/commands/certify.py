@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sparring.answers import CertifyResult
 from sparring.commands import certify_matches
-from sparring.commands.certify_matches import FromMatches
+from sparring.commands.certify_matches import FIGURE, FromMatches
 from sparring.commands.common import accepted, perform, who
 from sparring.console import CANNOT_TELL, DONE, number, payoff, settled
 from sparring.errors import InputError
-from sparring.files import write_json
+from sparring.files import write_atomic, write_json
 from sparring.oracles import tables
 from sparring.oracles.certificate import check_threshold, record
 from sparring.oracles.exact import ExactOracle, enough_memory, exact_oracle, in_words, planned
 from sparring.oracles.options import Controlled, Limits, OptionalFloat, OptionalInt, PolicyLike, refuse
 from sparring.oracles.seating import Question, ask
 from sparring.records import EXACT, BoundResult
+from sparring.report.stealth_plots import certificate_figure
 from sparring.results import plain, write
 from sparring.runs import Run, versions
 from sparring.types import check_budget
+from sparring.visibility import Coupling
 
 if TYPE_CHECKING:
     from sparring.exact.bounds import Bound
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from sparring.metrics.coupling import Certificate, Range
 
 LARGE_MEMORY, LONG_SECONDS = 1e9, 60.0  # from here on a line tells before it begins
+QUICK_SECONDS = 5.0  # where a certificate takes less, some forty best responses are computed for its figure
 
 
 @dataclass(frozen=True)
@@ -205,10 +208,31 @@ def _certify(settings: Settings, prepared: Solved, run: Run) -> dict[str, Any]:
         robust_victim=str(victim),
         robust_attacker=str(attacker),
         certificate=str(folder / "certificate.json"),
+        figure=str(folder / FIGURE),
         wall_time_s=time.monotonic() - begun,
     )
+    assert result.coupling is not None
+    figure = certificate_figure(result.coupling, question.game, *_known(prepared, result.coupling))
+    write_atomic(folder / FIGURE, figure.encode())
     write(result, folder / "certify.json")
     return plain(result)
+
+
+def _known(prepared: Solved, certain: Coupling) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
+    """By budget the worst value, where it takes no time, and what Proposition 3.1 leaves, where it says anything."""
+    from sparring.exact.bounds import value_bound
+    from sparring.exact.problem import MarkovProblem
+
+    oracle, budgets = prepared.oracle, [point.budget for point in certain.curve]
+    problems = [oracle.problem(budget) for budget in budgets]
+    quick = prepared.cost.seconds < QUICK_SECONDS
+    worst = [(p.budget, p.best_response(oracle.nu).value) for p in problems] if quick else []
+    paper = []
+    for problem in problems:
+        if isinstance(problem, MarkovProblem):
+            alone = problem.value(oracle.nu, problem.benign)
+            paper.append((problem.budget, alone - value_bound(problem, oracle.nu, problem.benign).paper))
+    return worst, paper
 
 
 def _record(bound: Bound) -> BoundResult:

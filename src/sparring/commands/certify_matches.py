@@ -11,6 +11,7 @@ import msgspec
 from sparring.answers import CertifyResult
 from sparring.commands.common import spawned, who
 from sparring.errors import InputError
+from sparring.files import write_atomic
 from sparring.games.markov import SampledMarkovGame
 from sparring.judgement.certain import certain_lines
 from sparring.metrics.coupling import FEWEST, GRID, Range
@@ -19,6 +20,7 @@ from sparring.oracles.learned import LearnedOracle, save_matches, slots
 from sparring.oracles.seating import Question
 from sparring.play.keeping import Discounted
 from sparring.records import SAMPLED
+from sparring.report.stealth_plots import certificate_figure
 from sparring.results import plain, write
 from sparring.runs import Run
 from sparring.types import check_budget
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
 MATCHES = 1000
 DISCOUNTED = "discounted return"
-BENIGN_FILE = "benign.matches.safetensors"
+BENIGN_FILE, FIGURE = "benign.matches.safetensors", "certificate.svg"
 
 
 class FromMatches(NamedTuple):
@@ -135,8 +137,11 @@ def execute(settings: Settings, prepared: FromMatches, run: Run) -> dict[str, An
             threat=threat,
         ),
         baseline=oracle.rates(outcomes, oracle.scale([outcomes])),
+        figure=str(run.folder / FIGURE),
         wall_time_s=time.monotonic() - begun,
     )
+    assert result.coupling is not None
+    write_atomic(run.folder / FIGURE, certificate_figure(result.coupling, question.game).encode())
     write(result, run.folder / "certify.json")
     return plain(result)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sparring.answers import AuditResult
 from sparring.records import BENIGN, EXACT, Measure
-from sparring.report.plots import ATTACKER, BASELINE, svg
-from sparring.visibility import CouplingPoint
+from sparring.report.plots import ATTACKER, BASELINE, MANY, svg
+from sparring.visibility import Coupling, CouplingPoint
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -79,3 +80,37 @@ def bracket_figure(audit: AuditResult, measure: Measure) -> str | None:
 
     how = f"{certain.confidence:.0%} confidence, {certain.matches} benign matches" if certain.matches else "computed"
     return svg("bracket", "What is certain, and what was found", f"{audit.game}; bound: {how}", 900, 420, draw)
+
+
+def certificate_figure(
+    certain: Coupling, game: str, worst: Sequence[tuple[float, float]] = (), paper: Sequence[tuple[float, float]] = ()
+) -> str:
+    """The bound of a certificate by budget, beside what is true where that is known: 900 x 420 pixels.
+
+    Args:
+      certain: the certificate.
+      game: its name.
+      worst: budgets, and the victim's value under the worst attack.
+      paper: budgets, and what Proposition 3.1 leaves of the victim's value.
+    """
+    points = [(point.budget, point.value_lower) for point in certain.curve if point.value_lower is not None]
+    least = certain.value_low
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        axes.plot(*zip(*points, strict=True), color=BASELINE, lw=2.2, label="certified: no attack brings it lower")
+        if worst:
+            axes.plot(*zip(*worst, strict=True), color=ATTACKER, lw=2.2, label="the worst attack, exact")
+        if paper:
+            below = [(budget, max(bound, least)) for budget, bound in paper]
+            axes.plot(*zip(*below, strict=True), color=MANY[4], lw=1.6, ls="--", label="Proposition 3.1")
+        axes.axhline(certain.at_least, color=MANY[7], lw=1, ls=":", label="the threshold of the certified budget")
+        axes.set_xscale("symlog", linthresh=_LEAST, linscale=0.3)
+        axes.set_xlim(0, 1.15)
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.set_xlabel("attack budget: probability of control")
+        share = certain.value_is == "non-fail"
+        axes.set_ylabel("share of matches not lost" if share else f"victim's {certain.value_is}")
+
+    how = f"{certain.confidence:.0%} confidence, {certain.matches} benign matches" if certain.matches else "computed"
+    return svg("certificate", "What no attacker can do", f"{game}; {how}", 900, 420, draw)
