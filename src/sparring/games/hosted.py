@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sparring.games.pictures import takes_size
 from sparring.pytrees import traceable
 from sparring.types import AgentID, Array, FunctionalGame, Game, Spaces, Step, VectorGame, View
 
@@ -15,7 +16,8 @@ from sparring.types import AgentID, Array, FunctionalGame, Game, Spaces, Step, V
 class Hosted:
     """Steps a `FunctionalGame` with one compiled call per step; step t of a seed always draws the same.
 
-    It has `frame(match) -> uint8 [H, W, 3]` where the game has `picture(state, match)`.
+    It has `frame(match) -> uint8 [H, W, 3]` where the game has `picture(state, match)`, and takes a size where that one
+    does; see `games.pictures`.
     """
 
     def __init__(self, game: FunctionalGame) -> None:
@@ -28,7 +30,10 @@ class Hosted:
         self._seed, self._count = 0, 0
         self._views: Any = {}
         if (picture := getattr(game, "picture", None)) is not None:
-            self.frame = lambda match=0: picture(self._state, match)
+            if takes_size(picture):
+                self.frame = lambda match=0, size=None: picture(self._state, match, size=size)
+            else:
+                self.frame = lambda match=0: picture(self._state, match)
 
     def reset(self, seed: int) -> Mapping[AgentID, View]:
         self._seed, self._count = seed, 0
