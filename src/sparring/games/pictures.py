@@ -1,9 +1,9 @@
 """Pictures of matches: how any game that can draw itself is asked for one, and in which size.
 
-A game on the host that can draw has `frame(match) -> uint8 [H, W, 3]`, a game within JAX `picture(state, match)`. Either
-may take `size=(width, height)` besides: the most that the picture may have, in pixels. A game whose pictures cost
-something to prepare, such as a Gymnasium task's render mode, has `with_pictures()` instead, which returns the same game
-with a `frame`.
+A game on the host that can draw has `frame(match) -> uint8 [H, W, 3]`, a game within JAX `picture(state, match)`.
+Either may take `size=(width, height)` besides: the most that the picture may have, in pixels. A game whose pictures
+cost something to prepare, such as a Gymnasium task's render mode, has `with_pictures()` instead, which returns the same
+game with a `frame`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from sparring.errors import InputError, NoPicture, foreign
 from sparring.types import Game, VectorGame
 
 Size: TypeAlias = tuple[int, int]  # pixels, width and height
-Draw: TypeAlias = Callable[[Any, int], np.ndarray]  # of a functional game's state (a vector game has its own) and a match
+Draw: TypeAlias = Callable[
+    [Any, int], np.ndarray
+]  # of a functional game's state (a vector game has its own) and a match
 SIZES = (16, 4096)  # the least and the largest width and height
 
 

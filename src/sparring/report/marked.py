@@ -44,7 +44,7 @@ def marked(policy: Policy) -> Policy:
 
 
 def controlled(state: object, batch: int) -> np.ndarray:
-    """From a policy's state after a step: bool [B], the adversarial policy was in control; it always is without a mix."""
+    """From a policy's state after a step: bool [B], the adversarial policy was in control; without a mix always."""
     return np.asarray(state.controlled) if isinstance(state, MarkedState) else np.ones(batch, bool)
 
 

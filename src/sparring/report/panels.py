@@ -139,5 +139,6 @@ def caption(name: str, said: str, width: int, colour: tuple[int, int, int] = _IN
     return strip
 
 
-def _shares(colour: tuple[int, int, int]) -> tuple[float, ...]:
-    return tuple(part / 255 for part in colour)
+def _shares(colour: tuple[int, int, int]) -> tuple[float, float, float]:
+    red, green, blue = (part / 255 for part in colour)
+    return red, green, blue

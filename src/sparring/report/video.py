@@ -33,7 +33,7 @@ def encode(
       InputError: not such frames, another suffix, or the film does not fit in any quality.
       NoPicture: what makes such a film is not installed.
     """
-    first = np.asarray(frames[0]) if len(frames) else np.zeros(0)
+    first = np.asarray(frames[0]) if len(frames) else np.zeros((0, 0, 0))
     if first.dtype != np.uint8 or first.ndim != 3 or first.shape[2] != 3 or min(len(frames), *first.shape[:2]) < 2:
         shape = [len(frames), *first.shape]
         raise InputError(f"expected frames uint8 [T, H, W, 3], at least 2 each, got {first.dtype} {shape}")
@@ -54,7 +54,9 @@ def _encoder(suffix: str | None) -> tuple[str, Callable[[Any, int, int], bytes]]
     if suffix != ".mp4" and _has_pillow():
         return ".webp", _webp
     missing = {".mp4": "PyAV with libx264 is", ".webp": "Pillow is"}.get(suffix or "", "neither PyAV nor Pillow is")
-    raise NoPicture(f'no film: {missing}{"" if "neither" in missing else " not"} installed: pip install "sparring[robosumo]"')
+    raise NoPicture(
+        f'no film: {missing}{"" if "neither" in missing else " not"} installed: pip install "sparring[robosumo]"'
+    )
 
 
 def _has_h264() -> bool:
@@ -80,7 +82,9 @@ def _h264(frames: Sequence[np.ndarray], fps: int, quality: int) -> bytes:
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
         # One thread: the same frames then give the same bytes on every machine.
-        stream = container.add_stream("libx264", rate=fps, options={"crf": str(quality), "preset": "veryfast", "threads": "1"})
+        stream = container.add_stream(
+            "libx264", rate=fps, options={"crf": str(quality), "preset": "veryfast", "threads": "1"}
+        )
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for frame in frames:
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]), format="rgb24")
