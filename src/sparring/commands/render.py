@@ -171,15 +171,16 @@ def filmed(folder: Path, budgets: Sequence[float] = ()) -> Filmed:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder: give a run's, as sparring audit prints it")
-    verb, settings = from_config(folder)
+    verb = read_config(folder).get("verb")
     if verb not in _FILMED:
         hint = {
             "job": f": give the audit's own folder, {folder.resolve().parent.parent}",
             "defend": f": audit its victim with --victim run:{folder}, and give that audit",
-        }.get(verb, "")
+        }.get(str(verb), "")
         raise InputError(
             f"{folder}: a run of sparring {verb} has no film; expected an audit, an attack or an evaluation{hint}"
         )
+    _, settings = from_config(folder)
     if (state := read_status(folder)["state"]) != "done" or not (folder / f"{verb}.json").exists():
         raise InputError(f"{folder}: this run is not finished ({state}): sparring resume {folder} goes on with it")
     record: Any = read_audit(folder) if verb == "audit" else read(folder / f"{verb}.json")
@@ -187,11 +188,11 @@ def filmed(folder: Path, budgets: Sequence[float] = ()) -> Filmed:
         raise InputError(
             f"{folder}: several victims or attackers met each other here: evaluate one pair, and give that"
         )
+    if record.oracle == EXACT:
+        raise InputError(f"{folder}: this run was solved exactly, and played no match that could be shown")
     wanted = tuple(dict.fromkeys(check_budget(budget) for budget in budgets))
     question = ask(settings, settings.victim)
     check_inputs(read_config(folder).get("inputs", {}), inputs_of(settings))
-    if record.oracle == EXACT:
-        raise InputError(f"{folder}: this run was solved exactly, and played no match that could be shown")
     oracle = LearnedOracle(question)
     if isinstance(record, AuditResult):
         return _of_audit(folder, record, oracle, wanted)

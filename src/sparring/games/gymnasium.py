@@ -42,7 +42,7 @@ class GymnasiumGame:
         if num_games < 1:
             raise InputError(f"{self.id}: expected at least 1 match side by side, got {num_games}")
         try:
-            mode = {"render_mode": "rgb_array"} if pictures else {}
+            mode: dict[str, Any] = {"render_mode": "rgb_array"} if pictures else {}  # not every task takes one
             self._tasks = SyncVectorEnv(
                 [lambda: gymnasium.make(name, **mode)] * num_games, autoreset_mode=AutoresetMode.SAME_STEP
             )

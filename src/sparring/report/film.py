@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from sparring.errors import InputError
@@ -13,11 +14,12 @@ from sparring.games.pictures import Draw, Size, drawable, drawer
 from sparring.play.rollout import RolloutState, rollout, start
 from sparring.report.marked import controlled, marked
 from sparring.report.panels import Panel, Reel, SideBySide
-from sparring.report.video import encode
+from sparring.report.video import encode, encoder
 from sparring.types import AgentID, Game, Policy, Trajectory
 
 LENGTHS = (15, 300)  # steps of a match worth watching; a film shows no more
 PANEL: Size = (480, 368)  # the most that a panel takes, without its caption
+RATES = (1, 240)  # steps in a second that a film may show
 FPS = 20  # as many as RoboSumo's control steps in a second
 
 
@@ -82,14 +84,15 @@ def film(
     """
     if match is not None and not 0 <= match < game.num_games:
         raise InputError(f"match: expected 0 to {game.num_games - 1}, got {match}")
-    if fps < 1:
-        raise InputError(f"fps: expected at least 1, got {fps}")
+    if not RATES[0] <= fps <= RATES[1]:
+        raise InputError(f"fps: expected {RATES[0]} to {RATES[1]}, got {fps}")
+    encoder(suffix)  # finds out before any match is played whether there is one, as does the first picture below
     castings = [casting._replace(policies=_watched(casting.policies, attackers)) for casting in castings]
     if not all(policy.traceable for casting in castings for policy in casting.policies.values()):
         game = hosted(game)
     game = drawable(game)
     draw = drawer(game, size)
-    draw(start(game, castings[0].policies, _rng(seed, 0)).game, 0)  # finds out before any match is played
+    draw(start(game, castings[0].policies, _rng(seed, 0)).game, 0)
     if match is None:
         match = _worth_watching(_first_matches(game, castings[leading].policies, attackers, victims, seed))
     panels = [_shown(game, casting, attackers, victims, seed, match, draw) for casting in castings]
@@ -172,7 +175,7 @@ def _play(
         before(state)
         # Every step has randomness of its own, so that it does not matter what other castings drew before.
         step, state = rollout(game, policies, 1, _rng(seed, t + 1), state, before=t)
-        if after(t, step, state):
+        if after(t, jax.tree.map(np.asarray, step), state):
             return
 
 
@@ -182,7 +185,7 @@ def _rng(seed: np.random.SeedSequence, number: int) -> np.random.Generator:
 
 def _ended(step: Trajectory) -> np.ndarray:
     """Bool [B], of a trajectory of one step."""
-    return np.asarray(step.terminated[0]) | np.asarray(step.truncated[0]) | np.asarray(step.invalid[0])
+    return step.terminated[0] | step.truncated[0] | step.invalid[0]
 
 
 def _won(step: Trajectory, attackers: Sequence[AgentID], victims: Sequence[AgentID]) -> np.ndarray:
@@ -190,10 +193,10 @@ def _won(step: Trajectory, attackers: Sequence[AgentID], victims: Sequence[Agent
     if step.outcome is None:
         return np.zeros(np.shape(step.invalid)[1], bool)
     ours, theirs = (
-        np.any([np.asarray(step.outcome[agent][0]) == 1 for agent in agents], axis=0) if agents else False
+        np.any([step.outcome[agent][0] == 1 for agent in agents], axis=0) if agents else np.False_
         for agents in (attackers, victims)
     )
-    return np.broadcast_to(ours & ~np.asarray(theirs), np.shape(step.invalid)[1])
+    return np.broadcast_to(ours & ~theirs, np.shape(step.invalid)[1])
 
 
 def _ending(

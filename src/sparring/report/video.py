@@ -30,14 +30,14 @@ def encode(
       The file's bytes, and its suffix: `.mp4` or `.webp`.
 
     Raises:
-      InputError: not such frames, another suffix, or the film does not fit in any quality.
-      NoPicture: what makes such a film is not installed.
+      InputError: not such frames, or the film does not fit in any quality; and as `encoder`.
+      NoPicture: as `encoder`.
     """
     first = np.asarray(frames[0]) if len(frames) else np.zeros((0, 0, 0))
     if first.dtype != np.uint8 or first.ndim != 3 or first.shape[2] != 3 or min(len(frames), *first.shape[:2]) < 2:
         shape = [len(frames), *first.shape]
         raise InputError(f"expected frames uint8 [T, H, W, 3], at least 2 each, got {first.dtype} {shape}")
-    suffix, film = _encoder(suffix)
+    suffix, film = encoder(suffix)
     for quality in _QUALITIES:
         data = film(frames, fps, quality)
         if len(data) <= max_bytes:
@@ -45,18 +45,23 @@ def encode(
     raise InputError(f"a film of {len(frames)} frames does not fit in {max_bytes} bytes: show fewer or smaller frames")
 
 
-def _encoder(suffix: str | None) -> tuple[str, Callable[[Any, int, int], bytes]]:
-    """The suffix of a film, and what makes it."""
+def encoder(suffix: str | None = None) -> tuple[str, Callable[[Any, int, int], bytes]]:
+    """The suffix of a film, and what makes one of frames, a rate and a quality.
+
+    Raises:
+      InputError: another suffix.
+      NoPicture: what makes such a film is not installed.
+    """
     if suffix not in (None, *SUFFIXES):
         raise InputError(f"film: expected a file that ends with {' or '.join(SUFFIXES)}, got {suffix!r}")
     if suffix != ".webp" and _has_h264():
         return ".mp4", _h264
     if suffix != ".mp4" and _has_pillow():
         return ".webp", _webp
-    missing = {".mp4": "PyAV with libx264 is", ".webp": "Pillow is"}.get(suffix or "", "neither PyAV nor Pillow is")
-    raise NoPicture(
-        f'no film: {missing}{"" if "neither" in missing else " not"} installed: pip install "sparring[robosumo]"'
+    missing = {".mp4": "PyAV with libx264 is not", ".webp": "Pillow is not"}.get(
+        suffix or "", "neither PyAV nor Pillow is"
     )
+    raise NoPicture(f'no film: {missing} installed: pip install "sparring[robosumo]"')
 
 
 def _has_h264() -> bool:
