@@ -233,7 +233,8 @@ class Painted(Countdown):
 
 @pytest.fixture
 def painted() -> Iterator[None]:
-    gymnasium.register("Painted-v0", Painted)
+    task: Any = Painted  # a class, of which Gymnasium reads the render modes
+    gymnasium.register("Painted-v0", task)
     yield
     del gymnasium.registry["Painted-v0"]
 
@@ -249,7 +250,8 @@ def test_a_task_draws_where_a_picture_is_wanted() -> None:
         game.step({AGENT: np.zeros(2, int)})
     env = make_parallel_env("gymnasium/Painted-v0", "rgb_array")
     env.reset(0)
-    assert np.shape(env.render()) == (20, 30, 3)
+    picture = env.render()
+    assert isinstance(picture, np.ndarray) and picture.shape == (20, 30, 3)
 
 
 @pytest.mark.usefixtures("painted")
@@ -263,7 +265,7 @@ def test_a_task_is_filmed() -> None:
 
 def test_a_task_that_cannot_draw_says_why() -> None:
     with pytest.raises(NoPicture, match="no picture: gymnasium/Unpainted-v0 has no render mode rgb_array"):
-        gymnasium.register("Unpainted-v0", Countdown)
+        gymnasium.register("Unpainted-v0", lambda **_: Countdown())
         try:
             make("Unpainted-v0", 1, 1, {}).with_pictures()
         finally:
