@@ -62,6 +62,7 @@ def test_a_game_within_jax_draws_its_state_alike_on_the_host() -> None:
     hosted.reset(0)
     assert drawer(drawable(hosted), (100, 80))(None, 1).shape == (80, 80, 3)
     assert hosted.frame(1).shape == (320, 320, 3)
+    assert hosted.frame(1, (64, 48)).shape == (48, 48, 3)
 
 
 def test_who_cannot_draw_says_so() -> None:

@@ -30,10 +30,11 @@ class Hosted:
         self._seed, self._count = 0, 0
         self._views: Any = {}
         if (picture := getattr(game, "picture", None)) is not None:
-            if takes_size(picture):
-                self.frame = lambda match=0, size=None: picture(self._state, match, size=size)
-            else:
-                self.frame = lambda match=0: picture(self._state, match)
+
+            def sized(match: int = 0, size: tuple[int, int] | None = None) -> np.ndarray:
+                return picture(self._state, match, **({} if size is None else {"size": size}))
+
+            self.frame = sized if takes_size(picture) else lambda match=0: picture(self._state, match)
 
     def reset(self, seed: int) -> Mapping[AgentID, View]:
         self._seed, self._count = seed, 0
