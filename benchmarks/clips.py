@@ -20,7 +20,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("MUJOCO_GL", "egl")  # before MuJoCo is imported
+if __name__ == "__main__":  # before MuJoCo is imported: it then decides what its renderer draws with
+    os.environ.setdefault("MUJOCO_GL", "egl")
 
 import mujoco
 import numpy as np
@@ -87,7 +88,7 @@ def measure(repeats: int, frames: int) -> dict[str, Any]:
     sections = {"draw": drawing(frames), "panel": films(BUDGETS[-1:]), "four": films(BUDGETS)}
     for turn in sections.values():
         turn()
-    turns = {name: [] for name in sections}
+    turns: dict[str, list[float]] = {name: [] for name in sections}
     for _ in range(repeats):
         for name, turn in sections.items():
             turns[name].append(turn())

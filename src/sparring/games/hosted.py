@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -34,7 +34,9 @@ class Hosted:
             def sized(match: int = 0, size: tuple[int, int] | None = None) -> np.ndarray:
                 return picture(self._state, match, **({} if size is None else {"size": size}))
 
-            self.frame = sized if takes_size(picture) else lambda match=0: picture(self._state, match)
+            self.frame: Callable[..., np.ndarray] = (
+                sized if takes_size(picture) else lambda match=0: picture(self._state, match)
+            )
 
     def reset(self, seed: int) -> Mapping[AgentID, View]:
         self._seed, self._count = seed, 0
