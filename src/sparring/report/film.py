@@ -69,7 +69,7 @@ def film(
     Args:
       game: B matches, one which can draw; see `games.pictures`.
       castings: one for each panel.
-      attackers: the agents whose control is marked, and whose win is looked for. None: nothing is marked.
+      attackers: the agents whose control is marked, and whose win is looked for; where there are none, nothing is.
       victims: the agents that are attacked, whose win or return the captions name.
       seed: of this call alone.
       leading: the number of the casting whose win is looked for.
