@@ -50,10 +50,10 @@ def test_the_package_is_light_by_default() -> None:
 
 
 def test_every_package_that_is_named_as_missing_is_brought_by_the_extra_that_is_named() -> None:
-    brings = {"pyspiel": "open-spiel", "PIL.Image": "pillow"}
+    brings = {"pyspiel": "open-spiel"}
     source = "\n".join(path.read_text() for path in sorted((ROOT / "src").rglob("*.py")))
     named = re.findall(r'require\("([\w.]+)", "(\w+)"\)', source)
-    assert {module for module, _ in named} == {"mujoco", "numba", "pyspiel", "PIL.Image", "jaxmarl"}
+    assert {module for module, _ in named} == {"mujoco", "numba", "pyspiel", "jaxmarl"}
     for module, extra in named:
         assert brings.get(module, module) in requirements(extra), (module, extra)
 

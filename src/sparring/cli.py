@@ -41,6 +41,7 @@ COMMANDS = {
     "study": ("NAME", "make a figure and its table again"),
     "list": ("", "games, policies, studies, and how strong the shipped agents are"),
     "report": ("DIR", "make the report of an audit or a hardening again"),
+    "render": ("DIR", "make a film of a run's attack, at several budgets side by side"),
     "resume": ("DIR", "go on with an interrupted run"),
     "verify": ("DIR", "check that a run's files are as the run left them"),
 }

@@ -32,6 +32,15 @@ def test_both_discs_are_where_they_are(ring: float) -> None:
     assert at(image, 0, ring + RADIUS, ring) == (255, 255, 255) != at(image, 0, 0.9 * ring, ring)
 
 
+@pytest.mark.parametrize("size", [64, 368])
+def test_a_picture_of_another_size_shows_the_same(size: int) -> None:
+    places = np.array([[0.5, 0.25], [-0.25, -0.5]])
+    image = picture(places, 1.0, size)
+    assert image.shape == (size, size, 3)
+    for x, y, colour in ((0.5, 0.25, COLOURS[0]), (-0.25, -0.5, COLOURS[1])):
+        assert tuple(image[int((1.4 - y) / 2.8 * size), int((x + 1.4) / 2.8 * size)].tolist()) == colour
+
+
 @pytest.mark.slow
 def test_a_hosted_duel_shows_the_moment_and_the_match() -> None:
     duel = make("discs/duel", num_games=2)

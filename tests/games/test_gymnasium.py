@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,10 +9,12 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from sparring.errors import InputError
+from sparring.errors import InputError, NoPicture
+from sparring.games.export import make_parallel_env
 from sparring.games.gymnasium import AGENT, GymnasiumGame, make, names
 from sparring.play.rollout import rollout
 from sparring.policies import RandomPolicy
+from sparring.report.film import Casting, film
 from sparring.testing import check_game
 from sparring.types import Box, Dict, Discrete, MultiDiscrete, Spaces, VectorGame
 
@@ -213,3 +216,65 @@ def test_refuses_what_it_cannot_do() -> None:
         GymnasiumGame("CartPole-v1", 0)
     with pytest.raises(InputError, match="no options"):
         make("CartPole-v1", 1, 0, {"fast": "yes"})
+
+
+class Painted(Countdown):
+    """Draws the step that it is at."""
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        super().__init__()
+        self.render_mode = render_mode
+
+    def render(self) -> np.ndarray:
+        return np.full((20, 30, 3), self.time, np.uint8)
+
+
+@pytest.fixture
+def painted() -> Iterator[None]:
+    task: Any = Painted  # a class, of which Gymnasium reads the render modes
+    gymnasium.register("Painted-v0", task)
+    yield
+    del gymnasium.registry["Painted-v0"]
+
+
+@pytest.mark.usefixtures("painted")
+def test_a_task_draws_where_a_picture_is_wanted() -> None:
+    plain = make("Painted-v0", 2, 1, {})
+    assert not hasattr(plain, "frame")  # training is done without
+    game = plain.with_pictures()
+    game.reset(0)
+    for time in (0, 1, 2, 0):  # the match ends at step 3, and the next one begins
+        np.testing.assert_array_equal(game.frame(1), np.full((20, 30, 3), time))
+        game.step({AGENT: np.zeros(2, int)})
+    env = make_parallel_env("gymnasium/Painted-v0", "rgb_array")
+    env.reset(0)
+    picture = env.render()
+    assert isinstance(picture, np.ndarray) and picture.shape == (20, 30, 3)
+
+
+@pytest.mark.usefixtures("painted")
+def test_a_task_is_filmed() -> None:
+    game = make("Painted-v0", 2, 1, {})
+    casting = Casting("random", {AGENT: RandomPolicy(game.spaces[AGENT].action)})
+    made = film(game, [casting], (), (AGENT,), np.random.SeedSequence(0))
+    assert made.panels[0].outcome == "return 1.5 at step 3"  # 0.5 a step
+    np.testing.assert_array_equal([made.panels[0].reel[t][0, 0, 0] for t in range(3)], [0, 1, 2])
+
+
+def test_a_task_that_cannot_draw_says_why() -> None:
+    with pytest.raises(NoPicture, match="no picture: gymnasium/Unpainted-v0 has no render mode rgb_array"):
+        gymnasium.register("Unpainted-v0", lambda **_: Countdown())
+        try:
+            make("Unpainted-v0", 1, 1, {}).with_pictures()
+        finally:
+            del gymnasium.registry["Unpainted-v0"]
+    if importlib.util.find_spec("pygame") is not None:
+        pytest.skip("pygame is installed, and CartPole can draw")
+    game = make("CartPole-v1", 1, 1, {})
+    with pytest.raises(NoPicture, match="no picture: gymnasium/CartPole-v1: pygame is not installed") as error:
+        game = game.with_pictures()
+        game.reset(0)
+        game.frame()
+    assert "\n" not in str(error.value)

@@ -142,3 +142,16 @@ def test_three_predators_are_attacked_from_within(capsys: pytest.CaptureFixture[
     result = json.loads(capsys.readouterr().out)
     assert result["attackers"] == [0, 1, 2]  # the predators, by seat
     assert result["win"] is None and result["episodes"] == 16
+
+
+@pytest.mark.slow
+def test_a_particle_world_is_drawn_where_its_particles_are() -> None:
+    """An agent's colour is at its place, 2 units each way from the middle; y points upwards."""
+    game: Any = make(TAG, B)
+    state, _ = game.init(np.zeros(2, np.uint32))
+    images = [game.picture(state, match, (400, 300)) for match in range(B)]
+    assert all(image.shape == (300, 300, 3) for image in images) and (images[0] != images[1]).any()
+    for match, image in enumerate(images):
+        x, y = np.asarray(state.inner.p_pos[match, 0]).tolist()  # the first agent lies above all others
+        assert tuple(image[int((2 - y) / 4 * 300), int((2 + x) / 4 * 300)].tolist()) == game._env.colour[0]
+    assert not hasattr(make("jaxmarl/switch_riddle", 1), "picture")

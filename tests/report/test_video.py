@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 
-from sparring.errors import InputError
+from sparring.errors import InputError, NoPicture
 from sparring.report import video
 
 
@@ -50,6 +50,32 @@ def test_webp_where_h264_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
         decoded = np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(film)])
     assert decoded.shape == original.shape
     assert np.abs(decoded.astype(int) - original).mean() < 4
+
+
+def test_frames_may_be_made_one_after_the_other() -> None:
+    pytest.importorskip("av")
+    assert video.encode(list(frames())) == video.encode(frames())
+
+
+def test_without_an_encoder_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An audit says it in its report, and is complete otherwise: it is no bad input."""
+    monkeypatch.setattr(video, "_has_h264", lambda: False)
+    with pytest.raises(NoPicture, match="no film: PyAV with libx264 is not installed: pip install"):
+        video.encode(frames(), suffix=".mp4")
+    monkeypatch.setattr(video, "_has_pillow", lambda: False)
+    with pytest.raises(NoPicture, match="no film: neither PyAV nor Pillow is installed: pip install"):
+        video.encode(frames())
+    with pytest.raises(NoPicture, match="no film: Pillow is not installed"):
+        video.encode(frames(), suffix=".webp")
+
+
+@pytest.mark.parametrize(("suffix", "begins"), [(".mp4", b"ftyp"), (".webp", b"WEBP")])
+def test_the_suffix_decides_the_kind(suffix: str, begins: bytes) -> None:
+    pytest.importorskip("av" if suffix == ".mp4" else "PIL")
+    data, got = video.encode(frames(), suffix=suffix)
+    assert got == suffix and begins in data[:16]
+    with pytest.raises(InputError, match=r"ends with .mp4 or .webp, got '.avi'"):
+        video.encode(frames(), suffix=".avi")
 
 
 def test_a_film_is_made_coarser_until_it_fits() -> None:

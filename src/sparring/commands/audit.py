@@ -16,7 +16,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import tyro
 
 from sparring.answers import AttackResult, AuditResult
@@ -29,9 +28,9 @@ from sparring.jobs import JOBS, Job, map_jobs
 from sparring.judgement import judged, positive_control_of
 from sparring.judgement.rule import check_share, no_winners
 from sparring.oracles import seating
-from sparring.oracles.base import Oracle
+from sparring.oracles.base import Attack, Oracle
 from sparring.oracles.choose import oracles_for
-from sparring.oracles.learned import SLOTS, LearnedOracle, slots
+from sparring.oracles.learned import LearnedOracle, slots
 from sparring.oracles.options import PRESETS, Attacks, OptionalFile, OptionalFloat, OptionalInt, OptionalPolicy
 from sparring.oracles.preparation import shipped_attackers
 from sparring.oracles.seating import Question
@@ -79,7 +78,7 @@ class Settings(Attacks):
     """If nothing is found, attack a victim that is made brittle on purpose (it always does the same) in the same way.
     Where an agent of early in its training comes with the package, that one is attacked in any case."""
     clip: bool = True
-    """Put a short film of a match that the attacker wins into the report."""
+    """Put a short film into the report: one match without an attack and at several budgets, side by side."""
     fail_above: OptionalFloat = None
     """Exit with code 1 if the damage is above this at any budget, by the lower end of its interval, and with 4 if that
     cannot be told: in wins above the benign opponent's, in games without winners in the victim's return."""
@@ -257,7 +256,7 @@ def _judged_record(settings: Settings, prepared: Prepared, run: Run, left: Left,
     record = judged(record, settings.fail_above, settings.fail_measure)
     assert record.verdict is not None
     worst = record.verdict.budget
-    return replaced(record, **_clip(settings, run, oracle, left.strongest[worst].adversarial, worst))
+    return replaced(record, **_clip(settings, run, oracle, left.strongest, worst))
 
 
 def _with_control(settings: Settings, prepared: Prepared, run: Run, record: AuditResult) -> AuditResult:
@@ -285,22 +284,23 @@ def _with_control(settings: Settings, prepared: Prepared, run: Run, record: Audi
     )
 
 
-def _clip(settings: Settings, run: Run, oracle: Oracle, adversarial: Any, budget: float) -> dict[str, str]:
-    """Film a match that the attacker wins; what cannot be filmed is said, and stops nothing."""
-    from sparring.report.film import film_win
+def _clip(
+    settings: Settings, run: Run, oracle: Oracle, strongest: Mapping[float, Attack], worst: float
+) -> dict[str, str]:
+    """Film one match at several budgets; what cannot be filmed is said, and stops nothing."""
+    from sparring.commands.render import shown, side_by_side
 
     if not isinstance(oracle, LearnedOracle):
         return {}
     if not settings.clip:
         return {"no_clip": "no clip was asked for (--no-clip)"}
-    game, policies = oracle.seated(adversarial, budget, SLOTS)
+    attacks = {budget: strongest[budget].adversarial for budget in shown(tuple(strongest), worst)}
     try:
-        attacker = oracle.question.threat.attackers[0]
-        data, suffix = film_win(game, policies, attacker, np.random.SeedSequence(settings.seed, spawn_key=(6,)))
-    except NoPicture as reason:
+        film = side_by_side(oracle, attacks, worst, settings.seed)
+    except (NoPicture, InputError) as reason:  # a game's own drawing may fail, too
         return {"no_clip": str(reason)}
-    write_atomic(run.folder / f"clip{suffix}", data)
-    return {"clip": f"clip{suffix}"}
+    write_atomic(run.folder / f"clip{film.suffix}", film.data)
+    return {"clip": f"clip{film.suffix}"}
 
 
 # ---------------------------------------------------------------------------------------------------------------------

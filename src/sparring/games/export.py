@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from pettingzoo import ParallelEnv
 
-from sparring.errors import InputError
+from sparring.errors import InputError, NoPicture
 from sparring.games import make
 from sparring.games.gym_spaces import to_gymnasium
 from sparring.games.hosted import hosted
+from sparring.games.pictures import drawable
 from sparring.policies import check_action
 from sparring.types import AgentID, VectorGame, View
 
@@ -32,11 +33,17 @@ def make_parallel_env(game_id: str, render_mode: str | None = None) -> ParallelE
     Raises:
       InputError: an unknown game or mode.
     """
-    game = hosted(make(game_id, num_games=1, threads=1))
-    if render_mode is not None and not (render_mode == "rgb_array" and hasattr(game, "frame")):
+    made = make(game_id, num_games=1, threads=1)
+    if render_mode not in (None, "rgb_array"):
         raise InputError(
             f"{game_id}: expected render_mode None or, if the game can draw, rgb_array; got {render_mode!r}"
         )
+    if render_mode is not None:
+        try:
+            made = drawable(made)
+        except NoPicture as reason:
+            raise InputError(f"{game_id}: expected render_mode None: {reason}") from None
+    game = hosted(made)
     return _GameEnv(game, render_mode)
 
 

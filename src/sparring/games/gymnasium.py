@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from sparring.errors import InputError
+from sparring.errors import InputError, NoPicture
 from sparring.games.gym_spaces import from_gymnasium, starts, to_ours
 from sparring.types import AgentID, Array, Box, Discrete, MultiDiscrete, Spaces, Step, View
 
@@ -20,23 +21,30 @@ class GymnasiumGame:
     Observations and actions are those of the task (`games.gym_spaces`); continuous actions are clipped to their bounds.
     A step that is both the end and the time limit counts as the end (DECISIONS 16).
 
+    Args:
+      name: of the task, as Gymnasium calls it.
+      num_games: B.
+      pictures: make the task in its render mode `rgb_array`, so that the game has `frame(match)`; see `with_pictures`.
+
     Raises:
       InputError: Gymnasium cannot make the task, its spaces are others, or fewer than one match.
     """
 
     agents: tuple[AgentID, ...] = (AGENT,)
 
-    def __init__(self, name: str, num_games: int = 1) -> None:
+    def __init__(self, name: str, num_games: int = 1, pictures: bool = False) -> None:
         import gymnasium
         from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
         self.id = f"gymnasium/{name}"
+        self.name = name
         self.num_games = num_games
         if num_games < 1:
             raise InputError(f"{self.id}: expected at least 1 match side by side, got {num_games}")
         try:
+            mode: dict[str, Any] = {"render_mode": "rgb_array"} if pictures else {}  # not every task takes one
             self._tasks = SyncVectorEnv(
-                [lambda: gymnasium.make(name)] * num_games, autoreset_mode=AutoresetMode.SAME_STEP
+                [lambda: gymnasium.make(name, **mode)] * num_games, autoreset_mode=AutoresetMode.SAME_STEP
             )
         except gymnasium.error.Error as error:
             raise InputError(f"{self.id}: Gymnasium cannot make this task: {' '.join(str(error).split())}") from error
@@ -47,6 +55,34 @@ class GymnasiumGame:
             raise InputError(f"{self.id}: actions: expected a Box, Discrete or MultiDiscrete space, got {action}")
         seen = from_gymnasium(observation, f"{self.id}: observations")
         self.spaces: Mapping[AgentID, Spaces] = {AGENT: Spaces(seen, ours)}
+        if pictures:
+            self.frame = self._frame  # a game without has none
+
+    def with_pictures(self) -> GymnasiumGame:
+        """The same game with `frame(match) -> uint8 [H, W, 3]`. Training is done without, which may be faster.
+
+        Raises:
+          NoPicture: the task has no render mode `rgb_array`, or what it draws with is not installed.
+        """
+        if "rgb_array" not in self._tasks.envs[0].metadata.get("render_modes", ()):
+            raise NoPicture(f"no picture: {self.id} has no render mode rgb_array")
+        with self._drawing():
+            return GymnasiumGame(self.name, self.num_games, pictures=True)
+
+    def _frame(self, match: int = 0) -> np.ndarray:
+        with self._drawing():
+            return np.asarray(self._tasks.envs[match].render())
+
+    @contextmanager
+    def _drawing(self) -> Iterator[None]:
+        """Whatever a task draws with may be missing, and says so in many ways."""
+        try:
+            yield
+        except MemoryError:
+            raise
+        except Exception as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise NoPicture(f"no picture: {self.id}: {reason}") from error
 
     def reset(self, seed: int) -> Mapping[AgentID, View]:
         """See `VectorGame.reset`; every match gets a seed of its own, spawned from `seed`."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
 import numpy as np
 
+from sparring.games.pictures import takes_size
 from sparring.pytrees import traceable
 from sparring.types import AgentID, Array, FunctionalGame, Game, Spaces, Step, VectorGame, View
 
@@ -15,7 +16,8 @@ from sparring.types import AgentID, Array, FunctionalGame, Game, Spaces, Step, V
 class Hosted:
     """Steps a `FunctionalGame` with one compiled call per step; step t of a seed always draws the same.
 
-    It has the game's `features`, and `frame(match) -> uint8 [H, W, 3]` where the game has `picture(state, match)`.
+    It has the game's `features`, and `frame(match) -> uint8 [H, W, 3]` where the game has `picture(state, match)`, and
+    takes a size where that one does; see `games.pictures`.
     """
 
     def __init__(self, game: FunctionalGame) -> None:
@@ -29,7 +31,13 @@ class Hosted:
         self._seed, self._count = 0, 0
         self._views: Any = {}
         if (picture := getattr(game, "picture", None)) is not None:
-            self.frame = lambda match=0: picture(self._state, match)
+
+            def sized(match: int = 0, size: tuple[int, int] | None = None) -> np.ndarray:
+                return picture(self._state, match, **({} if size is None else {"size": size}))
+
+            self.frame: Callable[..., np.ndarray] = (
+                sized if takes_size(picture) else lambda match=0: picture(self._state, match)
+            )
 
     def reset(self, seed: int) -> Mapping[AgentID, View]:
         self._seed, self._count = seed, 0

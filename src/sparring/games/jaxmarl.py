@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sparring.errors import InputError, require, unknown
+from sparring.games.painting import blank, finished, paint_disc
 from sparring.types import (
     ActionSpace,
     AgentID,
@@ -34,6 +35,7 @@ from sparring.types import (
     View,
 )
 
+_WORLD = 2.0  # from the middle of a particle world's picture to its edge
 _NO_OPTIONS = ("self", "args", "kwargs")
 
 
@@ -84,6 +86,8 @@ class JaxmarlGame:
         self.spaces: Mapping[AgentID, Spaces] = {ours: self._spaces(ours, shown) for ours in self.agents}
         self._limit = getattr(self._env, "max_steps", None)
         self._masked = self._says_what_is_legal()
+        if hasattr(self._env, "rad") and hasattr(self._env, "colour"):  # one of their particle worlds (MPE)
+            self.picture = self._picture
 
     # Two games that are made alike play alike, so that they share one compilation.
     def __hash__(self) -> int:
@@ -130,6 +134,15 @@ class JaxmarlGame:
             outcome=None,
             info={},
         )
+
+    def _picture(self, state: JaxmarlState, match: int = 0, size: tuple[int, int] = (320, 320)) -> np.ndarray:
+        """One match of a particle world from above, `uint8 [N, N, 3]`: 2 units each way, as theirs draws it."""
+        canvas = blank(min(size))
+        places = np.asarray(state.inner.p_pos[match]).tolist()
+        looks = zip(places, np.asarray(self._env.rad).tolist(), self._env.colour, strict=True)
+        for (x, y), radius, colour in reversed(list(looks)):  # agents come first, and are seen above landmarks
+            paint_disc(canvas, _WORLD, x, y, radius, colour)
+        return finished(canvas)
 
     def _begin(self, key: Key) -> tuple[Any, JaxmarlState]:
         import jax

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+from sparring.errors import InputError
 from sparring.games import make
 from sparring.games.robosumo.render import NoPicture, frame
 from sparring.games.robosumo.sumo import RoboSumo
@@ -39,6 +40,18 @@ def test_both_robots_are_in_the_picture(game: RoboSumo) -> None:
         assert _share(picture, reddish=True) > 0.003
         assert _share(picture, reddish=False) > 0.003
     assert (game.frame(1) == frame(game, 1)).all()
+
+
+def test_pictures_have_the_size_that_is_asked_for(game: RoboSumo) -> None:
+    """Larger ones than the model's buffer too; and afterwards the usual one is as it was."""
+    usual = frame(game)
+    for width, height in ((480, 368), (800, 600), (97, 63)):
+        picture = game.frame(1, (width, height))
+        assert picture.shape == (height, width, 3)
+        assert _share(picture, reddish=True) > 0.003 and _share(picture, reddish=False) > 0.003
+    np.testing.assert_array_equal(frame(game), usual)
+    with pytest.raises(InputError, match="size: expected width and height"):
+        game.frame(0, (0, 100))
 
 
 def test_pictures_show_the_moment_and_drawing_changes_nothing(game: RoboSumo) -> None:

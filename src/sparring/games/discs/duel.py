@@ -136,11 +136,11 @@ class Duel(eqx.Module):
             info={"ring": self._each(outward[:, ::-1]), "centre": self._each(-outward)},
         )
 
-    def picture(self, state: DuelState, match: int = 0) -> np.ndarray:
-        """One match now, `uint8 [320, 320, 3]`; see `render.picture`."""
-        from sparring.games.discs.render import picture
+    def picture(self, state: DuelState, match: int = 0, size: tuple[int, int] | None = None) -> np.ndarray:
+        """One match now, a square `uint8 [N, N, 3]` of 320 pixels, or as large as fits into `size` (width, height)."""
+        from sparring.games.discs.render import SIZE, picture
 
-        return picture(np.asarray(state.position)[match], float(self.ring))
+        return picture(np.asarray(state.position)[match], float(self.ring), SIZE if size is None else min(size))
 
     def _begin(self, key: Key) -> DuelState:
         """Two discs at rest, equally far from the centre: one start is the mirror image of the other."""

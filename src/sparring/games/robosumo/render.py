@@ -13,23 +13,32 @@ import mujoco
 import numpy as np
 
 from sparring.errors import NoPicture
+from sparring.games.pictures import check_size
 from sparring.games.robosumo.model import PICTURE_SIZE
 
 if TYPE_CHECKING:
     from sparring.games.robosumo.sumo import RoboSumo
 
 
-def frame(game: RoboSumo, match: int = 0) -> np.ndarray:
-    """The match as the camera sees it now, `uint8 [480, 640, 3]`.
+def frame(game: RoboSumo, match: int = 0, size: tuple[int, int] | None = None) -> np.ndarray:
+    """The match as the camera sees it now, `uint8 [H, W, 3]`.
 
     Uses the OpenGL that `MUJOCO_GL` names; if it is not set, EGL, or OSMesa where there is no EGL.
 
+    Args:
+      game: the matches.
+      match: which of them.
+      size: width W and height H in pixels; None: `PICTURE_SIZE`.
+
     Raises:
       NoPicture: there is no OpenGL to draw with.
+      InputError: it is no size of a picture.
     """
+    size = PICTURE_SIZE if size is None else size
+    check_size(size)
     if game not in _painters:
         _painters[game] = _Painter(game.model, game.settings.tatami_size)
-    return _painters[game].paint(game.batch.get_data(match))
+    return _painters[game].paint(game.batch.get_data(match), size)
 
 
 class _Painter:
@@ -55,13 +64,16 @@ class _Painter:
         # At exit the process gives everything back by itself, and EGL has closed its display before this could run.
         weakref.finalize(self, _free, self._gl, self._context).atexit = False
 
-    def paint(self, data: mujoco.MjData) -> np.ndarray:
+    def paint(self, data: mujoco.MjData, size: tuple[int, int]) -> np.ndarray:
         mujoco.mj_kinematics(self._model, data)
         mujoco.mj_camlight(self._model, data)
         everything = mujoco.mjtCatBit.mjCAT_ALL
         mujoco.mjv_updateScene(self._model, data, self._option, None, self._camera, everything, self._scene)
         self._gl.make_current()
-        width, height = PICTURE_SIZE
+        width, height = size
+        if width > self._context.offWidth or height > self._context.offHeight:
+            mujoco.mjr_resizeOffscreen(width, height, self._context)
+            mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         area = mujoco.MjrRect(0, 0, width, height)
         mujoco.mjr_render(area, self._scene, self._context)
         pixels = np.empty((height, width, 3), np.uint8)

@@ -174,15 +174,16 @@ class RoboSumo:
         self._observation = {a: np.array(state[f"observation/{a}"], np.float32) for a in self.agents}
         return _views(self._observation)
 
-    def frame(self, match: int = 0) -> np.ndarray:
-        """A picture of the match, `uint8 [480, 640, 3]`; see `render.frame`.
+    def frame(self, match: int = 0, size: tuple[int, int] | None = None) -> np.ndarray:
+        """A picture of the match, `uint8 [480, 640, 3]`, or of `size` (width, height); see `render.frame`.
 
         Raises:
           NoPicture: this machine cannot draw.
+          InputError: it is no size of a picture.
         """
         from sparring.games.robosumo.render import frame
 
-        return frame(self, match)
+        return frame(self, match, size)
 
     def close(self) -> None:
         """Nothing is held open: MuJoCo's memory and threads go with the object."""
