@@ -107,6 +107,7 @@ def check(cell: Cell, matches: int) -> None:
     out = evaluate(game, policies, matches, np.random.default_rng(0), watch=(me,), states=5000)
     assert not out.invalid.any() and out.outcome is not None
     counts = [int((out.outcome[me] == result).sum()) for result in (1, 0, -1)]
+    assert out.states is not None
     mean, height = out.length.mean(), out.states.rows[:, 2].mean()
     print(
         f"{' '.join(cell[:3])}: {counts} of {matches}, {mean:.1f} +- {out.length.std():.1f} steps, height {height:.3f}"
