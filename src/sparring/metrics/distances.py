@@ -171,7 +171,7 @@ def _distances(
     reasons: list[str] = []
     values = np.zeros((len(draws.first), len(moves) if MEASURES[measure].by_feature else 1))
     if moves.any():
-        computed = _computed(measure, pool, draws, min(samples.matches), rng, reasons)
+        computed, draws = _computed(measure, pool, draws, min(samples.matches), rng, reasons)
         if MEASURES[measure].by_feature:
             values[:, moves] = computed
         else:
@@ -205,21 +205,22 @@ def _distances(
 
 def _computed(
     measure: str, pool: Pool, draws: Draws, matches: int, rng: np.random.Generator, reasons: list[str]
-) -> np.ndarray:
-    """The distance in all resamples, float64 [S, moving features] or [S, 1]."""
+) -> tuple[np.ndarray, Draws]:
+    """The distance in all resamples, float64 [S, moving features] or [S, 1], and what was drawn for it."""
     ways: Mapping[str, Callable[[], np.ndarray]] = {
         "wasserstein2": lambda: resampled.wasserstein2(pool, draws),
         "wasserstein2-exact": lambda: resampled.exact(pool, draws, reasons),
         "wasserstein2-sliced": lambda: resampled.sliced(pool, draws, rng),
         "wasserstein2-gaussian": lambda: resampled.gaussian(pool, draws),
         "kl-neighbours": lambda: resampled.kl_neighbours(pool, draws),
-        "total-variation-classifier": lambda: resampled.total_variation_classifier(pool, draws, rng),
         "total-variation-neighbours": lambda: resampled.total_variation_neighbours(pool, draws),
         "mmd": lambda: resampled.kernel(pool, draws),
     }
     if measure in _HISTOGRAM:
-        return resampled.histogram(pool, draws, _HISTOGRAM[measure], histogram_bins(matches))
-    return ways[measure]()
+        return resampled.histogram(pool, draws, _HISTOGRAM[measure], histogram_bins(matches)), draws
+    if measure == "total-variation-classifier":
+        return resampled.total_variation_classifier(pool, draws, rng)
+    return ways[measure](), draws
 
 
 def _reasons(column: np.ndarray, draws: Draws, moves: np.ndarray, samples: Prepared, failed: list[str]) -> list[str]:

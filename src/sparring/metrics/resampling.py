@@ -41,7 +41,7 @@ def drawn(part: np.ndarray, resamples: int, rng: np.random.Generator) -> Draws:
     too few, and no resample at all where a sample has fewer than five matches.
 
     Args:
-      part: int [M], as in `Pool`.
+      part: int [M], as in `Pool`. Matches of any other number are never drawn.
       resamples: R, of each of the three kinds.
       rng: for the draws.
     """
@@ -116,15 +116,15 @@ def judge(values: np.ndarray, draws: Draws, smooth: bool = True) -> Judged:
 
     - Floor: mean, 2.5% and 97.5% quantiles of the benign samples' distances. Any two samples of one distribution are so
       far apart by chance.
-    - Corrected value: the value minus the mean floor. That is the estimator's bias where the attack changes nothing. An
-      attack that changes much has less of it in some distances (total variation, KL), so that this errs to the low side.
+    - Corrected value: the value minus the mean floor. That is the estimator's bias where the attack changes nothing.
+      Where the attack changes much, total variation has less of it, so that this errs to the low side.
     - Interval (95%) of the distance without bias: a resample's distance varies around the resamples' mean as the value
       does around its own, mirrored (basic bootstrap). A bootstrap adds the noise of sampling once more, so its mean
       above the value is an estimate of the bias that does not suppose that nothing changed. The lower end takes the
       mean floor for the bias, the upper end the smaller one of the two. Distances are not negative, nor are the ends.
-    - p: of the null hypothesis that benign and attacked matches are exchangeable. (1 + number of permutations with at
-      least this distance) / (1 + number of permutations), which is at most alpha with probability at most alpha (Phipson
-      and Smyth 2010).
+    - p: of the null hypothesis that benign and attacked matches are exchangeable. It is (1 + number of permutations
+      with at least this distance) / (1 + number of permutations), which is at most alpha with probability at most alpha
+      (Phipson and Smyth 2010).
 
     Args:
       values: float64 [S], in the order of the draws.

@@ -1,4 +1,4 @@
-"""Samples of states, made ready to be compared: checked, of the same density, and in bundles that are drawn together."""
+"""Samples of states, made ready to be compared: checked, thinned, and in bundles that are drawn together."""
 
 from __future__ import annotations
 
