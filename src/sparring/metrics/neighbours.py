@@ -11,6 +11,7 @@ from sparring.types import Array
 
 K = 5  # the neighbour whose distance tells the density
 _LEAST = 1e-6  # two states closer than this, in the states' unit, are at this distance: float32 does not resolve less
+_BLOCK = 512  # states at a time
 
 
 class Neighbours(NamedTuple):
@@ -18,10 +19,12 @@ class Neighbours(NamedTuple):
 
     index: np.ndarray  # int64 [n, L], rows of the sample that was searched
     distance: np.ndarray  # float64 [n, L], infinite where a state of its own match would stand
-    squares: np.ndarray  # float64 [n, m], squared distances to all, infinite within a match
+    squares: np.ndarray | None  # float64 [n, m], squared distances to all, infinite within a match; None: not kept
 
 
-def search(rows: np.ndarray, match: np.ndarray, among: np.ndarray, match_among: np.ndarray, depth: int) -> Neighbours:
+def search(
+    rows: np.ndarray, match: np.ndarray, among: np.ndarray, match_among: np.ndarray, depth: int, keep: bool = False
+) -> Neighbours:
     """The `depth` nearest states of other matches, by comparing all.
 
     Args:
@@ -30,29 +33,37 @@ def search(rows: np.ndarray, match: np.ndarray, among: np.ndarray, match_among: 
       among: float64 [m, D], the sample that is searched.
       match_among: int [m].
       depth: L, at most m.
+      keep: whether all distances are kept, which takes 8 n m bytes.
     """
     centre = among.mean(axis=0)
     rows, among = rows - centre, among - centre
     depth = min(depth, len(among))
-    norms = (among**2).sum(axis=1)
-    squares = np.maximum((rows**2).sum(axis=1)[:, None] + norms - 2 * rows @ among.T, _LEAST**2)
-    squares[match[:, None] == match_among] = np.inf
-    near = np.argpartition(squares, depth - 1, axis=1)[:, :depth]
-    near = np.take_along_axis(near, np.argsort(np.take_along_axis(squares, near, axis=1), axis=1), axis=1)
-    return Neighbours(near, np.sqrt(np.take_along_axis(squares, near, axis=1)), squares)
+    norms, indices, distances, kept = (among**2).sum(axis=1), [], [], []
+    for begin in range(0, len(rows), _BLOCK):
+        part = rows[begin : begin + _BLOCK]
+        squares = np.maximum((part**2).sum(axis=1)[:, None] + norms - 2 * part @ among.T, _LEAST**2)
+        squares[match[begin : begin + _BLOCK, None] == match_among] = np.inf
+        near = np.argpartition(squares, depth - 1, axis=1)[:, :depth]
+        near = np.take_along_axis(near, np.argsort(np.take_along_axis(squares, near, axis=1), axis=1), axis=1)
+        indices.append(near)
+        distances.append(np.sqrt(np.take_along_axis(squares, near, axis=1)))
+        if keep:
+            kept.append(squares)
+    return Neighbours(np.concatenate(indices), np.concatenate(distances), np.concatenate(kept) if keep else None)
 
 
 def kth(near: Neighbours, rows: np.ndarray, weights: np.ndarray, k: int) -> np.ndarray:
     """The distance to the k-th neighbour, states counting with `weights` [m]; float64, one for each of `rows`.
 
-    It is infinite where other matches have fewer than k states.
+    It is infinite where other matches have fewer than k states, or the list is too short and nothing else was kept.
     """
     index, distance = near.index[rows], near.distance[rows]
     reached = np.cumsum(np.where(np.isfinite(distance), weights[index], 0.0), axis=1)
     found = distance[np.arange(len(rows)), np.minimum((reached < k).sum(axis=1), reached.shape[1] - 1)]
     # The list is too short where the nearest states are of matches that do not count: then all states are asked.
     short = np.flatnonzero(reached[:, -1] < k)
-    if len(short):
+    found[short] = np.inf
+    if len(short) and near.squares is not None:
         there = np.flatnonzero(weights)
         squares = near.squares[np.ix_(rows[short], there)]
         order = np.argsort(squares, axis=1)

@@ -93,7 +93,7 @@ def kl_neighbours(pool: Pool, draws: Draws) -> np.ndarray:
         if span.start == span.stop or not len(own) or not len(other):
             continue
         lists = [
-            neighbours.search(pool.rows[own], pool.match[own], pool.rows[to], pool.match[to], depth)
+            neighbours.search(pool.rows[own], pool.match[own], pool.rows[to], pool.match[to], depth, keep=True)
             for to in (own, other)
         ]
         for s in range(span.start, span.stop):
