@@ -250,7 +250,7 @@ def figure(rows: list[dict[str, Any]]) -> str:
 def table(rows: list[dict[str, Any]], nulls: list[dict[str, Any]]) -> str:
     """The figures as Markdown."""
     lines = [
-        "| estimator | D | n | truth | value | spread | floor | corrected | error of value, stated | of corrected, stated |",
+        "| estimator | D | n | truth | value | spread | floor | corrected | its error, stated | of corrected, stated |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
