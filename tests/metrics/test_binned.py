@@ -37,7 +37,7 @@ def test_transport_between_many_values_is_near_the_exact_one(kind: str, shift: f
     }
     x, y = draws[kind](8000, 0.0), draws[kind](6000, shift)
     exact = sorted_squares(x[:, None], y[:, None])[0]
-    assert by_bins(x, y) == pytest.approx(exact, rel=0.03, abs=1e-3 * np.concatenate([x, y]).var())
+    assert by_bins(x, y) == pytest.approx(exact, rel=0.05, abs=1e-3 * np.concatenate([x, y]).var())
 
 
 def test_a_value_that_fills_bins_has_one_of_its_own() -> None:
@@ -74,7 +74,7 @@ def test_histograms_of_normal_distributions() -> None:
 def test_histograms_of_disjoint_supports_and_constants() -> None:
     x = np.stack([np.linspace(0, 1, 50), np.full(50, 7.0)], axis=1)
     y = np.stack([np.linspace(2, 3, 50), np.full(50, 7.0)], axis=1)
-    found = histogram_divergences(x, y)
+    found = histogram_divergences(x, y, 10)
     assert found["KL"].tolist() == [np.inf, 0.0]
     assert found["total variation"].tolist() == [1.0, 0.0]
     assert found["squared Hellinger"] == pytest.approx([1.0, 0.0])

@@ -10,7 +10,7 @@ from itertools import permutations
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparring.errors import InputError
@@ -32,6 +32,7 @@ MATCH_X, MATCH_Y = np.arange(60) // 6, np.arange(40) // 5
 samples = hnp.arrays(np.float64, (6, 2), elements=st.floats(-4, 4, width=16))
 
 
+@settings(max_examples=20)
 @given(samples, samples)
 def test_exact_transport_is_the_best_of_all_assignments(x: np.ndarray, y: np.ndarray) -> None:
     cost = ((x[:, None] - y[None]) ** 2).sum(axis=2) / 2
@@ -116,6 +117,7 @@ def test_gaussian_transport_against_matrix_roots_and_singular_covariances(rank: 
     assert wasserstein2_gaussian(x, y) == pytest.approx(expected, abs=1e-4)
 
 
+@settings(max_examples=25)
 @given(st.floats(-3, 3), st.floats(0.2, 4), st.integers(0, 5))
 def test_transport_of_a_sample_that_is_moved_and_scaled(shift: float, scale: float, seed: int) -> None:
     """x -> c + s (x - mean) is the gradient of a convex function, so it is the optimal map (Brenier)."""
@@ -124,9 +126,10 @@ def test_transport_of_a_sample_that_is_moved_and_scaled(shift: float, scale: flo
     expected = ((moved - x) ** 2).sum(axis=1).mean() / 3
     assert wasserstein2_exact(x, moved).value == pytest.approx(expected, abs=1e-9)
     assert wasserstein2_gaussian(x, moved) == pytest.approx(expected, abs=1e-5)
-    assert wasserstein2_sliced(x, moved, 4000) == pytest.approx(expected, rel=0.15, abs=1e-9)
+    assert wasserstein2_sliced(x, moved, 1000) == pytest.approx(expected, rel=0.2, abs=1e-9)
 
 
+@settings(max_examples=10)
 @given(st.integers(0, 30))
 def test_invariances_of_joint_distances(seed: int) -> None:
     """Rotating both samples, moving both and putting their rows in another order changes nothing."""

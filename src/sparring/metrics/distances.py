@@ -67,7 +67,7 @@ class Distance:
     corrected: float  # the value minus the mean floor
     low: float  # 95% interval of the distance without bias
     high: float
-    floor: float  # the mean distance of two benign samples of the same sizes
+    floor: float  # the mean distance of two benign samples of the same sizes (median where some are infinite)
     floor_low: float  # 2.5% quantile
     floor_high: float  # 97.5% quantile
     p: float  # of the hypothesis that the attack changes nothing; of this distance alone
@@ -237,7 +237,7 @@ def _reasons(column: np.ndarray, draws: Draws, moves: np.ndarray, samples: Prepa
     elif draws.floor.start == draws.floor.stop:
         why.append(f"no floor, so no interval: n too small: {samples.spare} further benign matches")
     elif np.isinf(column[draws.floor]).any():
-        why.append("the floor is infinite: benign samples lie where others do not")
+        why.append("some benign samples lie where others do not, infinitely far apart: the floor is their median")
     return list(dict.fromkeys(why))
 
 

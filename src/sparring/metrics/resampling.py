@@ -115,7 +115,7 @@ def judge(values: np.ndarray, draws: Draws, smooth: bool = True) -> Judged:
     """Floor, interval and p-value of one distance, from its values in all resamples.
 
     - Floor: mean, 2.5% and 97.5% quantiles of the benign samples' distances. Any two samples of one distribution are so
-      far apart by chance.
+      far apart by chance. Where some are infinite (KL), the median stands for the mean.
     - Corrected value: the value minus the mean floor. That is the estimator's bias where the attack changes nothing.
       Where the attack changes much, total variation has less of it, so that this errs to the low side.
     - Interval (95%) of the distance without bias: a resample's distance varies around the resamples' mean as the value
@@ -141,13 +141,11 @@ def judge(values: np.ndarray, draws: Draws, smooth: bool = True) -> Judged:
             close = abs(value) * 1e-9 if math.isfinite(value) else 0.0
             p = (1 + int((~(null < value - close)).sum())) / (1 + len(null))
         if len(floor) and not np.isnan(floor).any():
-            mean_floor, floor_low, floor_high = _mean(floor), _quantile(floor, 0.025), _quantile(floor, 0.975)
+            mean_floor, floor_low, floor_high = _centre(floor), _quantile(floor, 0.025), _quantile(floor, 0.975)
             corrected = value - mean_floor if math.isfinite(mean_floor) else nan
         bootstrap = bootstrap[~np.isnan(bootstrap)]
         if math.isfinite(value) and math.isfinite(corrected) and len(bootstrap):
-            centre = _mean(bootstrap)
-            if not math.isfinite(centre):  # some resamples are infinite
-                centre = _quantile(bootstrap, 0.5)
+            centre = _centre(bootstrap)
             if math.isfinite(centre):
                 bias = mean_floor
                 if smooth:
@@ -157,8 +155,9 @@ def judge(values: np.ndarray, draws: Draws, smooth: bool = True) -> Judged:
     return Judged(value, corrected, low, high, mean_floor, floor_low, floor_high, p)
 
 
-def _mean(values: np.ndarray) -> float:
-    return float(np.mean(values))
+def _centre(values: np.ndarray) -> float:
+    """The mean, or the median if some are infinite."""
+    return float(np.mean(values)) if np.isfinite(values).all() else _quantile(values, 0.5)
 
 
 def _quantile(values: np.ndarray, level: float) -> float:
