@@ -77,7 +77,7 @@ def compare(matches: int, steps: int, resamples: int) -> float:
     rng = np.random.default_rng(0)
     samples = [states(rng, matches, steps, by) for by in (0.0, 0.0, 0.1)]
     names = [f"feature {i}" for i in range(FEATURES)]
-    found = compare_states(*samples, names, seed=0, resamples=resamples)
+    found = compare_states(samples[0], samples[1], samples[2], names, seed=0, resamples=resamples)
     if not all(np.isfinite((distance.low, distance.high, distance.p)).all() for distance in found):
         raise RuntimeError("a distance has no interval")
     return time.perf_counter() - begun

@@ -87,7 +87,7 @@ def test_overlap_is_hypergeometric(features: int, a: int, b: int, random) -> Non
     first, second = random.sample(range(features), a), random.sample(range(features), b)
     found, law = overlap(first, second, features), hypergeom(features, a, b)
     assert found.shared == len(set(first) & set(second))
-    assert found.expected == pytest.approx(sum(x * law.pmf(x) for x in range(features + 1)))
+    assert found.expected == pytest.approx(sum(x * hypergeom.pmf(x, features, a, b) for x in range(features + 1)))
     assert found.p == pytest.approx(law.sf(found.shared - 1))
     # Quantiles by their definition, as long as no probability stands on the level itself.
     assert law.cdf(found.high) >= 0.975 - 1e-12 and law.cdf(found.high - 1) < 0.975 + 1e-12
