@@ -205,8 +205,11 @@ def kernel_sums(rows: np.ndarray, match: np.ndarray, matches: int, bandwidth: fl
     sums = np.zeros((matches, matches))
     for begin in range(0, len(rows), _BLOCK):
         part = slice(begin, begin + _BLOCK)
-        kernel = np.exp(_squares(rows[part], rows) * (-0.5 / bandwidth**2))
-        np.add.at(sums, (match[part, None], present[None]), np.add.reduceat(kernel, starts, axis=1))
+        kernel = _squares(rows[part], rows)
+        kernel *= -0.5 / bandwidth**2
+        np.exp(kernel, out=kernel)
+        here, first = np.unique(match[part], return_index=True)
+        sums[np.ix_(here, present)] += np.add.reduceat(np.add.reduceat(kernel, starts, axis=1), first, axis=0)
     return sums
 
 
