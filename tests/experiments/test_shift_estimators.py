@@ -34,4 +34,4 @@ def test_the_table_and_the_figure_show_every_estimator() -> None:
     text = study.table(rows, nulls)
     assert text.count("| kl |") == 5 and "| kl | 2 | " in text
     svg = study.figure(rows)
-    assert svg.startswith("<svg") and "D = 10" in svg
+    assert "<svg" in svg and "D = 10" in svg

@@ -291,5 +291,5 @@ def test_bad_input_is_one_line(attacked: States, options: dict, message: str) ->
 
 
 def test_names_that_are_equal_are_refused() -> None:
-    with pytest.raises(InputError, match="names: expected at least one, and all different"):
+    with pytest.raises(InputError, match="names: expected at least one, and all different, got 'a' twice"):
         compare_states(bad(), bad(), bad(), ("a", "a", "b"), seed=0)

@@ -36,7 +36,9 @@ def check_states(benign: States, again: States | None, attacked: States, names: 
       InputError: shapes that do not fit, other features, no states, or a value that is not finite.
     """
     if len(set(names)) < len(names) or not len(names):
-        raise InputError(f"names: expected at least one, and all different, got {len(names)} of which some are equal")
+        twice = next((name for name in names if list(names).count(name) > 1), None)
+        got = "none" if twice is None else f"{twice!r} twice"
+        raise InputError(f"names: expected at least one, and all different, got {got}")
     for what, sample in (("benign", benign), ("again", again), ("attacked", attacked)):
         if sample is None:
             continue
