@@ -11,7 +11,7 @@ import pytest
 import sparring
 from sparring.policies import CallablePolicy
 
-HEAVY = ("jax", "torch", "mujoco", "pyspiel", "ray", "scipy.stats")
+HEAVY = ("jax", "torch", "mujoco", "pyspiel", "ray", "scipy.stats", "sklearn", "ot")
 
 
 def loaded_by(code: str) -> list[str]:

@@ -1,1 +1,1 @@
-"""Measures of what an attack does to its victim, and of how visible it is. NumPy only."""
+"""Measures of what an attack does to its victim, and of how visible it is. No game, no network, no JAX."""
