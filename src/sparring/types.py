@@ -381,6 +381,16 @@ class States(NamedTuple):
     step: np.ndarray  # int64 [n], steps since the match began
 
 
+class Tracks(NamedTuple):
+    """Whole valid matches as one agent met them: the steps of a match one after the other, matches in order."""
+
+    rows: np.ndarray  # float32 [n, D], what it saw before it decided, flat
+    action: np.ndarray  # float32 [n, A], what it did, flat (a discrete choice as one-hot)
+    controlled: np.ndarray  # bool [n], an attacker was controlled in this step
+    match: np.ndarray  # int64 [n], index into `Outcomes`
+    step: np.ndarray  # int64 [n], steps since the match began
+
+
 class Outcomes(NamedTuple):
     """Complete matches, one entry each, in the order in which their slots were dealt (not in that of ending)."""
 
