@@ -95,9 +95,7 @@ def two_sample(
             raise InputError(f"detection: the floor needs {4 * folds} benign matches, got {m}: play more, or leave it")
         order = np.random.default_rng([seed, 2]).permutation(m)
         parts = picked(benign, order[: m // 2]), picked(benign, order[m // 2 :])
-        halves = two_sample(
-            *parts, window=window, folds=folds, permutations=permutations, floor=False, seed=seed
-        ).match
+        halves = two_sample(*parts, window=window, folds=folds, permutations=permutations, floor=False, seed=seed).match
     at = np.arange(m + n)
     return TwoSample(of_steps[1], of_steps[window], _auc(whole, at, labels, fold), halves, (m, n), window)
 
@@ -122,9 +120,7 @@ def transitions(
     order = np.random.default_rng([seed, 3]).permutation(m)
     model = transition(picked(benign, order[: m // 2]))
     ours, theirs = model.tracks(picked(benign, order[m // 2 :])), model.tracks(attacked)
-    found = two_sample(
-        ours, theirs, window=window, folds=folds, permutations=permutations, floor=False, seed=seed
-    )
+    found = two_sample(ours, theirs, window=window, folds=folds, permutations=permutations, floor=False, seed=seed)
     held, n = found.matches
     label, rng = np.arange(held + n) >= held, np.random.default_rng([seed, 4])
     labels = np.stack([label, *(rng.permutation(label) for _ in range(permutations))], axis=1)
@@ -279,9 +275,7 @@ def _means(scores: np.ndarray, match: np.ndarray) -> np.ndarray:
     return np.add.reduceat(scores.astype(np.float64), starts) / np.diff(starts, append=len(match))[:, None]
 
 
-def _auc(
-    scores: np.ndarray, match: np.ndarray, labels: np.ndarray, fold: np.ndarray, crossed: float = _CROSSED
-) -> Auc:
+def _auc(scores: np.ndarray, match: np.ndarray, labels: np.ndarray, fold: np.ndarray, crossed: float = _CROSSED) -> Auc:
     """The mean AUC within folds, of the first labelling; the others are its permutations.
 
     Args:

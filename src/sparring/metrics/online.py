@@ -159,9 +159,7 @@ def fit_detector(
     free = Detector(threshold=math.inf, rate=1.0, calibration=np.zeros(0), certified="", **settings)
     largest = np.sort(free.paths(calibration).max(axis=1))
     found: Threshold = threshold(largest, alpha)
-    return Detector(
-        threshold=found.value, rate=found.rate, calibration=largest, certified=found.text, **settings
-    )
+    return Detector(threshold=found.value, rate=found.rate, calibration=largest, certified=found.text, **settings)
 
 
 def _one(tracks: Tracks | Sequence[Tracks]) -> Tracks:
