@@ -66,6 +66,20 @@ def test_an_attack_is_found_and_the_floor_stays() -> None:
     assert found == two_sample(*made, window=5, permutations=39)  # a seed decides everything
 
 
+def test_boosting_sees_what_squares_and_products_do_not() -> None:
+    """-1 and 1 against 0 and +-sqrt 2: mean and variance are the same."""
+    rng = np.random.default_rng(0)
+    benign, attacked = toys.wandering(40, 20, 1, memory=0.0, seed=1), toys.wandering(40, 20, 1, memory=0.0, seed=2)
+    benign.rows[:, 0] = rng.choice([-1.0, 1.0], len(benign.rows))
+    attacked.rows[:, 0] = rng.choice([-math.sqrt(2), 0.0, math.sqrt(2)], len(attacked.rows), p=[0.25, 0.5, 0.25])
+    found = two_sample(benign, attacked, window=1, permutations=0, floor=False, kind="boosting")
+    assert found.state.value > 0.95
+    plain = two_sample(benign, attacked, window=1, permutations=0, floor=False)
+    assert plain.state.value < 0.6
+    with pytest.raises(InputError, match="unknown kind of classifier 'forest'"):
+        two_sample(benign, attacked, kind="forest")  # pyright: ignore[reportArgumentType]
+
+
 def test_what_carries_the_attack_is_the_most_important() -> None:
     made = toys.wandering(60, shift=1.0, seed=1), toys.wandering(60, seed=2)
     found = importance(*made, {"moved": [0], "others": [1, 2]}, window=3)
@@ -108,18 +122,29 @@ def test_an_attack_on_the_dynamics_is_seen_in_the_residuals() -> None:
     assert nothing.residual_match.interval[0] < 0.5 < nothing.residual_match.interval[1]
 
 
+@pytest.mark.parametrize("features", [3, 40])
+def test_scores_are_those_of_the_expanded_features(features: int) -> None:
+    rng = np.random.default_rng(0)
+    found = classifier(rng.normal(size=(300, features)), rng.normal(0.5, 2, size=(300, features)))
+    fresh = rng.normal(0, 3, size=(20, features))
+    assert len(found.weights) == (9 if features == 3 else 80)
+    assert found(fresh) == pytest.approx(found.unit(fresh) @ found.weights, rel=1e-9, abs=1e-9)
+
+
 def test_scorers_know_constants_and_many_features() -> None:
     rng = np.random.default_rng(0)
     steady = np.column_stack([np.full(400, 100.0), rng.normal(size=(400, 60))])
     flicker = steady.astype(np.float32).astype(np.float64)
     flicker[:, 0] += 1e-5 * rng.integers(0, 2, 400)  # rounding in float32
-    other = flicker + [0.0, 1.0, *[0.0] * 59]
+    other, elsewhere = flicker.copy(), flicker.copy()
+    other[:, 1] += 1
+    elsewhere[:, 0] += 50
     found = classifier(flicker, other)
     assert len(found.weights) == 2 * 61  # with products there would be 1952
     assert np.mean(found(other) > np.median(found(flicker))) > 0.7
     apart = distance(flicker)
     assert apart(flicker) == pytest.approx(np.ones(400), abs=0.4)
-    assert apart(flicker + [50.0, *[0.0] * 60]).min() > 1.2  # a constant that is another one, clipped
+    assert apart(elsewhere).min() > 1.2  # a constant that is another one, clipped
 
 
 def test_what_cannot_be_tested() -> None:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import toys
-import tracks as discs
 
+from experiments.discs.detection import duel
 from sparring.errors import InputError
 from sparring.metrics.detection import two_sample
 from sparring.metrics.online import STATISTICS, Detector, Stream, fit_detector, trial
@@ -113,8 +113,8 @@ def test_what_no_detector_can_be_made_from() -> None:
 def test_discs() -> None:
     """Whole matches of a shipped victim: full control is visible, its own mirror image is not."""
     victim = "builtin:disc-early"
-    benign = discs.duel(victim, None, 0.0, 400, 1).tracks
-    attacked, fresh = (discs.duel(victim, f"{victim}-attack-1", 1.0, 100, seed) for seed in (2, 3))
+    benign = duel(victim, None, 0.0, 400, 1).tracks
+    attacked, fresh = (duel(victim, f"{victim}-attack-1", 1.0, 100, seed) for seed in (2, 3))
     assert attacked.tracks.controlled.all() and not benign.controlled.any()
     assert int(numbered(benign.match)[-1]) + 1 == 400
     found = two_sample(benign, attacked.tracks, window=1, permutations=9)
@@ -122,5 +122,5 @@ def test_discs() -> None:
     assert found.floor is not None and found.floor.interval[0] < 0.5 < found.floor.interval[1]
     detector = fit_detector(benign, attacked.tracks, game="discs/duel", window=5)
     assert detector.rate == 0.01
-    measured = trial(detector, discs.duel(victim, None, 0.0, 400, 4).tracks, fresh.tracks, fresh.won, orders=1)
+    measured = trial(detector, duel(victim, None, 0.0, 400, 4).tracks, fresh.tracks, fresh.won, orders=1)
     assert measured.false_alarms <= 0.02 and measured.caught > 0.05

@@ -19,6 +19,23 @@ class Auc(NamedTuple):
     null: Interval | None  # the central 95% of the permutations: what no attack at all gives at this many matches
 
 
+def ranks_of(scores: np.ndarray) -> np.ndarray:
+    """The ranks 1 .. n within each column of [n] or [n, B]; equal scores share the mean of theirs."""
+    rows = np.ascontiguousarray(scores.T)
+    order = np.argsort(rows, axis=-1)
+    ordered = np.take_along_axis(rows, order, -1)
+    differs = ordered[..., 1:] != ordered[..., :-1]
+    at = np.arange(rows.shape[-1])
+    low, high = np.zeros(rows.shape, np.int64), np.full(rows.shape, len(at) - 1)
+    low[..., 1:] = np.where(differs, at[1:], 0)
+    high[..., :-1] = np.where(differs, at[:-1], len(at) - 1)
+    low = np.maximum.accumulate(low, axis=-1)
+    high = np.minimum.accumulate(high[..., ::-1], axis=-1)[..., ::-1]
+    found = np.empty(rows.shape)
+    np.put_along_axis(found, order, (low + high) / 2 + 1, -1)
+    return found.T
+
+
 def auc(scores: np.ndarray, attacked: np.ndarray) -> np.ndarray:
     """The AUC of each column of scores; of equal scores half count.
 
@@ -26,14 +43,12 @@ def auc(scores: np.ndarray, attacked: np.ndarray) -> np.ndarray:
       scores: float [n] or [n, B].
       attacked: bool [n], or [n, B] where the columns have labels of their own; both kinds occur in each column.
     """
-    from scipy.stats import rankdata
-
     scores = np.asarray(scores)
     attacked = np.broadcast_to(np.asarray(attacked).reshape(len(scores), -1), (len(scores), scores[0].size))
     attacked = attacked.reshape(scores.shape)
     positive = attacked.sum(axis=0)
     # Mann and Whitney: the ranks of the attacked ones, less what they have among themselves.
-    ranks = np.where(attacked, rankdata(scores, axis=0), 0.0).sum(axis=0)
+    ranks = np.where(attacked, ranks_of(scores), 0.0).sum(axis=0)
     return (ranks - positive * (positive + 1) / 2) / (positive * (len(scores) - positive))
 
 
@@ -51,13 +66,11 @@ def clustered_variance(scores: np.ndarray, attacked: np.ndarray, match: np.ndarr
     Returns:
       The variance; NaN where one kind has fewer than two matches.
     """
-    from scipy.stats import rankdata
-
-    ranks, total = rankdata(scores), 0.0
+    ranks, total = ranks_of(scores), 0.0
     for kind in (True, False):
         ours = attacked == kind
         others = np.count_nonzero(~ours)
-        place = (ranks[ours] - rankdata(scores[ours])) / others  # the share of the other kind that is below
+        place = (ranks[ours] - ranks_of(scores[ours])) / others  # the share of the other kind that is below
         count = np.unique(match[ours], return_inverse=True)[1]
         sums = np.bincount(count, place - place.mean())
         if len(sums) < 2:

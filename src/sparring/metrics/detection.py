@@ -8,18 +8,20 @@ the permutations.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from sparring.errors import InputError
+from sparring.errors import InputError, unknown
 from sparring.metrics.auc import Auc, auc, clustered_variance, score_interval
 from sparring.metrics.scorers import discriminant, transition, unit_of
 from sparring.metrics.windows import check_tracks, check_window, described, numbered, picked
 from sparring.types import Tracks
 
+Kind = Literal["discriminant", "boosting"]
 FOLDS, WINDOW, PERMUTATIONS = 5, 10, 199
 MOST_NUMBERS = 60_000_000  # of one array, 240 MB: of longer records every second, third, ... step is taken
+_RANKS = 3  # arrays as large as the scores of all permutations, that ranking them takes
 # A fold's scores come from matches of the other folds, whose models were fitted on its own matches. If there is no
 # difference to be found, each pair of folds is then counted twice, and the variance is twice that of independent folds
 # (a degenerate U-statistic); if there is one, the models are alike, and the interval is somewhat wide.
@@ -53,12 +55,15 @@ def two_sample(
     folds: int = FOLDS,
     permutations: int = PERMUTATIONS,
     floor: bool = True,
+    kind: Kind = "discriminant",
     seed: int = 0,
 ) -> TwoSample:
     """A classifier two-sample test of benign against attacked matches, with held-out AUCs of three kinds.
 
-    The classifier is `scorers.Classifier`. AUCs are taken within folds and averaged. Intervals are over matches. The
-    p-value is exact: labels of matches are permuted within folds, and the classifier is fitted anew each time.
+    The classifier is `scorers.Classifier`, or gradient boosting on the features alone, which sees any form of
+    difference, and takes as long for every permutation as for the labels themselves: give it fewer. AUCs are taken
+    within folds and averaged. Intervals are over matches. The p-value is exact: labels of matches are permuted within
+    folds, and the classifier is fitted anew each time.
 
     Args:
       benign: matches without an attack.
@@ -67,6 +72,7 @@ def two_sample(
       folds: K; each match is in one of them.
       permutations: how many, for p-values; 0: none.
       floor: also tell one half of the benign matches from the other.
+      kind: of classifier.
       seed: of the folds and the permutations.
 
     Raises:
@@ -75,6 +81,8 @@ def two_sample(
     check_tracks(benign, "benign")
     check_tracks(attacked, "attacked", benign.rows.shape[1])
     window = check_window(window)
+    if kind not in get_args(Kind):
+        raise unknown("kind of classifier", kind, get_args(Kind))
     m, n = int(numbered(benign.match)[-1]) + 1, int(numbered(attacked.match)[-1]) + 1
     if folds < 2 or min(m, n) < 2 * folds:
         raise InputError(
@@ -84,8 +92,13 @@ def two_sample(
     label, fold = np.arange(m + n) >= m, _folds(m, n, folds, seed)
     rng = np.random.default_rng([seed, 1])
     labels = np.stack([label, *(_permuted(label, fold, rng) for _ in range(permutations))], axis=1)
-    views = {w: _view((benign, attacked), w) for w in {1, window}}
-    scores = {w: _crossed(x, match, labels, fold) for w, (x, match) in views.items()}
+    views = {w: _view((benign, attacked), w, 1 + permutations) for w in {1, window}}
+    scores = {}
+    for w, (x, match) in views.items():
+        if kind == "discriminant":
+            scores[w] = _crossed(x, match, labels, fold)
+        else:  # the features come before their squares and products
+            scores[w] = _boosted(x[:, : benign.rows.shape[1] * (1 if w == 1 else 3)], match, labels, fold, seed)
     of_steps = {w: _auc(scores[w], views[w][1], labels, fold) for w in views}
     match = views[window][1]
     whole = _means(scores[window], match)
@@ -95,7 +108,9 @@ def two_sample(
             raise InputError(f"detection: the floor needs {4 * folds} benign matches, got {m}: play more, or leave it")
         order = np.random.default_rng([seed, 2]).permutation(m)
         parts = picked(benign, order[: m // 2]), picked(benign, order[m // 2 :])
-        halves = two_sample(*parts, window=window, folds=folds, permutations=permutations, floor=False, seed=seed).match
+        halves = two_sample(
+            *parts, window=window, folds=folds, permutations=permutations, floor=False, kind=kind, seed=seed
+        ).match
     at = np.arange(m + n)
     return TwoSample(of_steps[1], of_steps[window], _auc(whole, at, labels, fold), halves, (m, n), window)
 
@@ -196,13 +211,8 @@ def importance(
 
 def _folds(m: int, n: int, folds: int, seed: int) -> np.ndarray:
     """The fold of each of m benign and n attacked matches, int [m + n]; each has its share of both kinds."""
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    label, fold = np.arange(m + n) >= m, np.zeros(m + n, int)
-    split = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    for k, (_, held) in enumerate(split.split(np.zeros((m + n, 1)), label, np.arange(m + n))):
-        fold[held] = k
-    return fold
+    rng = np.random.default_rng([seed, 9])
+    return np.concatenate([rng.permutation(np.arange(count) % folds) for count in (m, n)])
 
 
 def _permuted(label: np.ndarray, fold: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -221,16 +231,16 @@ def _features(both: tuple[Tracks, Tracks], window: int) -> tuple[np.ndarray, np.
     return described_, np.concatenate([first, numbered(both[1].match) + first[-1] + 1])
 
 
-def _view(both: tuple[Tracks, Tracks], window: int) -> tuple[np.ndarray, np.ndarray]:
+def _view(both: tuple[Tracks, Tracks], window: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
     """Steps in units of their deviations, with squares and products, float32 [n, Q], and the match of each.
 
     Labels are not used, so that permutations of them stay exact.
     """
     features, match = _features(both, window)
     unit = unit_of(features)
-    stride = -(-len(features) * len(unit.centre) // MOST_NUMBERS)
+    stride = -(-len(features) * max(len(unit.centre), _RANKS * columns) // MOST_NUMBERS)
     step = np.concatenate([one.step for one in both])
-    kept = np.flatnonzero(step % stride == stride // 2) if stride > 1 else np.arange(len(step))
+    kept = np.flatnonzero(step % stride == 0)  # the first step of every match is among them
     parts = np.array_split(kept, max(len(kept) // 5000, 1))
     return np.concatenate([unit(features[part]).astype(np.float32) for part in parts]), match[kept]
 
@@ -257,6 +267,21 @@ def _crossed(x: np.ndarray, match: np.ndarray, labels: np.ndarray, fold: np.ndar
         ours = ~attacked @ sums[learned] / (~attacked @ number)[:, None]
         weights = discriminant(covariance, (theirs - ours).T)
         scores[held] = x[held] @ weights.astype(np.float32)
+    return scores
+
+
+def _boosted(x: np.ndarray, match: np.ndarray, labels: np.ndarray, fold: np.ndarray, seed: int) -> np.ndarray:
+    """As `_crossed`, by gradient boosting on features [n, P]."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    scores = np.zeros((len(x), labels.shape[1]), np.float32)
+    for k in np.unique(fold):
+        held = fold[match] == k
+        for column, label in enumerate(labels.T):
+            # Early stopping would hold steps back, not matches.
+            model = HistGradientBoostingClassifier(early_stopping=False, random_state=seed)
+            model.fit(x[~held], label[match[~held]])
+            scores[held, column] = model.decision_function(x[held])
     return scores
 
 

@@ -237,6 +237,9 @@ class Stream:
         Args:
           row: float [D], what the victim sees, flat and finite.
           action: float [A], what it does; read by detectors of transitions alone.
+
+        Raises:
+          InputError: such a detector is given none.
         """
         detector = self.detector
         if not self.matches or self._step < -1:
@@ -247,7 +250,8 @@ class Stream:
         if detector.transition is None:
             score = self._score(row.astype(np.float64))
         else:
-            assert action is not None
+            if action is None:
+                raise InputError("action: this detector looks at transitions, which needs the agent's own action")
             if self._before is not None:
                 rows, done = (one[None] for one in self._before)
                 score = self._score(detector.transition.residuals(rows, done, row[None].astype(np.float64))[0])

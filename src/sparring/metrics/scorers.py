@@ -38,6 +38,17 @@ class Unit:
         """float64 [n, P] to float64 [n, Q]."""
         return (_expanded((features - self.mean) / self.scale, self.products) - self.centre) / self.spread
 
+    def dot(self, features: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """`self(features) @ weights`, float64 [n], without the array [n, Q]."""
+        z = np.clip((features - self.mean) / self.scale, -CLIP, CLIP)
+        own = weights / self.spread
+        size = z.shape[1]
+        if not self.products:
+            return z @ own[:size] + z**2 @ own[size:] - self.centre @ own
+        square = np.zeros((size, size))
+        square[np.triu_indices(size)] = own[size:]  # row by row, as `_expanded` has the products
+        return z @ own[:size] + ((z @ square) * z).sum(axis=1) - self.centre @ own
+
 
 def unit_of(features: np.ndarray) -> Unit:
     """The units of features [n, P]; all n count alike."""
@@ -70,7 +81,7 @@ class Classifier:
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """Scores, float64 [n]."""
-        return self.unit(features) @ self.weights
+        return self.unit.dot(features, self.weights)
 
 
 def classifier(benign: np.ndarray, attacked: np.ndarray) -> Classifier:
