@@ -25,6 +25,7 @@ def test_the_auc_of_states_is_the_closed_form() -> None:
     assert found.state.p_value is None and found.matches == (1000, 1000)
 
 
+@pytest.mark.slow
 def test_without_an_attack_the_interval_covers_one_half() -> None:
     """In at least 93% of repetitions, of dependent steps, with a centre of each match that a classifier may learn."""
     covered, repeats = np.zeros(3), 150

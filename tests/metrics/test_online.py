@@ -110,6 +110,7 @@ def test_what_no_detector_can_be_made_from() -> None:
         assert "\n" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_discs() -> None:
     """Whole matches of a shipped victim: full control is visible, its own mirror image is not."""
     victim = "builtin:disc-early"

@@ -5,7 +5,7 @@ import pytest
 import toys
 
 from sparring.errors import InputError
-from sparring.metrics.windows import check_tracks, check_window, described, joined, picked, steps_of
+from sparring.metrics.windows import check_tracks, check_window, described, described_last, joined, picked, steps_of
 
 
 def test_windows_by_hand_and_never_over_the_end_of_a_match() -> None:
@@ -22,6 +22,8 @@ def test_a_window_sees_nothing_of_the_future() -> None:
     for end in (1, 4, 9):
         part = described(tracks.rows[:end], tracks.step[:end], 5)
         np.testing.assert_array_equal(part, whole[:end])
+        newest = [row for row in tracks.rows[max(end - 5, 0) : end].astype(np.float64)]
+        np.testing.assert_array_equal(described_last(newest), whole[end - 1])
 
 
 def test_records_are_joined_and_picked() -> None:

@@ -278,8 +278,8 @@ def _boosted(x: np.ndarray, match: np.ndarray, labels: np.ndarray, fold: np.ndar
     for k in np.unique(fold):
         held = fold[match] == k
         for column, label in enumerate(labels.T):
-            # Early stopping would hold steps back, not matches.
-            model = HistGradientBoostingClassifier(early_stopping=False, random_state=seed)
+            # Early stopping would hold steps back, not matches. (Its type is taken from its default, a word.)
+            model = HistGradientBoostingClassifier(early_stopping=False, random_state=seed)  # pyright: ignore
             model.fit(x[~held], label[match[~held]])
             scores[held, column] = model.decision_function(x[held])
     return scores

@@ -30,7 +30,16 @@ from sparring.metrics.sequential import (
     shown,
     threshold,
 )
-from sparring.metrics.windows import View, check_tracks, check_window, described, joined, numbered, picked
+from sparring.metrics.windows import (
+    View,
+    check_tracks,
+    check_window,
+    described,
+    described_last,
+    joined,
+    numbered,
+    picked,
+)
 from sparring.types import Tracks
 
 WINDOW, ALPHA = 10, 0.01
@@ -277,10 +286,11 @@ class Stream:
 
     def _score(self, row: np.ndarray) -> float:
         """The score of the last steps, whose newest row this is."""
-        detector = self.detector
-        self._rows = [*self._rows[-(detector.window - 1) :], row] if detector.window > 1 else [row]
-        features = described(np.stack(self._rows), np.arange(len(self._rows)), detector.window)[-1:]
-        return float((detector.scorer(features)[0] - detector.centre) / detector.spread)
+        detector, features = self.detector, row
+        if detector.window > 1:
+            self._rows = [*self._rows[1 - detector.window :], row]
+            features = described_last(self._rows)
+        return float((detector.scorer(features[None])[0] - detector.centre) / detector.spread)
 
 
 class Trial(NamedTuple):

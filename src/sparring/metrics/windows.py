@@ -97,6 +97,21 @@ def described(rows: np.ndarray, step: np.ndarray, window: int) -> np.ndarray:
     return np.concatenate([mean, np.sqrt(square / there[:, None]), rows - rows[first]], axis=1)
 
 
+def described_last(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """What `described` gives for the newest of a window's rows, bit for bit, float64 [3 D].
+
+    Args:
+      rows: float64 [D] each, the oldest first.
+    """
+    mean, square = np.zeros_like(rows[-1]), np.zeros_like(rows[-1])
+    for row in reversed(rows):  # sums in the order of `described`
+        mean += row
+    mean /= len(rows)
+    for row in reversed(rows):
+        square += (row - mean) ** 2
+    return np.concatenate([mean, np.sqrt(square / len(rows)), rows[-1] - rows[0]])
+
+
 def check_window(window: object) -> int:
     """The number of steps, if it is one.
 
