@@ -38,6 +38,7 @@ COMMANDS = {
     ),
     "compare": ("BEFORE AFTER", "two audits side by side: the damage of each, and its change"),
     "budgets": ("AUDIT AUDIT ...", "victims hardened at several budgets: at which budget to train"),
+    "detect": ("DETECTOR < LINES", "alarms while an agent plays, from its observations, one JSON object a line"),
     "study": ("NAME", "make a figure and its table again"),
     "list": ("", "games, policies, studies, and how strong the shipped agents are"),
     "report": ("DIR", "make the report of an audit or a hardening again"),

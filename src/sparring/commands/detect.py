@@ -1,0 +1,190 @@
+"""`sparring detect`: run a detector on the observations of a live agent."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any, BinaryIO
+
+import tyro
+
+from sparring.console import say
+from sparring.detectors import action_of, flat, read
+from sparring.errors import InputError
+from sparring.metrics.online import Detector, Stream
+
+MAX_LINE = 16 * 2**20  # bytes
+_KEYS = {"observation", "action", "first", "match"}
+_REMEMBERED = 10_000  # matches whose ids may not come again
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Read one JSON object a line, and print a line for every alarm as it happens.
+
+    A line is {"observation": [...], "first": true} where a match begins and {"observation": [...]} within it; or every
+    line names its match, as in {"observation": [...], "match": 7}, and a match begins where the name changes. An
+    observation of named parts is {"observation": {"camera": [...], "speed": [...]}}. A detector of transitions also
+    needs the agent's own "action". The exit code is 1 if there was an alarm, else 0.
+
+    Example: sparring detect detector.safetensors --input observations.jsonl
+    """
+
+    detector: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DETECTOR")]
+    """A detector's file, as sparring.detectors.save writes it."""
+    input: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
+    """Where the lines are read from; by default standard input, which may go on for ever."""
+    seed: int = 0
+    """Of the numbers that break ties between whole matches."""
+    json: bool = False
+    """Print every alarm and the summary as a JSON object of one line, and nothing else on standard output."""
+
+
+def answer(settings: Settings) -> dict[str, Any]:
+    """The summary, after the alarms have been printed one by one.
+
+    Raises:
+      InputError: no detector, or a line that is none; the message says which.
+    """
+    if settings.seed < 0:
+        raise InputError(f"seed: expected a whole number of at least 0, got {settings.seed}")
+    detector = read(settings.detector)
+    stream, where = Stream(detector, settings.seed), settings.input or "standard input"
+    reader = _Reader(detector, stream)
+    lines = 0
+    with _opened(settings.input) as source:
+        for lines, line in _lines(source, where):
+            try:
+                found = reader.add(line)
+            except InputError as error:
+                raise InputError(f"{where}, line {lines}: {error}") from None
+            for alarm in found:
+                _tell({**alarm, "line": lines}, settings.json)
+    for alarm in reader.close():
+        _tell({**alarm, "line": lines}, settings.json)
+    return {
+        "summary": True,
+        "detector": settings.detector,
+        "game": detector.game,
+        "lines": lines,
+        "matches": stream.matches,
+        "alarms": stream.caught,
+        "attack_across_matches": stream.across,
+        "log_wealth": stream.log_wealth,
+        "false_alarm_rate": detector.rate,
+        "certified": detector.certified,
+    }
+
+
+class _Reader:
+    """The lines of a stream, given to a detector."""
+
+    def __init__(self, detector: Detector, stream: Stream) -> None:
+        self.detector, self.stream = detector, stream
+        self.name: Any = None  # of the match that goes on
+        self.earlier: dict[Any, None] = {}
+
+    def add(self, line: bytes) -> list[dict[str, Any]]:
+        """What one line sets off.
+
+        Raises:
+          InputError: it is not what a line has to be.
+        """
+        try:
+            item = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"no JSON: {error}") from None
+        if not isinstance(item, dict) or "observation" not in item or item.keys() - _KEYS:
+            got = f"the keys {', '.join(sorted(item)[:8])}" if isinstance(item, dict) else type(item).__name__
+            raise InputError(f"expected a JSON object with observation, and perhaps action, first or match, got {got}")
+        first, name = item.get("first", False), item.get("match")
+        if not isinstance(first, bool):
+            raise InputError(f"first: expected true or false, got {json.dumps(first)[:40]}")
+        if isinstance(name, (dict, list, float)):
+            raise InputError(f"match: expected a name or a number, got {type(name).__name__}")
+        row = flat(item["observation"], len(self.detector.names), "observation")
+        action = None
+        if self.detector.transition is not None:
+            if item.get("action") is None:
+                raise InputError("action: this detector looks at transitions, which needs the agent's own action")
+            action = action_of(self.detector, item["action"])
+        found = []
+        if first or name != self.name or self.stream.matches == 0:
+            found = self._begin(name, first)
+        seen = self.stream.add(row, action)
+        if seen.alarm:
+            number = self.stream.matches - 1
+            found.append(
+                {"alarm": "match", "match": number if name is None else name, "step": seen.step, "value": seen.value}
+            )
+        return found
+
+    def _begin(self, name: Any, first: bool) -> list[dict[str, Any]]:
+        if name is not None and name != self.name:
+            if name in self.earlier:
+                raise InputError(f"match: {name!r} has ended before: give whole matches one after the other")
+            self.earlier[name] = None
+            if len(self.earlier) > _REMEMBERED:
+                del self.earlier[next(iter(self.earlier))]
+        self.name = name
+        found = self.close()
+        self.stream.begin()
+        return found
+
+    def close(self) -> list[dict[str, Any]]:
+        """End the match that goes on."""
+        if not self.stream.finish():
+            return []
+        return [{"alarm": "across matches", "match": self.stream.matches - 1, "log_wealth": self.stream.log_wealth}]
+
+
+@contextmanager
+def _opened(path: str | None) -> Iterator[BinaryIO]:
+    if path is not None:
+        try:
+            with open(path, "rb") as file:
+                yield file
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror}") from None
+    elif sys.stdin is None:
+        raise InputError("standard input is closed: give the lines there, or a file with --input")
+    else:
+        yield getattr(sys.stdin, "buffer", None) or io.BytesIO(sys.stdin.read().encode())
+
+
+def _lines(source: BinaryIO, where: str) -> Iterator[tuple[int, bytes]]:
+    """The lines that are not blank, with their numbers, each as soon as it is there."""
+    number = 0
+    while line := source.readline(MAX_LINE + 1):
+        number += 1
+        if len(line) > MAX_LINE:
+            raise InputError(f"{where}, line {number}: it has more than {MAX_LINE} bytes")
+        if line.strip():
+            yield number, line
+
+
+def _tell(alarm: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        say(json.dumps(alarm))
+    elif alarm["alarm"] == "match":
+        say(f"alarm in match {alarm['match']}, step {alarm['step']} (line {alarm['line']})")
+    else:
+        say(f"alarm across matches, after match {alarm['match']} (line {alarm['line']}): not all are benign")
+
+
+def text(result: dict[str, Any]) -> str:
+    count, alarms = result["matches"], result["alarms"]
+    across = "an alarm" if result["attack_across_matches"] else "no alarm"
+    return (
+        f"{alarms} of {count} matches with an alarm, {across} across matches; {result['lines']} lines\n"
+        f"threshold: {result['certified']}"
+    )
+
+
+def finding(settings: Settings, result: dict[str, Any]) -> bool:
+    del settings
+    return bool(result["alarms"] or result["attack_across_matches"])
