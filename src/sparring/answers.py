@@ -32,7 +32,7 @@ from sparring.records import (
     Verdict,
     Who,
 )
-from sparring.visibility import Coupling
+from sparring.visibility import Coupling, Visibility
 
 
 class AuditResult(Who, frozen=True, kw_only=True):
@@ -49,6 +49,7 @@ class AuditResult(Who, frozen=True, kw_only=True):
     not_tested: tuple[str, ...] = ()
     coupling: Coupling | None = None  # what no attacker can do, at the largest budget
     no_coupling: str | None = None  # why there is none
+    visibility: tuple[Visibility, ...] = ()  # of the attack at each budget
     train_game: str | None = None  # where attackers were trained, if not in `game`
     clip: str | None = None  # file name, in the audit's folder
     no_clip: str | None = None  # why there is none

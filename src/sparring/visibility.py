@@ -66,6 +66,7 @@ class Area(Record, frozen=True, kw_only=True):
     value: float
     low: float  # 95% interval, over matches
     high: float
+    roc: tuple[float, ...] = ()  # true alarms at shares of false alarms from 0 to 1, equally far apart
     p: float | None = None  # by permutation of the labels of matches
     null: Interval | None = None  # the central 95% of the permutations
 
@@ -93,6 +94,7 @@ class Online(Record, frozen=True, kw_only=True):
 class Visibility(Record, frozen=True, kw_only=True):
     """How visible one attack is."""
 
+    budget: float = 1.0
     distances: tuple[Apart, ...] = ()
     auc_state: Area | None = None  # of single steps; null: `reason` says why
     auc_window: Area | None = None  # of the last steps together
@@ -100,7 +102,7 @@ class Visibility(Record, frozen=True, kw_only=True):
     auc_floor: Area | None = None  # of whole benign matches, one half against the other
     auc_transition: Area | None = None  # of whole matches, by how the victim's states follow each other (Prop. 3.3)
     online: tuple[Online, ...] = ()
-    importance: dict[str, float] = {}  # by how much the AUC falls without a feature or a group, the largest first
+    importance: tuple[tuple[str, float], ...] = ()  # by how much the AUC falls without a feature or a group
     variable: tuple[str, ...] = ()  # the features that vary the most under the attack (Tables 1 to 3)
     variable_benign: tuple[str, ...] = ()  # the same without it
     matches: tuple[int, int] = (0, 0)  # benign and attacked, that were kept whole

@@ -9,6 +9,8 @@ import numpy as np
 
 from sparring.metrics.intervals import Z95, Interval
 
+FALSE_ALARMS = np.linspace(0, 1, 41)
+
 
 class Auc(NamedTuple):
     """The chance that a score from an attack is above one from benign play; 1/2: they look the same."""
@@ -17,6 +19,7 @@ class Auc(NamedTuple):
     interval: Interval  # 95%, over matches
     p_value: float | None  # that the labels of the matches mean nothing, by permutation; None: not asked for
     null: Interval | None  # the central 95% of the permutations: what no attack at all gives at this many matches
+    roc: tuple[float, ...] = ()  # true alarms at the shares of false alarms `FALSE_ALARMS`
 
 
 def ranks_of(scores: np.ndarray) -> np.ndarray:
@@ -100,3 +103,16 @@ def score_interval(value: float, variance: float, matches: int) -> Interval:
     centre = (value + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * math.sqrt(spread / n + z**2 / (4 * n**2))
     return max(min(centre - half, value), 0.0), min(max(centre + half, value), 1.0)
+
+
+def roc(scores: np.ndarray, attacked: np.ndarray) -> np.ndarray:
+    """The share of attacked scores above the threshold that `FALSE_ALARMS` of the benign ones are above, float64 [41].
+
+    Args:
+      scores: float [n].
+      attacked: bool [n], both kinds occur.
+    """
+    benign, theirs = np.sort(scores[~attacked])[::-1], np.sort(scores[attacked])
+    allowed = np.minimum((FALSE_ALARMS * len(benign)).astype(int), len(benign))  # as many may be above
+    threshold = np.append(benign, -np.inf)[allowed]
+    return 1 - np.searchsorted(theirs, threshold, side="right") / len(theirs)

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 
 from sparring.errors import InputError, unknown
-from sparring.metrics.auc import Auc, auc, clustered_variance, score_interval
+from sparring.metrics.auc import FALSE_ALARMS, Auc, auc, clustered_variance, roc, score_interval
 from sparring.metrics.scorers import discriminant, transition, unit_of
 from sparring.metrics.windows import check_tracks, check_window, described, numbered, picked
 from sparring.types import Tracks
@@ -310,7 +310,7 @@ def _auc(scores: np.ndarray, match: np.ndarray, labels: np.ndarray, fold: np.nda
       fold: int [M].
       crossed: what the variance of independent folds is multiplied with.
     """
-    values, variance, weight = np.zeros(labels.shape[1]), 0.0, 0.0
+    values, variance, weight, curve = np.zeros(labels.shape[1]), 0.0, 0.0, np.zeros(len(FALSE_ALARMS))
     for k in np.unique(fold):
         held = fold[match] == k
         ours = labels[match[held]]
@@ -318,13 +318,15 @@ def _auc(scores: np.ndarray, match: np.ndarray, labels: np.ndarray, fold: np.nda
         pairs = float(labels[fold == k, 0].sum() * (~labels[fold == k, 0]).sum())
         values += pairs * auc(scores[held], ours)
         variance += pairs**2 * clustered_variance(scores[held, 0], ours[:, 0], match[held])
+        curve += pairs * roc(scores[held, 0], ours[:, 0])
         weight += pairs
     values /= weight
+    along = tuple((curve / weight).tolist())
     rarer = int(min(labels[:, 0].sum(), (~labels[:, 0]).sum()))
     interval = score_interval(float(values[0]), crossed * variance / weight**2, rarer)
     permuted = values[1:]
     if not len(permuted):
-        return Auc(float(values[0]), interval, None, None)
+        return Auc(float(values[0]), interval, None, None, along)
     p = (1 + np.count_nonzero(permuted >= values[0])) / (1 + len(permuted))
     low, high = np.quantile(permuted, (0.025, 0.975))
-    return Auc(float(values[0]), interval, float(p), (float(low), float(high)))
+    return Auc(float(values[0]), interval, float(p), (float(low), float(high)), along)
