@@ -89,6 +89,18 @@ class Online(Record, frozen=True, kw_only=True):
     in_time: float | None  # share of the matches that the attacker won with an alarm before their last step
     in_time_ci: Interval | None = None
     matches_to_detection: float | None = None  # by bets on whole matches
+    at_step: tuple[int, ...] = ()  # steps of a match
+    caught_by: tuple[float, ...] = ()  # share of attacked matches with an alarm by then
+    false_by: tuple[float, ...] = ()  # the same of benign ones
+
+
+class Density(Record, frozen=True, kw_only=True):
+    """How often one feature has which value, with and without the attack."""
+
+    feature: str
+    edges: tuple[float, ...]  # of the bins
+    benign: tuple[float, ...]  # share of the steps in each bin
+    attacked: tuple[float, ...]
 
 
 class Visibility(Record, frozen=True, kw_only=True):
@@ -103,6 +115,7 @@ class Visibility(Record, frozen=True, kw_only=True):
     auc_transition: Area | None = None  # of whole matches, by how the victim's states follow each other (Prop. 3.3)
     online: tuple[Online, ...] = ()
     importance: tuple[tuple[str, float], ...] = ()  # by how much the AUC falls without a feature or a group
+    densities: tuple[Density, ...] = ()  # of the features that the attack moves most
     variable: tuple[str, ...] = ()  # the features that vary the most under the attack (Tables 1 to 3)
     variable_benign: tuple[str, ...] = ()  # the same without it
     matches: tuple[int, int] = (0, 0)  # benign and attacked, that were kept whole

@@ -21,7 +21,7 @@ import tyro
 from sparring.answers import AttackResult, AuditResult
 from sparring.commands import audit_jobs
 from sparring.commands.audit_jobs import Left, Prepared, Task
-from sparring.commands.common import accepted, as_config, mean, percent, perform, who
+from sparring.commands.common import accepted, as_config, mean, percent, perform, spawned, who
 from sparring.errors import InputError, NoPicture
 from sparring.files import write_atomic
 from sparring.jobs import JOBS, Job, map_jobs
@@ -193,7 +193,7 @@ def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
     folders = queue(audit_jobs.first_tasks(prepared, settings.seed))
     chosen = audit_jobs.choose(prepared, folders, settings.fail_measure)
     folders |= queue(audit_jobs.final_tasks(prepared, settings.seed, chosen))
-    left = audit_jobs.collect(prepared, folders, chosen, run.folder)
+    left = audit_jobs.collect(prepared, folders, chosen, run.folder, spawned(settings.seed, 8))
     record = _judged_record(settings, prepared, run, left, begun)
     if record.verdict is not None and not record.verdict.beyond_noise and prepared.control[0] is not None:
         queue([audit_jobs.control_task(prepared, settings.seed)])
@@ -250,6 +250,7 @@ def _judged_record(settings: Settings, prepared: Prepared, run: Run, left: Left,
         curves=left.curves,
         coupling=None if isinstance(left.certain, str) else left.certain,
         no_coupling=left.certain if isinstance(left.certain, str) else None,
+        visibility=left.visibility,
         train_game=settings.train_game,
         wall_time_s=time.monotonic() - begun,
     )

@@ -18,7 +18,7 @@ from sparring.oracles.base import Attack, Measured, Oracle
 from sparring.oracles.learned import slots
 from sparring.records import BENIGN, EXACT, BudgetResult, Curve, Damage, Measure, Scale, SeedResult, damage_in, fields
 from sparring.runs import Run
-from sparring.visibility import Coupling
+from sparring.visibility import Coupling, Visibility
 
 SCRATCH = "scratch"  # the start of new weights
 MATCHES, AGAIN, CONTROL = "matches", "benign-again", "positive-control"
@@ -142,13 +142,16 @@ def do(prepared: Prepared, task: Mapping[str, Any], run: Run) -> None:
         case "attack":
             attack = prepared.oracles[task["start"]].attack(budget, run, task["seed"])
             oracle.robust(budget, run.folder)
-            oracle.evaluate(attack.adversarial, budget, task["matches"], run, MATCHES, task["matches_seed"])
+            # Of several attacks the chosen one plays its final matches, and these are looked at.
+            whole = len(prepared.attacks) == 1
+            oracle.evaluate(attack.adversarial, budget, task["matches"], run, MATCHES, task["matches_seed"], whole)
         case "final":
             attack = oracle.found(budget, run.folder.parent / task["attacker"])
-            oracle.evaluate(attack.adversarial, budget, task["matches"], run, MATCHES, task["matches_seed"])
+            oracle.evaluate(attack.adversarial, budget, task["matches"], run, MATCHES, task["matches_seed"], True)
         case "plain":
-            adversarial = None if task["opponent"] == BENIGN else oracle.adversarial(task["opponent"])
-            oracle.evaluate(adversarial, budget, task["matches"], run, MATCHES, task["matches_seed"])
+            benign = task["opponent"] == BENIGN
+            adversarial = None if benign else oracle.adversarial(task["opponent"])
+            oracle.evaluate(adversarial, budget, task["matches"], run, MATCHES, task["matches_seed"], benign)
         case "control":
             control = prepared.control[0]
             assert control is not None
@@ -215,9 +218,12 @@ class Left(NamedTuple):
     curves: tuple[Curve, ...]
     strongest: Mapping[float, Attack]  # by budget
     certain: Coupling | str  # what no attacker can do, or why nothing is known
+    visibility: tuple[Visibility, ...]  # of the attack at each budget
 
 
-def collect(prepared: Prepared, folders: Mapping[str, Path], chosen: Sequence[str], folder: Path) -> Left:
+def collect(
+    prepared: Prepared, folders: Mapping[str, Path], chosen: Sequence[str], folder: Path, seed: int = 0
+) -> Left:
     """Put together what the jobs have left, and copy what is kept into the audit's folder; `chosen` as by `choose`."""
     oracle, budgets, others = prepared.oracle, prepared.budgets, prepared.plain
     names = chosen if len(prepared.attacks) == 1 else [_final_name(budget) for budget in budgets]
@@ -266,7 +272,9 @@ def collect(prepared: Prepared, folders: Mapping[str, Path], chosen: Sequence[st
     played = [(name, at.get(name, 0.0), 0, one) for name, one in measured.items()]
     oracle.write_matches(folder / "matches.csv", played)
     certain = oracle.certificate([benign] if again is None else [benign, again], budgets)
-    return Left(scale, tuple(results), tuple(curves), strongest, certain)
+    attacks = {budget: measured[name] for budget, name in zip(budgets, names, strict=True)}
+    seen = oracle.visibility(benign, benign if again is None else again, attacks, seed)
+    return Left(scale, tuple(results), tuple(curves), strongest, certain, seen)
 
 
 def _seed_rows(oracle: Oracle, seeds: Sequence[Seed], best: Seed, scale: Scale | None) -> tuple[SeedResult, ...]:

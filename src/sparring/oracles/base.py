@@ -6,14 +6,14 @@ probabilities) is its own business: it hands both out as `Any`, and takes them b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from sparring.oracles.seating import Question
 from sparring.records import Curve, Damage, Goal, Improvement, OracleName, Rates, Scale
 from sparring.runs import Run
-from sparring.visibility import Coupling
+from sparring.visibility import Coupling, Visibility
 
 Adversarial = Any  # of an exact oracle a table float64 [T, B], of a learned one each attacker's policy
 Measured = Any  # of an exact oracle probabilities and values, of a learned one matches
@@ -81,11 +81,12 @@ class Oracle(Protocol):
         ...
 
     def evaluate(
-        self, adversarial: Adversarial, budget: float, matches: int, run: Run, name: str, seed: int
+        self, adversarial: Adversarial, budget: float, matches: int, run: Run, name: str, seed: int, whole: bool = False
     ) -> Measured:
         """What becomes of matches under an attack; written to the run's folder under this name, or read from there.
 
-        An adversarial policy of None is the benign opponent left alone.
+        An adversarial policy of None is the benign opponent left alone. With `whole`, matches are kept step by step, as
+        many as there is room for.
         """
         ...
 
@@ -108,6 +109,12 @@ class Oracle(Protocol):
 
     def shift(self, benign: Measured, attacked: Measured) -> float | None:
         """How far what the victim meets under the attack is from what it meets otherwise."""
+        ...
+
+    def visibility(
+        self, benign: Measured, again: Measured, attacked: Mapping[float, Measured], seed: int
+    ) -> tuple[Visibility, ...]:
+        """How visible the attack is at each budget, compared with one sample of benign matches and another one."""
         ...
 
     def certificate(self, benign: Sequence[Measured], budgets: Sequence[float]) -> Coupling | str:

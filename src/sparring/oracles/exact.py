@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from sparring.oracles.seating import Question
 from sparring.records import EXACT, Damage, Goal, OracleName, Rates, Scale, fields
 from sparring.runs import Run
 from sparring.types import ThreatModel
-from sparring.visibility import Coupling
+from sparring.visibility import Apart, Coupling, Visibility
 
 if TYPE_CHECKING:
     from sparring.exact.cost import Cost
@@ -32,11 +33,20 @@ ATTACKER, VICTIM, ROBUST = "attacker.json", "robust-victim.json", "robust.json"
 UNREAD = (*TRAINING, "checkpoints", "seeds", "episodes", "positive_control")  # options about training and about matches
 
 
+_UNITS = {
+    "total variation": "probability",
+    "KL": "nats",
+    "chi^2": "chi-squared divergence",
+    "squared Hellinger": "at most 1",
+}
+
+
 class Known(NamedTuple):
     """What becomes of matches under one attack: no match was played."""
 
     rates: Rates
     shift: float  # total variation of where the victim decides, from that under the benign opponent
+    distances: Mapping[str, float]  # the same and other divergences, of the attacked distribution from the benign one
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,12 +104,20 @@ class ExactOracle:
         return Attack(tabular.read(folder / ATTACKER, rows), (folder / ATTACKER,))
 
     def evaluate(
-        self, adversarial: np.ndarray | None, budget: float, matches: int, run: Run, name: str, seed: int
+        self,
+        adversarial: np.ndarray | None,
+        budget: float,
+        matches: int,
+        run: Run,
+        name: str,
+        seed: int,
+        whole: bool = False,
     ) -> Known:
-        from sparring.exact.outcome import outcome, shift
+        from sparring.exact.outcome import outcome, shift, visits
         from sparring.judgement import exact_rates
+        from sparring.metrics.divergences import divergences
 
-        del matches, seed
+        del matches, seed, whole
         path = run.folder / f"{name}.json"
         if path.exists():
             return self.measured(run.folder, name)
@@ -116,13 +134,16 @@ class ExactOracle:
             mean_decisions=found.mean_decisions,
             discounted=found.mean_decisions is None,
         )
-        known = Known(rates, shift(problem, self.nu, alpha))
-        write_json(path, {"rates": fields(rates), "shift": known.shift})
+        apart = divergences(visits(problem, self.nu, alpha), visits(problem, self.nu, problem.benign))
+        known = Known(rates, shift(problem, self.nu, alpha), {name: float(value) for name, value in apart.items()})
+        finite = {name: value if math.isfinite(value) else None for name, value in known.distances.items()}
+        write_json(path, {"rates": fields(rates), "shift": known.shift, "distances": finite})
         return known
 
     def measured(self, folder: Path, name: str) -> Known:
         saved = read_json(folder / f"{name}.json")
-        return Known(msgspec.convert(saved["rates"], Rates), saved["shift"])
+        distances = {name: math.inf if v is None else v for name, v in saved.get("distances", {}).items()}
+        return Known(msgspec.convert(saved["rates"], Rates), saved["shift"], distances)
 
     def write_matches(self, path: Path, evaluations: Sequence[tuple[str, float, int, Known]]) -> None:
         del path, evaluations
@@ -144,6 +165,28 @@ class ExactOracle:
     def shift(self, benign: Known, attacked: Known) -> float | None:
         del benign
         return attacked.shift
+
+    def visibility(
+        self, benign: Known, again: Known, attacked: Mapping[float, Known], seed: int
+    ) -> tuple[Visibility, ...]:
+        del benign, again, seed
+        return tuple(
+            Visibility(
+                budget=budget,
+                distances=tuple(
+                    Apart(
+                        measure=name,
+                        features="where the victim decides",
+                        unit=_UNITS[name],
+                        value=value if math.isfinite(value) else None,
+                        above_floor=value > 0,
+                        reason="" if math.isfinite(value) else "infinite: the attack leads where no benign match does",
+                    )
+                    for name, value in known.distances.items()
+                ),
+            )
+            for budget, known in attacked.items()
+        )
 
     def certificate(self, benign: Sequence[Known], budgets: Sequence[float]) -> Coupling | str:
         from sparring.exact.coupling import coupling

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
 import numpy as np
 
 from sparring import checkpoint
@@ -23,12 +24,13 @@ from sparring.oracles.seating import Question
 from sparring.records import LEARNED, Curve, Damage, Goal, OracleName, Rates, Scale
 from sparring.runs import Run
 from sparring.types import AgentID, Game, Outcomes, Policy, States, Tracks
-from sparring.visibility import Coupling
+from sparring.visibility import Coupling, Visibility
 
 if TYPE_CHECKING:
     from sparring.metrics.outcome import Sample
 
 STATES = 4_000  # of a victim's observations kept per evaluation
+WHOLE = 8 * 2**20  # bytes of whole matches kept per evaluation, where they are
 SLOTS = 16  # matches side by side in an evaluation: enough for two cores, few enough to waste little at the end
 MATCHES = ".matches.safetensors"
 LIKE = (64, 256)  # matches side by side, and in all, that an attacker which hides is to be like
@@ -146,13 +148,23 @@ class LearnedOracle:
         )
 
     def evaluate(
-        self, adversarial: Mapping[AgentID, Policy] | None, budget: float, matches: int, run: Run, name: str, seed: int
+        self,
+        adversarial: Mapping[AgentID, Policy] | None,
+        budget: float,
+        matches: int,
+        run: Run,
+        name: str,
+        seed: int,
+        whole: bool = False,
     ) -> Outcomes:
         path = run.folder / f"{name}{MATCHES}"
         if not path.exists():
             benign = self.question.threat.benign
             label = f"matches, {_whose(run, budget if adversarial else None)}"
-            outcomes = self.play(adversarial or benign, budget if adversarial else 0.0, matches, seed, label)
+            tracks = WHOLE if whole else 0
+            outcomes = self.play(
+                adversarial or benign, budget if adversarial else 0.0, matches, seed, label, tracks=tracks
+            )
             save_matches(path, outcomes)
         return read_matches(path)
 
@@ -190,6 +202,22 @@ class LearnedOracle:
         ):
             return None
         return wasserstein2(benign.states.rows, attacked.states.rows)
+
+    def visibility(
+        self, benign: Outcomes, again: Outcomes, attacked: Mapping[float, Outcomes], seed: int
+    ) -> tuple[Visibility, ...]:
+        from sparring.oracles import visible
+        from sparring.play.features import feature_names
+
+        names = feature_names(self.question.first, self.question.threat.victims)
+        without = visible.benign(benign, again, names, visible.QUICK, seed)
+        found = []
+        for number, (budget, outcomes) in enumerate(attacked.items()):
+            flags = self._sample(outcomes).flags()
+            won = None if flags is None else flags["win"]
+            seen = visible.visibility(without, outcomes, won, depth=visible.QUICK, seed=seed + number)
+            found.append(msgspec.structs.replace(seen, budget=budget))
+        return tuple(found)
 
     def certificate(self, benign: Sequence[Outcomes], budgets: Sequence[float]) -> Coupling | str:
         from sparring.games.markov import SampledMarkovGame
@@ -253,6 +281,7 @@ class LearnedOracle:
         label: str,
         states: int = STATES,
         on_steps: Callable[..., None] | None = None,
+        tracks: int = 0,
     ) -> Outcomes:
         """Play matches under an attack; what is kept of them beside their outcomes see `play.evaluate.evaluate`."""
         from sparring.play.evaluate import evaluate
@@ -267,7 +296,9 @@ class LearnedOracle:
         with progress(matches, label) as advance, interruptible() as stop:
             watched = self.question.threat.victims
             rng = np.random.default_rng(seed)
-            return evaluate(game, policies, matches, rng, on_progress, watched, states, on_steps=on_steps)
+            return evaluate(
+                game, policies, matches, rng, on_progress, watched, states, tracks=tracks, on_steps=on_steps
+            )
 
     def _playable(self, game: Game, policies: Any) -> Game:
         """The game as these policies can be played in it: a user's function cannot run inside JAX."""

@@ -13,13 +13,15 @@ import numpy as np
 from sparring.errors import InputError
 from sparring.records import replaced
 from sparring.types import Outcomes, States, Tracks
-from sparring.visibility import Apart, Area, Online, Visibility
+from sparring.visibility import Apart, Area, Density, Online, Visibility
 
 if TYPE_CHECKING:
     from sparring.metrics.auc import Auc
     from sparring.metrics.online import Detector, Trial
+    from sparring.metrics.windows import View
 
 FOLDS, TOP = 5, 10
+SHOWN, BINS = 3, 40  # features whose densities are kept, and bins of each
 
 
 @dataclass(frozen=True)
@@ -29,17 +31,18 @@ class Depth:
     measures: tuple[str, ...]
     resamples: int  # of the distances
     permutations: int  # of the classifier's labels
-    online: bool  # fit detectors, and try them on fresh matches
+    views: tuple[View, ...]  # of the detectors that are fitted, and tried on fresh matches
+    transitions: bool  # whether a classifier looks at transitions, too
     importance: bool
 
 
 # What every audit has time for; and all there is.
-QUICK = Depth(("wasserstein2", "total-variation", "mmd"), 199, 19, online=False, importance=False)
+QUICK = Depth(("wasserstein2", "total-variation", "mmd"), 199, 19, ("state",), transitions=False, importance=False)
 FULL_MEASURES = (
     *("wasserstein2", "total-variation", "kl", "hellinger", "wasserstein2-exact", "wasserstein2-sliced"),
     *("wasserstein2-gaussian", "kl-neighbours", "total-variation-classifier", "total-variation-neighbours", "mmd"),
 )
-FULL = Depth(FULL_MEASURES, 499, 199, online=True, importance=True)
+FULL = Depth(FULL_MEASURES, 499, 199, ("state", "transition"), transitions=True, importance=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,9 +106,9 @@ def visibility(
                 found = _with_importance(found, ours, theirs, groups or _each(without.names), seed)
         except InputError as error:
             reasons.append(str(error))
-        if depth.online:
+        if depth.views:
             told = None if won is None else np.asarray(won, bool)
-            online, why = _online(ours, again, theirs, told, without.names, seed, detectors, game)
+            online, why = _online(ours, again, theirs, told, without.names, depth.views, seed, detectors, game)
             found, reasons = replaced(found, online=online), reasons + why
         counts = tuple(len(np.unique(one.match)) for one in (ours, theirs))
         found = replaced(found, matches=counts)
@@ -154,7 +157,33 @@ def _with_distances(
         )
         for one in measured
     )
-    return replaced(found, distances=rows, variable=variable[0], variable_benign=variable[1])
+    densities = _densities(first.rows, attacked.rows, names)
+    return replaced(found, distances=rows, densities=densities, variable=variable[0], variable_benign=variable[1])
+
+
+def _densities(benign: np.ndarray, attacked: np.ndarray, names: Sequence[str]) -> tuple[Density, ...]:
+    """How often the features that the attack moves most have which value."""
+    from sparring.metrics.features import units
+    from sparring.metrics.shift import wasserstein2_squared
+
+    unit, moves = units(benign, attacked)
+    there = np.flatnonzero(moves)
+    apart = wasserstein2_squared(benign[:, there], attacked[:, there]) if len(there) else np.zeros(0)
+    rows = []
+    for i in there[np.argsort(-np.asarray(apart), kind="stable")][:SHOWN].tolist():
+        both = np.concatenate([benign[:, i], attacked[:, i]]).astype(np.float64)
+        low, high = np.quantile(both, (0.002, 0.998))
+        edges = np.linspace(low, high, BINS + 1) if low < high else both[0] + np.linspace(-1, 1, BINS + 1) * unit[i]
+        shares = [np.histogram(np.clip(x[:, i], *edges[[0, -1]]), edges)[0] / len(x) for x in (benign, attacked)]
+        rows.append(
+            Density(
+                feature=str(names[i]),
+                edges=tuple(edges.tolist()),
+                benign=tuple(shares[0].tolist()),
+                attacked=tuple(shares[1].tolist()),
+            )
+        )
+    return tuple(rows)
 
 
 _NUMBERS = ("value", "corrected", "low", "high", "floor", "floor_low", "floor_high", "p")
@@ -173,7 +202,7 @@ def _two_sample(ours: Tracks, theirs: Tracks, depth: Depth, seed: int) -> Any:
 def _with_detection(found: Visibility, ours: Tracks, theirs: Tracks, depth: Depth, seed: int) -> Visibility:
     told = _two_sample(ours, theirs, depth, seed)
     areas = {"auc_state": told.state, "auc_window": told.window, "auc_match": told.match}
-    if depth.online:
+    if depth.transitions:
         from sparring.metrics.detection import transitions
 
         areas["auc_transition"] = transitions(ours, theirs, permutations=depth.permutations, seed=seed).classifier.match
@@ -201,6 +230,7 @@ def _online(
     theirs: Tracks,
     won: np.ndarray | None,
     names: Sequence[str],
+    views: Sequence[View],
     seed: int,
     folder: Path | None,
     game: str,
@@ -215,11 +245,11 @@ def _online(
     known, fresh = np.sort(order[: len(order) // 2]), np.sort(order[len(order) // 2 :])
     rows: list[Online] = []
     why: list[str] = []
-    for view in ("state", "transition"):
+    for view in views:
         try:
             if numbered(theirs.match)[-1] < 1:
                 raise InputError("n is too small: expected attacked matches to learn from and others to try it on")
-            detector = fit_detector(ours, picked(theirs, known), game=game, names=names, view=view, seed=seed)  # pyright: ignore[reportArgumentType]
+            detector = fit_detector(ours, picked(theirs, known), game=game, names=names, view=view, seed=seed)
             lost = None if won is None else won[matches[fresh]]
             tried = trial(detector, again, picked(theirs, fresh), lost, seed=seed)
         except InputError as error:
@@ -229,11 +259,12 @@ def _online(
         if folder is not None:
             path = folder / f"detector-{view}.safetensors"
             detectors.save(detector, path, {"game": game, "view": view, "seed": seed})
-        rows.append(_tried(detector, tried, path))
+        rows.append(_tried(detector, tried, path, again, picked(theirs, fresh)))
     return tuple(rows), why
 
 
-def _tried(detector: Detector, tried: Trial, path: Path | None) -> Online:
+def _tried(detector: Detector, tried: Trial, path: Path | None, benign: Tracks, attacked: Tracks) -> Online:
+    steps = np.unique(np.linspace(1, int(attacked.step.max()) + 1, 40).astype(int))
     return Online(
         view=detector.view,
         statistic=detector.statistic,
@@ -250,7 +281,17 @@ def _tried(detector: Detector, tried: Trial, path: Path | None) -> Online:
         in_time=tried.in_time,
         in_time_ci=None if tried.in_time_interval is None else _pair(tried.in_time_interval),
         matches_to_detection=tried.matches,
+        at_step=tuple(steps.tolist()),
+        caught_by=_by(detector, attacked, steps),
+        false_by=_by(detector, benign, steps),
     )
+
+
+def _by(detector: Detector, tracks: Tracks, steps: np.ndarray) -> tuple[float, ...]:
+    """The share of matches with an alarm by each step."""
+    above = detector.paths(tracks) > detector.threshold
+    first = np.where(above.any(axis=1), above.argmax(axis=1) + 1, np.inf)
+    return tuple(float((first <= step).mean()) for step in steps)
 
 
 def _pair(ends: Any) -> tuple[float, float]:

@@ -59,7 +59,6 @@ def figures(audit: AuditResult, verdict: Verdict) -> dict[str, str]:
         drawn = {
             "damage": damage_figure(audit, verdict.measure),
             "curves": curves_figure(audit),
-            "shift": shift_figure(audit),
         }
     return {name: svg for name, svg in drawn.items() if svg}
 
@@ -193,30 +192,6 @@ def matrix_figure(names: Sequence[str], rates: Sequence[Sequence[float]], title:
         figure.colorbar(shades, shrink=0.7, label="win rate of the row, %")
 
     return svg("matrix", title, caption, 760, 200 + 55 * len(names), draw)
-
-
-def shift_figure(audit: AuditResult) -> str | None:
-    """The shift of the states by budget over its noise floor, or None if it was not measured."""
-    results = [result for result in audit.budgets if result.shift is not None]
-    results.sort(key=lambda result: result.budget)
-    if not results:
-        return None
-
-    def draw(figure: Figure) -> None:
-        axes = figure.add_subplot()
-        rows = range(len(results))
-        axes.barh(rows, [r.shift or 0.0 for r in results], height=0.5, color=ATTACKER, label="attack")
-        for row, result in zip(rows, results, strict=True):
-            if (floor := result.shift_noise_floor) is not None:
-                label = "noise floor (benign against benign)" if row == 0 else None
-                axes.plot([floor, floor], [row - 0.38, row + 0.38], color=BASELINE, lw=3, label=label)
-        axes.set_yticks(rows, [f"budget {result.budget:g}" for result in results])
-        axes.invert_yaxis()
-        axes.grid(False)
-        axes.set_xlim(left=0)
-        axes.set_xlabel("Wasserstein-2 distance per feature, standard deviations")
-
-    return svg("shift", "Visibility", "how far the attack moves the states", 900, 190 + 36 * len(results), draw)
 
 
 def exploitability_figure(audit: AuditResult) -> str:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle, zip_longest
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sparring.answers import AuditResult
-from sparring.records import BENIGN, EXACT, Measure
-from sparring.report.plots import ATTACKER, BASELINE, MANY, svg
-from sparring.visibility import Coupling, CouplingPoint
+from sparring.records import BENIGN, EXACT, Difference, Measure
+from sparring.report.plots import ATTACKER, BASELINE, INK, MANY, svg
+from sparring.visibility import Area, Coupling, CouplingPoint, Visibility
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+SHADES = ("#e69f00", ATTACKER, "#7a2048", "#009e73", "#cc79a7", "#000000")  # of attacks, one after the other
+ALL = "all features"
 _LEAST = 1e-4  # the smallest budget that has a place of its own on the axis
 
 
@@ -114,3 +118,168 @@ def certificate_figure(
 
     how = f"{certain.confidence:.0%} confidence, {certain.matches} benign matches" if certain.matches else "computed"
     return svg("certificate", "What no attacker can do", f"{game}; {how}", 900, 420, draw)
+
+
+def stealth_figures(
+    seen: Sequence[Visibility], labels: Sequence[str], damage: Sequence[Difference | None], measure: Measure
+) -> dict[str, str]:
+    """The figures about how visible attacks are, by name; what was not measured has none.
+
+    Args:
+      seen: one record for each attack.
+      labels: what the attacks are called.
+      damage: what each costs the victim; None: not known.
+      measure: in which it is told.
+    """
+    drawn = {
+        "distances": distances_figure(seen, labels),
+        "roc": roc_figure(seen, labels),
+        "densities": densities_figure(seen, labels),
+        "detection": detection_figure(seen, labels),
+        "front": front_figure(seen, labels, damage, measure),
+    }
+    return {name: svg for name, svg in drawn.items() if svg}
+
+
+def distances_figure(seen: Sequence[Visibility], labels: Sequence[str]) -> str | None:
+    """Distances of the states over all features, with intervals, over what benign matches show: one panel a measure."""
+    rows = [[d for d in one.distances if d.features == ALL and d.value is not None] for one in seen]
+    measures = list(dict.fromkeys(d.measure for row in rows for d in row))
+    if not measures:
+        return None
+    columns = min(len(measures), 4)
+    lines = -(-len(measures) // columns)
+
+    def draw(figure: Figure) -> None:
+        grid = figure.subplots(lines, columns, squeeze=False)
+        for axes, measure in zip_longest(grid.flat, measures):
+            if measure is None:
+                axes.set_visible(False)
+                continue
+            for place, row in enumerate(rows):
+                for d in (d for d in row if d.measure == measure):
+                    first = place == 0 and measure == measures[0]
+                    if d.floor_low is not None and d.floor_high is not None:
+                        axes.fill_betweenx(
+                            [place - 0.4, place + 0.4],
+                            d.floor_low,
+                            d.floor_high,
+                            color=BASELINE,
+                            alpha=0.25,
+                            lw=0,
+                            label="benign against benign, 95%" if first else None,
+                        )
+                    assert d.value is not None
+                    axes.plot([d.value], [place], "o", ms=7, color=ATTACKER, label="attack" if first else None)
+            axes.set_yticks(range(len(labels)), labels if axes in grid[:, 0] else [""] * len(labels))
+            axes.set_ylim(len(labels) - 0.4, -0.6)
+            axes.grid(False)
+            axes.set_xlabel(measure)
+
+    return svg("distances", "How far the states move", "marks, over the noise floor", 900, 120 + 150 * lines, draw)
+
+
+def roc_figure(seen: Sequence[Visibility], labels: Sequence[str]) -> str | None:
+    """ROC curves of classifiers on matches that they have not seen: of steps, of windows and of whole matches."""
+    panels = (("single steps", "auc_state"), ("the last steps", "auc_window"), ("whole matches", "auc_match"))
+    if not any(getattr(one, name) for one in seen for _, name in panels):
+        return None
+
+    def draw(figure: Figure) -> None:
+        for axes, (title, name) in zip(figure.subplots(1, 3, sharey=True), panels, strict=True):
+            axes.plot([0, 100], [0, 100], color=INK, lw=0.8, ls=":")
+            for one, label, colour in zip(seen, labels, cycle(SHADES)):
+                area: Area | None = getattr(one, name)
+                if area is not None and area.roc:
+                    at = np.linspace(0, 100, len(area.roc))
+                    axes.plot(at, [100 * x for x in area.roc], color=colour, lw=2, label=_once(axes, title, label))
+                    last = f"{label}: {area.value:.2f} [{area.low:.2f}, {area.high:.2f}]"
+                    place = 0.06 + 0.09 * list(labels).index(label)
+                    axes.annotate(last, (0.98, place), xycoords="axes fraction", ha="right", fontsize=9, color=colour)
+            axes.set_xlabel(f"false alarms, %: {title}")
+            axes.set_ylabel("true alarms, %" if name == "auc_state" else "")
+
+    return svg("roc", "What a classifier tells apart", "AUC with 95% interval over matches", 900, 380, draw)
+
+
+def _once(axes: Axes, title: str, label: str) -> str | None:
+    """A label for the legend, which looks at the first panel alone."""
+    del axes
+    return label if title == "single steps" else None
+
+
+def densities_figure(seen: Sequence[Visibility], labels: Sequence[str]) -> str | None:
+    """How often the features that the attacks move most have which value, with and without them."""
+    features = list(dict.fromkeys(density.feature for one in seen for density in one.densities))[:3]
+    if not features:
+        return None
+
+    def draw(figure: Figure) -> None:
+        for axes, feature in zip(figure.subplots(1, len(features), squeeze=False)[0], features, strict=True):
+            told = False
+            for one, label, colour in zip(seen, labels, cycle(SHADES)):
+                for density in (d for d in one.densities if d.feature == feature):
+                    width = np.diff(density.edges)
+                    if not told:
+                        name = "benign" if feature == features[0] else None
+                        axes.stairs(
+                            density.benign / width, density.edges, fill=True, color=BASELINE, alpha=0.25, label=name
+                        )
+                        told = True
+                    name = label if feature == features[0] else None
+                    axes.stairs(density.attacked / width, density.edges, color=colour, lw=1.8, label=name)
+            axes.set_xlabel(feature)
+            axes.set_yticks([])
+
+    caption = "densities over steps of the features that the attacks move most"
+    return svg("densities", "What the victim sees", caption, 900, 340, draw)
+
+
+def detection_figure(seen: Sequence[Visibility], labels: Sequence[str]) -> str | None:
+    """The share of matches with an alarm by each step, by a detector with a certified rate of false alarms."""
+    found = [(one.online[0], label) for one, label in zip(seen, labels, strict=True) if one.online]
+    if not found:
+        return None
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        for (one, label), colour in zip(found, cycle(SHADES)):
+            axes.step(one.at_step, [100 * x for x in one.caught_by], where="post", color=colour, lw=2.2, label=label)
+        one = found[-1][0]
+        false = [100 * x for x in one.false_by]
+        axes.step(one.at_step, false, where="post", color=BASELINE, lw=1.4, ls="--", label="benign: false alarms")
+        axes.set_xlabel("step of the match")
+        axes.set_ylabel("matches with an alarm, %")
+        axes.set_ylim(-4, 105)
+
+    caption = f"{found[-1][0].statistic}, asked for at most {found[-1][0].alpha:.0%} false alarms per match"
+    return svg("detection", "When the attack is detected", caption, 900, 360, draw)
+
+
+def front_figure(
+    seen: Sequence[Visibility], labels: Sequence[str], damage: Sequence[Difference | None], measure: Measure
+) -> str | None:
+    """Damage against visibility, each attack a point with both intervals."""
+    unit = 100.0 if measure in ("win", "fail") else 1.0
+    what = {"win": "attacker's wins, points", "fail": "victim's losses, points"}.get(measure, f"victim's {measure}")
+    known = [
+        (one.auc_match, cost, label)
+        for one, cost, label in zip(seen, damage, labels, strict=True)
+        if one.auc_match is not None and cost is not None and cost.value is not None
+    ]
+    if not known:
+        return None
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        for (area, cost, label), colour in zip(known, cycle(SHADES)):
+            assert cost.value is not None
+            across = [[max(area.value - area.low, 0)], [max(area.high - area.value, 0)]]
+            up = [[unit * max(cost.value - cost.low, 0)], [unit * max(cost.high - cost.value, 0)]]
+            axes.errorbar([area.value], [unit * cost.value], up, across, marker="o", ms=8, color=colour, label=label)
+        axes.axvline(0.5, color=BASELINE, lw=1, ls=":", label="not to be told from benign matches")
+        axes.axhline(0, color=INK, lw=0.8)
+        axes.set_xlabel("AUC of whole matches")
+        axes.set_ylabel(f"damage: {what}")
+
+    return svg("front", "Damage against visibility", "up: more harm; left: harder to detect", 900, 380, draw)
