@@ -119,6 +119,28 @@ class CertifyResult(Who, frozen=True, kw_only=True):
     figure: str | None = None
 
 
+class StealthRow(Rates, frozen=True, kw_only=True):
+    """One attack: what it does, and how visible it is."""
+
+    attacker: str
+    budget: float
+    damage: Damage  # compared with the benign opponent, simultaneous over all attacks
+    visibility: Visibility
+    bounds: tuple[BoundResult, ...] = ()  # exact games: the paper's Propositions 3.1 to 3.3 beside the truth
+
+
+class StealthResult(Who, frozen=True, kw_only=True):
+    """How visible attacks are, and what they do."""
+
+    schema: Literal["sparring.stealth/2"] = "sparring.stealth/2"
+    features: tuple[str, ...]  # what was looked at
+    discount: float = 1.0  # steps t count with the weight discount^t
+    baseline: Rates  # the benign opponent left alone
+    scale: Scale | None = None
+    rows: tuple[StealthRow, ...]
+    report: str | None = None
+
+
 class DefendResult(Who, frozen=True, kw_only=True):
     """A hardened victim. Exact numbers are null where the game can only be simulated, and the last fields are not."""
 
@@ -197,6 +219,7 @@ Result: TypeAlias = (
     | EvaluateResult
     | CrossPlayResult
     | CertifyResult
+    | StealthResult
     | DefendResult
     | CompareResult
     | BudgetsResult

@@ -34,8 +34,9 @@ COMMANDS = {
     ),
     "certify": (
         "GAME --victim POLICY",
-        "exploitability, the most robust victim and its certificate (exact games)",
+        "what no attacker can do; in exact games exploitability and the most robust victim",
     ),
+    "stealth": ("GAME --victim P --attacker P ...", "how visible attacks are: distances, detectors, the trade-off"),
     "compare": ("BEFORE AFTER", "two audits side by side: the damage of each, and its change"),
     "budgets": ("AUDIT AUDIT ...", "victims hardened at several budgets: at which budget to train"),
     "detect": ("DETECTOR < LINES", "alarms while an agent plays, from its observations, one JSON object a line"),

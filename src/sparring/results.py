@@ -21,6 +21,7 @@ from sparring.answers import (
     DefendResult,
     EvaluateResult,
     Result,
+    StealthResult,
 )
 from sparring.errors import InputError
 from sparring.files import check_file, write_atomic
@@ -35,6 +36,7 @@ KINDS: dict[str, type[Any]] = {
     "evaluate": EvaluateResult,
     "cross-play": CrossPlayResult,
     "certify": CertifyResult,
+    "stealth": StealthResult,
     "defend": DefendResult,
     "compare": CompareResult,
     "budgets": BudgetsResult,

@@ -25,7 +25,8 @@ from sparring.games import make
 from sparring.loaders import builtin, native
 from sparring.nets import NetworkConfig, actor_critic
 from sparring.oracles.base import Attack
-from sparring.oracles.learned import LearnedOracle, save_matches
+from sparring.oracles.learned import LearnedOracle
+from sparring.oracles.match_files import save_matches
 from sparring.oracles.seating import ask
 from sparring.results import read_audit
 from sparring.runs import Run, differences, read_config

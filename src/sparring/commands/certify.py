@@ -202,7 +202,7 @@ def _certify(settings: Settings, prepared: Solved, run: Run) -> dict[str, Any]:
         expl=-best.value,
         robust_expl=-certificate.lower,
         gap=certificate.lower - best.value,
-        bounds=tuple(_record(bound) for bound in bounds(problem, nu, best.policy, mismatch)),
+        bounds=tuple(as_bound(bound) for bound in bounds(problem, nu, best.policy, mismatch)),
         mismatch=mismatch,
         attack=str(attack),
         robust_victim=str(victim),
@@ -235,7 +235,8 @@ def _known(prepared: Solved, certain: Coupling) -> tuple[list[tuple[float, float
     return worst, paper
 
 
-def _record(bound: Bound) -> BoundResult:
+def as_bound(bound: Bound) -> BoundResult:
+    """The record of a bound."""
     known = {name: value for name, value in asdict(bound).items() if name in BoundResult.__struct_fields__}
     return BoundResult(**known, slack=bound.slack, vacuous=bound.vacuous)
 

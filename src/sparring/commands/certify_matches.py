@@ -16,7 +16,8 @@ from sparring.games.markov import SampledMarkovGame
 from sparring.judgement.certain import certain_lines
 from sparring.metrics.coupling import FEWEST, GRID, Range
 from sparring.oracles import certificate
-from sparring.oracles.learned import LearnedOracle, save_matches, slots
+from sparring.oracles.learned import LearnedOracle, slots
+from sparring.oracles.match_files import save_matches
 from sparring.oracles.seating import Question
 from sparring.play.keeping import Discounted
 from sparring.records import SAMPLED

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 import numpy as np
 
-from sparring import checkpoint
 from sparring.console import Stopped, interruptible, progress
 from sparring.errors import InputError
 from sparring.events import read_events
 from sparring.jobs import JOB
 from sparring.oracles import seating
 from sparring.oracles.base import Attack
+from sparring.oracles.match_files import read_matches, save_matches
 from sparring.oracles.preparation import Training
 from sparring.oracles.seating import Question
 from sparring.records import LEARNED, Curve, Damage, Goal, OracleName, Rates, Scale
 from sparring.runs import Run
-from sparring.types import AgentID, Game, Outcomes, Policy, States, Tracks
+from sparring.types import AgentID, Game, Outcomes, Policy
 from sparring.visibility import Coupling, Visibility
 
 if TYPE_CHECKING:
@@ -174,23 +174,23 @@ class LearnedOracle:
     def write_matches(self, path: Path, evaluations: Sequence[tuple[str, float, int, Outcomes]]) -> None:
         from sparring.matches import Evaluation, write_matches
 
-        rows = [Evaluation(label, at, seed, self._sample(outcomes)) for label, at, seed, outcomes in evaluations]
+        rows = [Evaluation(label, at, seed, self.sample(outcomes)) for label, at, seed, outcomes in evaluations]
         write_matches(path, rows)
 
     def scale(self, measured: list[Outcomes]) -> Scale | None:
         from sparring.judgement import scale_of
 
-        return scale_of([self._sample(one) for one in measured], self.return_range())
+        return scale_of([self.sample(one) for one in measured], self.return_range())
 
     def rates(self, measured: Outcomes, scale: Scale | None) -> Rates:
         from sparring.judgement import rates_of
 
-        return rates_of(self._sample(measured), scale)
+        return rates_of(self.sample(measured), scale)
 
     def damage(self, attacked: Outcomes, reference: Outcomes, scale: Scale | None, together: int) -> Damage:
         from sparring.judgement import damage_of
 
-        return damage_of(self._sample(attacked), self._sample(reference), scale, together)
+        return damage_of(self.sample(attacked), self.sample(reference), scale, together)
 
     def shift(self, benign: Outcomes, attacked: Outcomes) -> float | None:
         from sparring.metrics.shift import wasserstein2
@@ -213,7 +213,7 @@ class LearnedOracle:
         without = visible.benign(benign, again, names, visible.QUICK, seed)
         found = []
         for number, (budget, outcomes) in enumerate(attacked.items()):
-            flags = self._sample(outcomes).flags()
+            flags = self.sample(outcomes).flags()
             won = None if flags is None else flags["win"]
             seen = visible.visibility(without, outcomes, won, depth=visible.QUICK, seed=seed + number)
             found.append(msgspec.structs.replace(seen, budget=budget))
@@ -266,7 +266,7 @@ class LearnedOracle:
         names = {agent: "attacker" if len(attackers) == 1 else f"attacker-{agent}" for agent in attackers}
         return {agent: folder / f"{name}.safetensors" for agent, name in names.items()}
 
-    def _sample(self, outcomes: Outcomes) -> Sample:
+    def sample(self, outcomes: Outcomes) -> Sample:
         from sparring.metrics.outcome import sample
 
         threat = self.question.threat
@@ -282,6 +282,8 @@ class LearnedOracle:
         states: int = STATES,
         on_steps: Callable[..., None] | None = None,
         tracks: int = 0,
+        watch: Sequence[AgentID] = (),
+        discount: float = 1.0,
     ) -> Outcomes:
         """Play matches under an attack; what is kept of them beside their outcomes see `play.evaluate.evaluate`."""
         from sparring.play.evaluate import evaluate
@@ -294,11 +296,9 @@ class LearnedOracle:
                 raise Stopped
 
         with progress(matches, label) as advance, interruptible() as stop:
-            watched = self.question.threat.victims
+            watched = tuple(watch) or self.question.threat.victims
             rng = np.random.default_rng(seed)
-            return evaluate(
-                game, policies, matches, rng, on_progress, watched, states, tracks=tracks, on_steps=on_steps
-            )
+            return evaluate(game, policies, matches, rng, on_progress, watched, states, discount, tracks, on_steps)
 
     def _playable(self, game: Game, policies: Any) -> Game:
         """The game as these policies can be played in it: a user's function cannot run inside JAX."""
@@ -420,37 +420,3 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def save_matches(path: Path, outcomes: Outcomes) -> None:
-    """Write matches, and the sample of states, as safetensors."""
-    arrays = {"length": outcomes.length, "invalid": outcomes.invalid}
-    arrays |= {f"returns/{agent}": values for agent, values in outcomes.returns.items()}
-    arrays |= {f"outcome/{agent}": values for agent, values in (outcomes.outcome or {}).items()}
-    arrays |= {f"decisions/{agent}": values for agent, values in outcomes.decisions.items()}
-    for name, kept in (("states", outcomes.states), ("tracks", outcomes.tracks)):
-        if kept is not None:
-            arrays |= {f"{name}/{field}": array for field, array in kept._asdict().items()}
-    checkpoint.save(path, {name: np.asarray(array) for name, array in arrays.items()}, {"kind": "matches"})
-
-
-def read_matches(path: Path) -> Outcomes:
-    """What `save_matches` has written."""
-    arrays, _ = checkpoint.load(path)
-
-    def under(prefix: str) -> dict[str, np.ndarray]:
-        return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-
-    states, tracks = (
-        kind(**found) if (found := under(f"{name}/")) else None
-        for name, kind in (("states", States), ("tracks", Tracks))
-    )
-    return Outcomes(
-        under("outcome/") or None,
-        arrays["length"],
-        arrays["invalid"],
-        under("returns/"),
-        under("decisions/"),
-        None if states is None else States(*states),
-        None if tracks is None else Tracks(*tracks),
-    )

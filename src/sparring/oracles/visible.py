@@ -103,7 +103,8 @@ def visibility(
         try:
             found = _with_detection(found, ours, theirs, depth, seed)
             if depth.importance:
-                found = _with_importance(found, ours, theirs, groups or _each(without.names), seed)
+                each = {name: (i,) for i, name in enumerate(without.names)}
+                found = _with_importance(found, ours, theirs, {**each, **(groups or {})}, seed)
         except InputError as error:
             reasons.append(str(error))
         if depth.views:
@@ -113,10 +114,6 @@ def visibility(
         counts = tuple(len(np.unique(one.match)) for one in (ours, theirs))
         found = replaced(found, matches=counts)
     return replaced(found, auc_floor=without.floor, reason="; ".join(dict.fromkeys(reasons)))
-
-
-def _each(names: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    return {name: (i,) for i, name in enumerate(names)}
 
 
 def _with_distances(

@@ -28,7 +28,7 @@ from sparring.judgement.words import (
 )
 from sparring.records import BENIGN, EXACT, BudgetResult, Difference, Measure, OverSeeds, Verdict, damage_in
 from sparring.report import plots
-from sparring.report.stealth_plots import bracket_figure, stealth_figures
+from sparring.report.stealth_plots import CAPTIONS, bracket_figure, stealth_figures
 from sparring.report.templates import rendered
 from sparring.results import encode, read_audit
 
@@ -130,7 +130,7 @@ def _page(audit: AuditResult, folder: Path) -> tuple[str, dict[str, str]]:
         "duration": None if audit.wall_time_s is None else _duration(audit.wall_time_s),
         "settings": list(_flat(audit.settings)),
         "seen": seen,
-        "stealth": [(name, *words) for name, words in _STEALTH.items() if name in figures],
+        "stealth": [(name, *words) for name, words in CAPTIONS.items() if name in figures],
         "certain": [] if audit.coupling is None else certain_lines(audit.coupling),
         "figures": {name: Markup(plots.on_page(svg)) for name, svg in figures.items()},
         "budgets": budgets,
@@ -149,32 +149,6 @@ _LEADING = {
         "Exploitability is minus the victim's worst-case value when the attacker controls its agent with probability "
         "equal to the budget at every decision. The lower line is the least that any victim can reach. The space "
         "between the lines is the gap. Both are exact.",
-    ),
-}
-
-
-_STEALTH = {
-    "front": (
-        "Damage against visibility",
-        "An attack that is strong and hidden lies at the upper left.",
-    ),
-    "densities": (
-        "Densities of the features that the attacks move most",
-        "The shaded density is that of benign matches.",
-    ),
-    "distances": (
-        "Distances between the states under the attack and under the benign opponent",
-        "A mark inside of the shaded band shows nothing: two samples of benign matches are as far apart. Bands and "
-        "p-values are made by drawing whole matches.",
-    ),
-    "roc": (
-        "What a classifier tells from matches that it has not seen",
-        "The classifier was trained on attacked matches of this attacker, which a defender may not have.",
-    ),
-    "detection": (
-        "Share of matches with an alarm by each step",
-        "The detector was fitted on half of the attacked matches and tried on the others. Its threshold comes from "
-        "benign matches alone.",
     ),
 }
 

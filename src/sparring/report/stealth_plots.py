@@ -22,6 +22,32 @@ ALL = "all features"
 _LEAST = 1e-4  # the smallest budget that has a place of its own on the axis
 
 
+CAPTIONS = {
+    "front": (
+        "Damage against visibility",
+        "An attack that is strong and hidden lies at the upper left.",
+    ),
+    "densities": (
+        "Densities of the features that the attacks move most",
+        "The shaded density is that of benign matches.",
+    ),
+    "distances": (
+        "Distances between the states under the attack and under the benign opponent",
+        "A mark inside of the shaded band shows nothing: two samples of benign matches are as far apart. Bands and "
+        "p-values are made by drawing whole matches.",
+    ),
+    "roc": (
+        "What a classifier tells from matches that it has not seen",
+        "The classifier was trained on attacked matches of this attacker, which a defender may not have.",
+    ),
+    "detection": (
+        "Share of matches with an alarm by each step",
+        "The detector was fitted on half of the attacked matches and tried on the others. Its threshold comes from "
+        "benign matches alone.",
+    ),
+}
+
+
 def certified(point: CouplingPoint, measure: Measure, value_is: str) -> float | None:
     """What no attack can pass at one budget, in a measure of damage; None: nothing is known."""
     if measure == "win":
