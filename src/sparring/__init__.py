@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # what the type checker sees of `_WHERE`
     from sparring.commands.defend import defend
     from sparring.commands.evaluate import evaluate
     from sparring.commands.solve import best_response, exploitability, robust_policy
+    from sparring.commands.stealth import stealth
     from sparring.commands.study import study
     from sparring.errors import InputError
     from sparring.exact.certificate import verify
@@ -49,6 +50,7 @@ _WHERE = {
     "mix": "sparring.mixture:mix",
     "robust_policy": "sparring.commands.solve:robust_policy",
     "save_policy": "sparring.loaders.native:save",
+    "stealth": "sparring.commands.stealth:stealth",
     "study": "sparring.commands.study:study",
     "verify": "sparring.exact.certificate:verify",
 }

@@ -149,7 +149,9 @@ def shipped_attackers(asked: Any, budgets: Sequence[float]) -> dict[float, str]:
 
     given = (*TRAINING, "benign", "attackers", "others", "control", "coin", "seeds", "positive_control")
     victim = seating.default_victim(asked) if asked.victim is None else asked.victim
-    if changed(asked, [name for name in given if hasattr(asked, name)]) or not (isinstance(victim, str) and victim.startswith("builtin:")):
+    if changed(asked, [name for name in given if hasattr(asked, name)]) or not (
+        isinstance(victim, str) and victim.startswith("builtin:")
+    ):
         return {}
     prefix = f"{victim.removeprefix('builtin:')}-attack-"
     found = {float(n.removeprefix(prefix)): f"builtin:{n}" for n in names() if n.startswith(prefix)}

@@ -113,6 +113,8 @@ def visibility(
             found, reasons = replaced(found, online=online), reasons + why
         counts = tuple(len(np.unique(one.match)) for one in (ours, theirs))
         found = replaced(found, matches=counts)
+    else:
+        reasons.append("matches were not kept whole, so that no classifier looked at them")
     return replaced(found, auc_floor=without.floor, reason="; ".join(dict.fromkeys(reasons)))
 
 
