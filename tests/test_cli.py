@@ -153,7 +153,7 @@ def test_dry_run_writes_nothing(capsys: pytest.CaptureFixture[str], in_tmp: Path
         (["attack", GAME, "--victim", "zero", "--train-game", "robosumo/bug-vs-bug"], "train-game"),
         (["audit", "matrix/rps"], "give --victim"),
         (["audit", GAME, "--victim", "zero", "--oracle", "exact"], "oracle=learned"),
-        (["certify", GAME, "--victim", "zero"], "can only be simulated"),
+        (["certify", GAME, "--victim", "zero", "--oracle", "exact"], "can only be simulated"),
         (["certify", "openspiel/kuhn_poke", "--victim", "uniform"], "did you mean kuhn_poker"),
         (["certify", "openspiel/leduc_poker,max_nodes=100", "--victim", "uniform"], "max_nodes"),
         ([*CERTIFY, "--victim", "zero"], "use first"),

@@ -128,6 +128,8 @@ BAD: list[tuple[str, Callable[[], object], str]] = [
     ("mix", lambda: sparring.mix("uniform", "uniform", 0.5), "mix: benign: expected a policy"),  # pyright: ignore
     ("robust_policy", lambda: sparring.robust_policy(NOWHERE, threat()), "game: expected an id"),
     ("save_policy", lambda: sparring.save_policy("uniform", NOWHERE), "save_policy: expected an ActorCritic"),  # pyright: ignore
+    ("stealth", lambda: sparring.stealth(RPS, victim="uniform"), "give --attacker POLICY"),
+    ("stealth", lambda: sparring.stealth(RPS, victim="uniform", attacker=3), "expected a name, a Policy"),
     ("study", lambda: sparring.study(3), "name: expected text, got int"),  # pyright: ignore
     ("study", lambda: sparring.study("rps-dynamics", prest="smoke"), "unknown setting of study 'prest'"),
     ("study", lambda: sparring.study("rps-dynamics", preset="fast"), "unknown preset 'fast'"),

@@ -61,6 +61,7 @@ def test_matches_of_several_evaluations_are_one_sample() -> None:
     assert "did not count decisions" in str(oracle.certificate([older], (1.0,)))
 
 
+@pytest.mark.slow
 def test_an_audit_says_what_is_certain_or_why_nothing_is(tmp_path: Path) -> None:
     settings: dict[str, Any] = {
         "victim": "zero",

@@ -43,7 +43,7 @@ def test_a_visible_attack_is_seen_where_it_is() -> None:
     assert found.densities[0].feature == "c velocity" and sum(found.densities[0].attacked) == pytest.approx(1)
     assert len(found.auc_match.roc) == 41 and found.auc_match.roc[-1] == 1
     (online,) = found.online
-    assert online.view == "state" and online.caught > 0.5 and online.benign_matches == 60
+    assert online.view == "state" and online.caught > 0.2 > online.false_alarms and online.benign_matches == 60
     assert online.caught_by[-1] == online.caught and online.at_step[-1] == STEPS
     assert online.in_time is not None
 
@@ -54,6 +54,7 @@ def test_no_attack_is_told_from_none() -> None:
     assert not any(d.above_floor for d in found.distances) and found.online[0].in_time is None
 
 
+@pytest.mark.slow
 def test_all_there_is_with_groups_and_detectors_in_files(tmp_path: Any) -> None:
     groups = {"position": (0, 1), "velocity": (2,)}
     found = looked_at(matches(40, 5, 1.0), visible.FULL, groups=groups, detectors=tmp_path, game="test/game")

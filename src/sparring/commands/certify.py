@@ -44,9 +44,9 @@ class Settings(Controlled):
     robust victim with its certificate, and the paper's bounds; the exit code is 4 where these could not be verified:
     then neither number is to be trusted.
 
-    Examples: sparring certify openspiel/kuhn_poker --victim uniform --benign uniform --budget 0.7
+    Example: sparring certify openspiel/kuhn_poker --victim uniform --benign uniform --budget 0.7
 
-    sparring certify discs/duel --victim builtin:disc --budget 0.01 --at-least 0.4
+    Example: sparring certify discs/duel --victim builtin:disc --budget 0.01 --at-least 0.4
     """
 
     victim: PolicyLike

@@ -19,7 +19,6 @@ from sparring.oracles import certificate
 from sparring.oracles.learned import LearnedOracle, slots
 from sparring.oracles.match_files import save_matches
 from sparring.oracles.seating import Question
-from sparring.play.keeping import Discounted
 from sparring.records import SAMPLED
 from sparring.report.stealth_plots import certificate_figure
 from sparring.results import plain, write
@@ -106,6 +105,8 @@ def plan(prepared: FromMatches) -> dict[str, Any]:
 
 
 def execute(settings: Settings, prepared: FromMatches, run: Run) -> dict[str, Any]:
+    from sparring.play.keeping import Discounted
+
     begun = time.monotonic()
     oracle, matches, limits, rewards, gamma = prepared
     question, budget = oracle.question, check_budget(settings.budget)

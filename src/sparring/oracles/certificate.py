@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,9 +12,11 @@ from sparring.metrics import coupling
 from sparring.metrics.coupling import Certificate, Curve, Range
 from sparring.metrics.intervals import ALPHA
 from sparring.metrics.outcome import sample
-from sparring.play.keeping import Discounted
 from sparring.types import AgentID, Outcomes, ThreatModel
 from sparring.visibility import Coupling, CouplingPoint
+
+if TYPE_CHECKING:
+    from sparring.play.keeping import Discounted
 
 
 def from_matches(
