@@ -36,8 +36,9 @@ def commands() -> list[str]:
 
 
 def marked(command: str) -> object:
-    slow = "--preset smoke" in command or "--steps 60000" in command
-    return pytest.param(command, marks=pytest.mark.long) if slow else command
+    if "--preset smoke" in command or "--steps 60000" in command:
+        return pytest.param(command, marks=pytest.mark.long)
+    return pytest.param(command, marks=pytest.mark.slow) if " stealth " in command else command
 
 
 def run_in(folder: Path, command: str) -> None:

@@ -56,7 +56,7 @@ def test_the_penalty_is_the_log_ratio_of_two_gaussians() -> None:
     """Of N(1, 1) against N(0, 1) it is x - 1/2, whose mean under the attack, the divergence, is 1/2."""
     benign = np.random.default_rng(0).normal(size=(20_000, 1))
     config = StealthConfig(0.5)
-    x, charged, metrics = ratios(config, benign, lambda rng: rng.normal(1, 1, (T, B, 1)), 80)
+    x, charged, metrics = ratios(config, benign, lambda rng: rng.normal(1, 1, (T, B, 1)), 50)
     middle = np.abs(x - 0.5) < 1.5
     assert np.abs(charged - (x - 0.5))[middle].mean() < 0.15
     assert abs(float(metrics["log_ratio"]) - 0.5) < 0.15 and float(metrics["own"]) == 7
@@ -66,13 +66,13 @@ def test_the_penalty_is_the_log_ratio_of_two_gaussians() -> None:
 
 def test_nothing_is_charged_where_nothing_changes() -> None:
     benign = np.random.default_rng(0).normal(size=(20_000, 1))
-    _, charged, _ = ratios(StealthConfig(1.0), benign, lambda rng: rng.normal(0, 1, (T, B, 1)), 80)
+    _, charged, _ = ratios(StealthConfig(1.0), benign, lambda rng: rng.normal(0, 1, (T, B, 1)), 50)
     assert abs(charged.mean()) < 0.1 and np.abs(charged).max() < 1.0
 
 
 def test_what_never_happens_otherwise_costs_no_more_than_the_limit() -> None:
     benign = np.random.default_rng(0).normal(size=(5_000, 1))
-    _, charged, _ = ratios(StealthConfig(1.0, limit=3.0), benign, lambda rng: np.full((T, B, 1), 1e6), 60)
+    _, charged, _ = ratios(StealthConfig(1.0, limit=3.0), benign, lambda rng: np.full((T, B, 1), 1e6), 30)
     assert charged.max() == pytest.approx(3.0) and (charged <= 3.0 + 1e-5).all()
 
 
@@ -83,7 +83,7 @@ def test_where_no_observer_moves_nothing_is_charged_or_learned_from() -> None:
     rng = np.random.default_rng(1)
     state: Any = learner.init(SPACES, KEY)
     moves = np.arange(T)[:, None] % 2 == np.zeros((1, B), int)
-    for k in range(60):
+    for k in range(30):
         rows = np.where(moves[..., None], rng.normal(size=(T, B, 1)), 1e3)
         state, _ = learner.update(state, experience(rows, moves=moves), np.array([k, 0], np.uint32))
     charged = 2.0 - np.asarray(state.inner.reward)

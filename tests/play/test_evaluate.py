@@ -217,6 +217,7 @@ def test_the_sample_takes_no_more_memory_than_itself_and_the_matches_that_go_on(
     assert states.rows.shape == (10, 3) and (states.match % 2 == 1).all()
 
 
+@pytest.mark.slow
 def test_a_step_is_drawn_in_proportion_to_a_power_of_the_discount(clock: Any) -> None:
     """Def. 2.1: one step of matches of 4 is step t with probability gamma^t / sum.
 
