@@ -38,7 +38,8 @@ def commands() -> list[str]:
 def marked(command: str) -> object:
     if "--preset smoke" in command or "--steps 60000" in command:
         return pytest.param(command, marks=pytest.mark.long)
-    return pytest.param(command, marks=pytest.mark.slow) if " stealth " in command else command
+    trains = any(part in command for part in (" stealth ", "--attack-steps", "--steps 4000"))
+    return pytest.param(command, marks=pytest.mark.slow) if trains else command
 
 
 def run_in(folder: Path, command: str) -> None:

@@ -113,6 +113,7 @@ def test_both_oracles_find_the_same_and_a_stopped_audit_ends_as_an_uninterrupted
 STARTS = [*LEARNED, "--budgets", "1", "--steps", "512", "--episodes", "16"]  # one round of training each
 
 
+@pytest.mark.slow
 def test_attackers_begin_from_every_start_and_the_strongest_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     spaces = make(RPS, 1, 0).spaces["col"]
     native.save(actor_critic(spaces, NetworkConfig("mlp", (8,)), np.array([3, 4], np.uint32)), "start.safetensors")

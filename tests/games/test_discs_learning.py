@@ -87,9 +87,8 @@ def test_an_attack_on_the_early_disc_is_found() -> None:
     assert low > 0
 
 
-@pytest.mark.parametrize(
-    "budget", [pytest.param(0.3, marks=pytest.mark.long), pytest.param(0.7, marks=pytest.mark.long), 1.0]
-)
+@pytest.mark.parametrize("budget", [pytest.param(b, marks=pytest.mark.long) for b in (0.3, 0.7)] + [1.0])
+@pytest.mark.slow
 def test_the_shipped_attackers_still_win(budget: float) -> None:
     game = make("discs/duel", 1)
     early = load("builtin:disc-early", game, VICTIM)
