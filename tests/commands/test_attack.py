@@ -19,9 +19,16 @@ def test_policies_on_the_way_are_kept_and_an_attack_that_hides_is_told_so(tmp_pa
     plain = sparring.attack("discs/duel", **settings, out=tmp_path / "plain")
     kept = sparring.attack("discs/duel", **settings, checkpoints=4, out=tmp_path / "kept")
     assert [Path(name).name for name in kept["checkpoints"]] == [
-        f"attacker-at-{steps}.safetensors" for steps in (1024, 2048, 3072, 4096)
+        f"attacker-{steps}.safetensors" for steps in (1024, 2048, 3072, 4096)
     ]
     assert plain["checkpoints"] == []
+    # The run's policy is still the one that training ended with.
+    attacked = {"victim": "zero", "benign": "zero", "episodes": 8}
+    by_run, by_file = (
+        sparring.evaluate("discs/duel", attacker=name, **attacked)
+        for name in (f"run:{tmp_path}/kept", f"native:{kept['policy']}")
+    )
+    assert by_run["victim_return"] == by_file["victim_return"]
     # Keeping them changes nothing of what is learned.
     assert [kept[key] for key in ("win", "victim_return")] == [plain[key] for key in ("win", "victim_return")]
     early = sparring.evaluate(

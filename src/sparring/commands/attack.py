@@ -15,7 +15,7 @@ from sparring.errors import InputError
 from sparring.oracles.base import Attack, Oracle
 from sparring.oracles.choose import oracle_for
 from sparring.oracles.exact import ExactOracle, exact_oracle
-from sparring.oracles.learned import slots
+from sparring.oracles.learned import CHECKPOINTS, slots
 from sparring.oracles.options import PRESETS, OptionalInt, PolicyLike, Training
 from sparring.oracles.seating import Question, ask
 from sparring.records import EXACT, Rates, Reached, fields
@@ -93,7 +93,7 @@ def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
         budget=settings.budget,
         reward=oracle.goal,
         policy=str(found.files[0] if len(found.files) == 1 else run.folder),
-        checkpoints=tuple(str(path) for path in _on_the_way(run.folder)),
+        checkpoints=tuple(str(path) for path in on_the_way(run.folder)),
         baseline=oracle.rates(alone, scale),
         damage=oracle.damage(attacked, alone, scale, 1),
         scale=scale,
@@ -108,9 +108,10 @@ def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
     return plain(result)
 
 
-def _on_the_way(folder: Path) -> list[Path]:
+def on_the_way(folder: Path) -> list[Path]:
     """The files of the attacker's policies at earlier steps, in the order of their steps."""
-    return sorted(folder.glob("*-at-*.safetensors"), key=lambda path: (int(path.stem.rpartition("-")[2]), path.name))
+    found = (folder / CHECKPOINTS).glob("*.safetensors")
+    return sorted(found, key=lambda path: (int(path.stem.rpartition("-")[2]), path.name))
 
 
 def _comparable(question: Question) -> ExactOracle | None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sparring.metrics.outcome import Sample
 
 STATES = 4_000  # of a victim's observations kept per evaluation
+CHECKPOINTS = "checkpoints"  # the folder of an attacker's policies on the way
 WHOLE = 8 * 2**20  # bytes of whole matches kept per evaluation, where they are
 SLOTS = 16  # matches side by side in an evaluation: enough for two cores, few enough to waste little at the end
 MATCHES = ".matches.safetensors"
@@ -114,7 +115,8 @@ class LearnedOracle:
             past = state.past[agent]
             for number, policy in zip(past.numbers, past.policies, strict=True):
                 taken = (number + 1) * method.steps_per_round * game.num_games
-                at = path.with_name(f"{path.stem}-at-{taken}{path.suffix}")
+                at = path.parent / CHECKPOINTS / f"{path.stem}-{taken}{path.suffix}"
+                at.parent.mkdir(exist_ok=True)
                 native.save(cast("Any", policy), at, {**made, "agent": agent, "steps": taken})
             learner = method.sides[agent].learner
             network: Any = (learner.final or learner.policy)(state.learners[agent])

@@ -134,8 +134,8 @@ class Training(Attacks):
     native:FILE, robosumo-zoo:FILE, run:DIR, ... A stronger one makes a stronger attacker: by default the agent that
     comes with the package for the attacker's seat, else the benign policy's weights where it has any."""
     checkpoints: int = 0
-    """Keep so many of the attacker's policies on the way, up to 32, as attacker-at-STEPS.safetensors: one of them wins
-    as often as a stealthier attack, say."""
+    """Keep so many of the attacker's policies on the way, up to 32, in the folder checkpoints: one of them may win as
+    often as a stealthier attack."""
 
 
 TRAINING = ("preset", "steps", "train_game", "reward", "start", "num_games", "steps_per_round", "epochs", "minibatch")

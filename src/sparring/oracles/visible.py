@@ -42,14 +42,8 @@ FULL_MEASURES = (
     *("wasserstein2", "total-variation", "kl", "hellinger", "wasserstein2-exact", "wasserstein2-sliced"),
     *("wasserstein2-gaussian", "kl-neighbours", "total-variation-classifier", "total-variation-neighbours", "mmd"),
 )
-STUDY = Depth(
-    ("wasserstein2", "total-variation", "kl", "hellinger", "mmd"),
-    199,
-    19,
-    ("state",),
-    transitions=False,
-    importance=False,
-)
+_OF_STUDIES = ("wasserstein2", "total-variation", "kl", "hellinger", "mmd")
+STUDY = Depth(_OF_STUDIES, 199, 19, ("state",), transitions=False, importance=False)
 FULL = Depth(FULL_MEASURES, 499, 199, ("state", "transition"), transitions=True, importance=True)
 
 

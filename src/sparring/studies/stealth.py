@@ -127,11 +127,12 @@ def _matched(
     cell: Cell, folder: Path, table: _Matches, attacks: Mapping[str, tuple[float, float, str]], budget: float
 ) -> list[dict[str, Any]]:
     """A constrained attack, and a policy on the way of the unconstrained one that wins as often."""
+    from sparring.commands.attack import on_the_way
     from sparring.metrics.matching import closest, equivalence
 
     _, _, constrained = attacks[f"budget {budget:g}"]
     wins, n = table.wins(f"chosen by, budget {budget:g}", constrained, budget)
-    paths = _on_the_way(folder / f"attack-{UNCONSTRAINED!r}-{0.0!r}")
+    paths = on_the_way(folder / f"attack-{UNCONSTRAINED!r}-{0.0!r}")
     sources = [cell.world.start, *(f"native:{path}" for path in paths)]  # untrained is a policy on the way, too
     counts = [table.wins(f"chosen by, checkpoint {k}", source, UNCONSTRAINED) for k, source in enumerate(sources)]
     k = closest([wins for wins, _ in counts], [n for _, n in counts], wins / n)
@@ -147,10 +148,6 @@ def _matched(
         {"kind": "matched", "which": "constrained", **pair, **ours},
         {"kind": "matched", "which": "unconstrained", **pair, **theirs},
     ]
-
-
-def _on_the_way(folder: Path) -> list[Path]:
-    return sorted(folder.glob("attacker-at-*.safetensors"), key=lambda path: int(path.stem.rpartition("-")[2]))
 
 
 class _Matches:
@@ -172,7 +169,7 @@ class _Matches:
         self.names = feature_names(question.first, self.observers)
         self.own = feature_names(question.first, self.victims)
         first, again = (self.played(f"benign {k}", None, 0.0) for k in range(2))
-        self.joint = {None: first}
+        self.joint: dict[str | None, Any] = {None: first}
         self.without = benign(self.seen(first), self.seen(again), self.own, STUDY, cell.seed)
         self.benign_fails = self.fails(first)
 
