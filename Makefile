@@ -22,7 +22,7 @@ test: .venv/installed-dev ## what a change must pass
 	$(BIN)/pytest -q $(PARALLEL); tests=$$?; wait $$types && exit $$tests
 
 test-slow: .venv/installed-dev ## tests of more than a few seconds; they come after those of `make test`
-	$(BIN)/pytest -q -m slow $(PARALLEL)
+	$(BIN)/pytest -q -m "slow and not long" $(PARALLEL)
 
 test-all: test test-slow ## every test there is
 	$(BIN)/pytest -q -m long $(PARALLEL)

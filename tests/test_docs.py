@@ -38,8 +38,12 @@ def commands() -> list[str]:
 def marked(command: str) -> object:
     if "--preset smoke" in command or "--steps 60000" in command:
         return pytest.param(command, marks=pytest.mark.long)
-    trains = any(part in command for part in (" stealth ", "--attack-steps", "--steps 4000"))
-    return pytest.param(command, marks=pytest.mark.slow) if trains else command
+    return pytest.param(command, marks=pytest.mark.slow) if plays(command) else command
+
+
+def plays(text: str) -> bool:
+    """Whether matches are played or trained on: what is solved takes a second or two."""
+    return any(part in text for part in ("discs", "robosumo", "examples.own"))
 
 
 def run_in(folder: Path, command: str) -> None:
@@ -102,7 +106,9 @@ def test_make_audit_shows_a_victim_that_gives_way_and_one_that_stands() -> None:
     assert "audit discs/duel --victim builtin:disc " in done.stdout
 
 
-@pytest.mark.parametrize("code", blocks("python"))
+@pytest.mark.parametrize(
+    "code", [pytest.param(code, marks=pytest.mark.slow) if plays(code) else code for code in blocks("python")]
+)
 def test_python(code: str, tmp_path: Path) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)

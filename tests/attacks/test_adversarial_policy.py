@@ -43,6 +43,7 @@ def learned(game: Any, threat: ThreatModel, nu: np.ndarray, config: AttackConfig
     return tabulate(last.learners[agent].network, infosets(game, agent))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [0.3, 1.0])
 def test_a_learned_attack_on_rock_paper_scissors_is_nearly_a_best_response(budget: float) -> None:
     nu, benign = np.array([[0.5, 0.3, 0.2]]), np.full((1, 3), 1 / 3)

@@ -167,6 +167,7 @@ class Selfish(Four):
         return step._replace(reward={"victim": zero, "bystander": zero, **own})
 
 
+@pytest.mark.slow
 def test_attackers_who_look_after_themselves_learn_what_pays_each() -> None:
     game = Selfish()
     config = replace(CONFIG, reward=Reward(own=1.0), ppo=replace(CONFIG.ppo, learning_rate=0.02))

@@ -148,6 +148,7 @@ def test_attackers_begin_from_every_start_and_the_strongest_is_reported(capsys: 
     assert len(prepared(*starts).attacks) == 4
 
 
+@pytest.mark.slow
 def test_where_attackers_start_is_played_untrained_beside_them(capsys: pytest.CaptureFixture[str]) -> None:
     """Paper wins every match against rock and half of them at budget 0.5, where the benign opponent plays rock."""
     made = actor_critic(make(RPS, 1, 0).spaces["col"], NetworkConfig("mlp", (8,)), np.array([3, 4], np.uint32))
@@ -251,6 +252,7 @@ def test_the_settings_of_an_older_run_name_one_start_or_none() -> None:
         assert module.Settings(**old, start=start).start == meant  # pyright: ignore[reportArgumentType]
 
 
+@pytest.mark.slow
 def test_a_game_without_winners_is_judged_by_returns() -> None:
     """One state, reward 1 until the attacker's second action takes it: benign matches return their length, 66 steps."""
     from sparring.exact.markov_game import MarkovGame, save

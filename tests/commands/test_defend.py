@@ -130,6 +130,7 @@ def test_past_opponents_need_matches_side_by_side(method: Any) -> None:
         sparring.defend("matrix/rps", oracle="learned", method=method, steps=64, num_games=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("learner", "method"),
     [

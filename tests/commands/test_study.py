@@ -18,6 +18,7 @@ def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_study_that_was_stopped_goes_on_where_it_was() -> None:
     straight = sparring.study("rps-dynamics", preset="smoke", out="straight")
     files = {name: Path(straight[name]).read_bytes() for name in study.FILES}

@@ -192,6 +192,7 @@ def test_both_sides_learn_and_training_resumes_bit_for_bit() -> None:
             np.testing.assert_array_equal(got[name], array, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "learner",
     [a2c(A2CConfig(learning_rate=0.05)), pytest.param(rpg(RPGConfig(learning_rate=0.05)), marks=pytest.mark.long)],

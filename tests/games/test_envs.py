@@ -96,6 +96,7 @@ def team_attack(name: str, budget: float, matches: int = 20_000) -> tuple[float,
     return float(returns.mean()), float(returns.std() / np.sqrt(matches))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [pytest.param(0.6, marks=pytest.mark.long), 1.0])
 def test_a_team_learns_what_it_can_do_at_most(budget: float) -> None:
     """Two attackers with a learner each reach the exact team value: that of the best of all 81 pure plans.

@@ -55,6 +55,7 @@ def test_a_match_is_the_environments_own_step_for_step() -> None:
         views = step.view
 
 
+@pytest.mark.slow
 def test_spaces_and_names_are_theirs() -> None:
     game = make(TAG, 2)
     assert game.agents == ("adversary_0", "adversary_1", "adversary_2", "agent_0")

@@ -29,6 +29,7 @@ def with_magnet(batch: Batch, spaces: Spaces, like: jax.Array) -> Batch:
     return batch._replace(magnet=(head, jnp.asarray(np.full((*like.shape, width), -0.4))))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize(("architecture", "spaces"), [("mlp", CONTINUOUS), ("lstm", DISCRETE)])
 def test_the_pull_of_the_magnet_is_that_of_finite_differences(architecture: str, spaces: Spaces) -> None:
@@ -81,6 +82,7 @@ def weights_of(net: ActorCritic) -> list[np.ndarray]:
     return [np.asarray(x, np.float64) for x in jax.tree.leaves(parts)]
 
 
+@pytest.mark.slow
 def test_the_magnet_follows_the_weights_slowly() -> None:
     """m <- m + rate (w - m) after each update, from where the weights began."""
     learner = ppo(MAGNET, network(DISCRETE, "mlp"))
@@ -95,6 +97,7 @@ def test_the_magnet_follows_the_weights_slowly() -> None:
         assert (float(metrics["magnet_kl"]) > 1e-9) == (seed > 0)
 
 
+@pytest.mark.slow
 def test_a_strong_magnet_holds_the_policy_where_it_was() -> None:
     moved = []
     for weight in (0.0, 100.0):

@@ -64,12 +64,14 @@ def test_the_penalty_is_the_log_ratio_of_two_gaussians() -> None:
     assert 0.5 < float(metrics["discriminator_loss"]) < 0.65
 
 
+@pytest.mark.slow
 def test_nothing_is_charged_where_nothing_changes() -> None:
     benign = np.random.default_rng(0).normal(size=(20_000, 1))
     _, charged, _ = ratios(StealthConfig(1.0), benign, lambda rng: rng.normal(0, 1, (T, B, 1)), 50)
     assert abs(charged.mean()) < 0.1 and np.abs(charged).max() < 1.0
 
 
+@pytest.mark.slow
 def test_what_never_happens_otherwise_costs_no_more_than_the_limit() -> None:
     benign = np.random.default_rng(0).normal(size=(5_000, 1))
     _, charged, _ = ratios(StealthConfig(1.0, limit=3.0), benign, lambda rng: np.full((T, B, 1), 1e6), 30)

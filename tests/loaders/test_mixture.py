@@ -51,6 +51,7 @@ def test_a_match_keeps_the_policy_that_was_drawn_for_it() -> None:
     assert again.mean() == pytest.approx(0.75, abs=0.06) and (again == first[0, :1000]).mean() < 0.75
 
 
+@pytest.mark.slow
 def test_what_is_saved_is_played(tmp_path: Path) -> None:
     spec = files(tmp_path, weights=[0.0, 1.0])
     policy, alone = load(spec, DUEL, "disc0"), network(2)

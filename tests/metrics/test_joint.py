@@ -77,6 +77,7 @@ def test_transport_that_does_not_converge_says_so(monkeypatch: pytest.MonkeyPatc
     assert math.isnan(answer.value) and answer.reason.startswith("transport did not converge: numItermax")
 
 
+@pytest.mark.slow
 def test_transport_loads_neither_torch_nor_jax_and_leaves_the_environment_alone() -> None:
     code = """
 import os, sys

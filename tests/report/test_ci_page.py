@@ -8,9 +8,12 @@ import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import pytest
+
 PAGE = Path(__file__).parents[2] / "docs" / "ci.md"
 
 
+@pytest.mark.slow
 def test_the_workflow_runs(tmp_path: Path) -> None:
     (workflow,) = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     commands = re.findall(r"run: (.*)", workflow)

@@ -64,6 +64,7 @@ def test_the_leading_attack_wins_and_the_captions_say_so(made: Film) -> None:
         assert panel.outcome.endswith(f"at step {len(panel.reel)}")
 
 
+@pytest.mark.slow
 def test_what_is_marked_is_what_a_recorded_rollout_calls_controlled(made: Film) -> None:
     game = make("discs/duel", 8)
     for casting, panel in zip(castings(game, "builtin:disc-early", "zero", "builtin:disc"), made.panels, strict=True):
@@ -119,6 +120,7 @@ def test_the_file_shows_all_of_it(made: Film) -> None:
     assert red == [True] * steps + [False] * (len(frames) - steps)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(made: Film) -> None:
     again = duel()
     assert again.data == made.data and again.match == made.match

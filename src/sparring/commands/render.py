@@ -11,7 +11,7 @@ import numpy as np
 
 from sparring.answers import AttackResult, AuditResult, CrossPlayResult, EvaluateResult
 from sparring.commands.common import from_config
-from sparring.commands.cross_play import attackers_of
+from sparring.commands.cross_play import attackers_of, victims_of
 from sparring.commands.folder import FolderSettings, check_out
 from sparring.commands.inputs import check_inputs, inputs_of
 from sparring.errors import InputError, NoPicture
@@ -191,7 +191,9 @@ def filmed(folder: Path, budgets: Sequence[float] = ()) -> Filmed:
     if record.oracle == EXACT:
         raise InputError(f"{folder}: this run was solved exactly, and played no match that could be shown")
     wanted = tuple(dict.fromkeys(check_budget(budget) for budget in budgets))
-    question = ask(settings, settings.victim)
+    # An evaluation may be of several victims: of one it keeps a tuple of one.
+    (victim,) = victims_of(settings.victim)
+    question = ask(settings, victim)
     check_inputs(read_config(folder).get("inputs", {}), inputs_of(settings))
     oracle = LearnedOracle(question)
     if isinstance(record, AuditResult):

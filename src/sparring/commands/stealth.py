@@ -142,7 +142,7 @@ def _attacks(settings: Settings, question: Question, oracle: Any, budgets: Seque
             f"{question.game}: give --attacker POLICY ...: no attackers come with the package for this victim at these "
             "budgets; `sparring attack` trains one"
         )
-    return tuple(Attacked(name, budget, oracle.adversarial(name)) for budget, name in shipped.items())
+    return tuple(Attacked(shipped[budget], budget, oracle.adversarial(shipped[budget])) for budget in budgets)
 
 
 def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
