@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,12 @@ def test_a_visible_attack_is_seen_where_it_is() -> None:
     assert online.view == "state" and online.caught > 0.2 > online.false_alarms and online.benign_matches == 60
     assert online.caught_by[-1] == online.caught and online.at_step[-1] == STEPS
     assert online.in_time is not None
+
+
+def test_an_audit_looks_at_as_many_whole_matches_as_it_has_time_for() -> None:
+    short = replace(visible.QUICK, steps=30 * STEPS + 5)
+    assert looked_at(matches(60, 3), short).matches == (30, 30)
+    assert looked_at(matches(60, 3), replace(short, steps=3)).matches == (visible.FEWEST, visible.FEWEST)
 
 
 def test_no_attack_is_told_from_none() -> None:

@@ -215,7 +215,7 @@ def _sampled(settings: Settings, prepared: Prepared, run: Run) -> _Rows:
     scale = oracle.scale([first, again, *played])
     names = [prepared.names[i] for i in prepared.columns]
     groups = _groups(names)
-    without = visible.benign(first, again, names, visible.FULL, settings.seed)
+    without = visible.benign(first, again, names, visible.FULL, spawned(settings.seed, 3))
     rows = []
     for k, ((name, budget, _), outcomes) in enumerate(zip(attacks, played, strict=True)):
         flags = oracle.sample(outcomes).flags()
@@ -226,7 +226,7 @@ def _sampled(settings: Settings, prepared: Prepared, run: Run) -> _Rows:
             outcomes,
             None if flags is None else flags["win"],
             depth=visible.FULL,
-            seed=settings.seed,
+            seed=spawned(settings.seed, 4, k),
             groups=groups,
             detectors=folder,
             game=oracle.question.game,

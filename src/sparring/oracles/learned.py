@@ -217,7 +217,8 @@ class LearnedOracle:
         for number, (budget, outcomes) in enumerate(attacked.items()):
             flags = self.sample(outcomes).flags()
             won = None if flags is None else flags["win"]
-            seen = visible.visibility(without, outcomes, won, depth=visible.QUICK, seed=seed + number)
+            own = int(np.random.SeedSequence(seed, spawn_key=(number,)).generate_state(1)[0])
+            seen = visible.visibility(without, outcomes, won, depth=visible.QUICK, seed=own)
             found.append(msgspec.structs.replace(seen, budget=budget))
         return tuple(found)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sparring.metrics.windows import View
 
 FOLDS, TOP = 5, 10
+FEWEST = 20  # whole matches that are looked at, if there are as many
 SHOWN, BINS = 3, 40  # features whose densities are kept, and bins of each
 
 
@@ -34,10 +35,12 @@ class Depth:
     views: tuple[View, ...]  # of the detectors that are fitted, and tried on fresh matches
     transitions: bool  # whether a classifier looks at transitions, too
     importance: bool
+    steps: int | None = None  # of whole matches, of each sample; None: all that were kept
 
 
 # What every audit has time for; and all there is.
-QUICK = Depth(("wasserstein2", "total-variation", "mmd"), 199, 19, ("state",), transitions=False, importance=False)
+_OF_AUDITS = ("wasserstein2", "total-variation", "mmd")
+QUICK = Depth(_OF_AUDITS, 99, 19, ("state",), transitions=False, importance=False, steps=10_000)
 FULL_MEASURES = (
     *("wasserstein2", "total-variation", "kl", "hellinger", "wasserstein2-exact", "wasserstein2-sliced"),
     *("wasserstein2-gaussian", "kl-neighbours", "total-variation-classifier", "total-variation-neighbours", "mmd"),
@@ -63,7 +66,7 @@ def benign(first: Outcomes, again: Outcomes, names: Sequence[str], depth: Depth,
     if first.tracks is None or again.tracks is None:
         return Benign(first, again, tuple(names), None)
     try:
-        found = _two_sample(first.tracks, again.tracks, depth, seed)
+        found = _two_sample(_at_most(first.tracks, depth), _at_most(again.tracks, depth), depth, seed)
     except InputError as error:
         return Benign(first, again, tuple(names), None, str(error))
     return Benign(first, again, tuple(names), _area(found.match))
@@ -100,8 +103,7 @@ def visibility(
         found = _with_distances(found, states, without.names, depth, seed, groups)
     tracks = (without.first.tracks, without.again.tracks, attacked.tracks)
     if all(one is not None and len(one.rows) for one in tracks):
-        ours, again, theirs = tracks
-        assert ours is not None and again is not None and theirs is not None
+        ours, again, theirs = (_at_most(one, depth) for one in tracks if one is not None)
         try:
             found = _with_detection(found, ours, theirs, depth, seed)
             if depth.importance:
@@ -192,6 +194,16 @@ _NUMBERS = ("value", "corrected", "low", "high", "floor", "floor_low", "floor_hi
 
 def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
+
+
+def _at_most(tracks: Tracks, depth: Depth) -> Tracks:
+    """The first matches, of so many steps as there is time for, but 20 at least; they are in no order of success."""
+    from sparring.metrics.windows import picked
+
+    if depth.steps is None or len(tracks.match) <= depth.steps:
+        return tracks
+    ends = np.flatnonzero(np.diff(tracks.match, append=-1)) + 1
+    return picked(tracks, np.arange(min(max(int((ends <= depth.steps).sum()), FEWEST), len(ends))))
 
 
 def _two_sample(ours: Tracks, theirs: Tracks, depth: Depth, seed: int) -> Any:
