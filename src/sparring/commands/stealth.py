@@ -15,7 +15,7 @@ import tyro
 from sparring.answers import StealthResult, StealthRow
 from sparring.commands.common import accepted, aligned, percent, perform, spawned, who
 from sparring.commands.cross_play import attackers_of
-from sparring.console import number
+from sparring.console import number, progress
 from sparring.errors import InputError
 from sparring.files import write_atomic
 from sparring.judgement.words import amount, mean
@@ -215,31 +215,34 @@ def _sampled(settings: Settings, prepared: Prepared, run: Run) -> _Rows:
     scale = oracle.scale([first, again, *played])
     names = [prepared.names[i] for i in prepared.columns]
     groups = _groups(names)
-    without = visible.benign(first, again, names, visible.FULL, spawned(settings.seed, 3))
-    rows = []
-    for k, ((name, budget, _), outcomes) in enumerate(zip(attacks, played, strict=True)):
-        flags = oracle.sample(outcomes).flags()
-        folder = run.folder if len(attacks) == 1 else run.folder / f"attack-{k}"
-        folder.mkdir(exist_ok=True)
-        seen = visible.visibility(
-            without,
-            outcomes,
-            None if flags is None else flags["win"],
-            depth=visible.FULL,
-            seed=spawned(settings.seed, 4, k),
-            groups=groups,
-            detectors=folder,
-            game=oracle.question.game,
-        )
-        rows.append(
-            StealthRow(
-                **fields(oracle.rates(outcomes, scale)),
-                attacker=name,
-                budget=budget,
-                damage=oracle.damage(outcomes, first, scale, len(attacks)),
-                visibility=replaced(seen, budget=budget),
+    with progress(1 + len(attacks), "looking at the matches") as advance:
+        without = visible.benign(first, again, names, visible.FULL, spawned(settings.seed, 3))
+        advance(1)
+        rows = []
+        for k, ((name, budget, _), outcomes) in enumerate(zip(attacks, played, strict=True)):
+            flags = oracle.sample(outcomes).flags()
+            folder = run.folder if len(attacks) == 1 else run.folder / f"attack-{k}"
+            folder.mkdir(exist_ok=True)
+            seen = visible.visibility(
+                without,
+                outcomes,
+                None if flags is None else flags["win"],
+                depth=visible.FULL,
+                seed=spawned(settings.seed, 4, k),
+                groups=groups,
+                detectors=folder,
+                game=oracle.question.game,
             )
-        )
+            rows.append(
+                StealthRow(
+                    **fields(oracle.rates(outcomes, scale)),
+                    attacker=name,
+                    budget=budget,
+                    damage=oracle.damage(outcomes, first, scale, len(attacks)),
+                    visibility=replaced(seen, budget=budget),
+                )
+            )
+            advance(2 + k)
     return _Rows(tuple(rows), oracle.rates(first, scale), scale)
 
 
