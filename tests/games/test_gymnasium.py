@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -221,7 +221,7 @@ def test_refuses_what_it_cannot_do() -> None:
 class Painted(Countdown):
     """Draws the step that it is at."""
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 20}
 
     def __init__(self, render_mode: str | None = None) -> None:
         super().__init__()
@@ -270,8 +270,12 @@ def test_a_task_that_cannot_draw_says_why() -> None:
             make("Unpainted-v0", 1, 1, {}).with_pictures()
         finally:
             del gymnasium.registry["Unpainted-v0"]
-    if importlib.util.find_spec("pygame") is not None:
-        pytest.skip("pygame is installed, and CartPole can draw")
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("pygame") is not None, reason="what is told without pygame, which draws CartPole"
+)
+def test_a_task_whose_painter_is_not_installed_names_it() -> None:
     game = make("CartPole-v1", 1, 1, {})
     with pytest.raises(NoPicture, match="no picture: gymnasium/CartPole-v1: pygame is not installed") as error:
         game = game.with_pictures()

@@ -14,8 +14,8 @@ from sparring.commands.attack import Settings
 from sparring.errors import InputError
 from sparring.games import make
 from sparring.nets import NetworkConfig, actor_critic
+from sparring.oracles.curves import curve_of
 from sparring.oracles.hardening import longest_match
-from sparring.oracles.learned import curve_of
 from sparring.oracles.preparation import discount, rounds_of, shipped_attackers, training_of
 from sparring.oracles.seating import ask, family_learning
 

@@ -190,7 +190,7 @@ def _robots() -> Film:
     try:
         return film(game, castings(game, "random", "zero", "builtin:ant")[2:], ("ant1",), ("ant0",), SEED)
     except NoPicture as reason:
-        pytest.skip(str(reason))
+        pytest.skip(f"robots are drawn by OpenGL, which this machine lacks: {reason}")
 
 
 @pytest.mark.slow

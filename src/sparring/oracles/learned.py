@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,6 +17,7 @@ from sparring.events import read_events
 from sparring.jobs import JOB
 from sparring.oracles import seating
 from sparring.oracles.base import Attack
+from sparring.oracles.curves import curve_of
 from sparring.oracles.match_files import read_matches, save_matches
 from sparring.oracles.preparation import Training
 from sparring.oracles.seating import Question
@@ -79,7 +79,7 @@ class LearnedOracle:
             planned |= {"attackers": "to be trained", "training_steps": steps, "training_steps_per_second": speed}
         elif self.shipped:
             planned |= {"attackers": "shipped", "training_steps": 0}
-        return {**planned, "steps_per_second": rate, "estimate": f"about {duration(seconds)}; under 20 MB of disk"}
+        return {**planned, "steps_per_second": rate, "estimate": f"about {duration(seconds)}; under 100 MB of disk"}
 
     def adversarial(self, source: Any) -> dict[AgentID, Policy]:
         question = self.question
@@ -364,47 +364,6 @@ def _whose(run: Run, budget: float | None) -> str:
     if run.config["verb"] == JOB:
         return run.config["game"]
     return "benign opponent" if budget is None else f"budget {budget!r}"
-
-
-def curve_of(
-    events: Sequence[Mapping[str, Any]], victim: AgentID, attacker: str, budget: float, seed: int, points: int = 30
-) -> Curve | None:
-    """An attack while it was trained, from its rounds' events, in at most `points` windows.
-
-    Win rates of the matches that ended, or in games without winners the victim's return for each of them.
-
-    Args:
-      events: as `drive` writes them.
-      victim: whose rewards are added up where nobody wins.
-      attacker: the side whose wins are counted.
-      budget, seed: of the training.
-      points: windows.
-
-    Returns:
-      None where no match ended.
-    """
-    from sparring.metrics.intervals import wilson
-
-    rows, matches, wins = [], [], all("win" in e["sides"][attacker] for e in events)
-    for chunk in np.array_split(np.array(events, object), min(points, len(events))) if events else []:
-        sides = [e["sides"][attacker] for e in chunk]
-        n = sum(side["matches"] for side in sides)
-        if not n:
-            continue
-        if wins:
-            won = sum(side["win"] for side in sides)
-            point = (won / n, *wilson(won, n))
-        else:
-            sums = np.array([e["rewards"][victim] for e in chunk])
-            value = float(sums.sum()) / n
-            half = 1.96 * float(np.std(sums)) * math.sqrt(len(sums)) / n
-            point = (value, value - half, value + half)
-        rows.append((float(chunk[-1]["steps"]), *point))
-        matches.append(int(n))
-    if not rows:
-        return None
-    measure = "win" if wins else "return"
-    return Curve(budget=budget, seed=seed, points=tuple(rows), matches=tuple(matches), measure=measure)
 
 
 def slots(matches: int) -> int:

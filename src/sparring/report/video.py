@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -73,11 +74,7 @@ def _has_h264() -> bool:
 
 
 def _has_pillow() -> bool:
-    try:
-        import PIL.Image  # noqa: F401
-    except ImportError:
-        return False
-    return True
+    return importlib.util.find_spec("PIL") is not None
 
 
 def _h264(frames: Sequence[np.ndarray], fps: int, quality: int) -> bytes:
