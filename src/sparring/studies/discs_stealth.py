@@ -17,9 +17,9 @@ GAME = "discs/duel"
 WORLD = World(GAME, "builtin:disc-early", "builtin:disc")
 PENALTIES = (0.003, 0.01, 0.03, 0.1)
 PRESETS = {
-    "smoke": Settings(WORLD, 1, 16_384, 40, (0.3, 1.0), (0.03,), 2),
-    "standard": Settings(WORLD, 3, 1_000_000, 400, penalties=PENALTIES),
-    "paper": Settings(WORLD, 10, 2_000_000, 1000, penalties=PENALTIES),
+    "smoke": Settings((WORLD,), 1, 16_384, 40, (0.3, 1.0), (0.03,), 2, 40),
+    "standard": Settings((WORLD,), 3, 1_000_000, 400, penalties=PENALTIES, checkpoints=16, fresh=2000),
+    "paper": Settings((WORLD,), 10, 2_000_000, 400, penalties=PENALTIES, checkpoints=16, fresh=2000),
 }
 
 

@@ -12,7 +12,6 @@ What the rows show is in `hardening_tables`.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from sparring.runs import CONFIG
+from sparring.studies.verbs import result_of
 
 Row = Mapping[str, Any]
 NONE, TWO, SINGLE = "none", "two-timescale", "single-timescale"
@@ -126,16 +125,6 @@ def run(cell: Cell, folder: Path) -> list[dict[str, Any]]:
     return [{**own, **row} for row in found]
 
 
-def _found(verb: str, folder: Path, game: str, **settings: Any) -> Mapping[str, Any]:
-    """The result of a verb whose run folder is `folder`: begun, gone on with, or read where it is finished."""
-    from sparring.commands.common import accepted, perform, verb_module
-
-    if not (folder / CONFIG).exists():
-        shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed before it had begun
-    given = accepted(verb_module(verb).Settings, game=game, out=str(folder), **settings)
-    return perform(verb, given, resume=folder if (folder / CONFIG).exists() else None)
-
-
 def _harden(cell: Cell, folder: Path) -> Mapping[str, Any]:
     world, attacked = cell.world, cell.method != NONE
     given: dict[str, Any] = {**dict(world.training), **world.seat}
@@ -145,7 +134,7 @@ def _harden(cell: Cell, folder: Path) -> Mapping[str, Any]:
         given["ratio"] = world.ratio
     if world.spread and attacked:
         given["budget_range"] = (0.0, cell.budget)
-    return _found(
+    return result_of(
         "defend",
         folder,
         world.game,
@@ -219,12 +208,12 @@ def _attack_rows(cell: Cell, victim: str, test: float, folder: Path) -> list[dic
         seed = int(np.random.SeedSequence([cell.seed, stream]).generate_state(1)[0])
         out = folder / f"evaluate-{test!r}-{stream}"
         asked = {"attacker": attacker, "budget": budget, "episodes": cell.matches, "seed": seed}
-        return lost_of(_found("evaluate", out, world.game, **asked, **cast))
+        return lost_of(result_of("evaluate", out, world.game, **asked, **cast))
 
     attackers = [(f"{other}, untrained", other) for other in world.others]
     for number, start in enumerate(world.starts):
         out = folder / f"attack-{test!r}-{number}"
-        _found(
+        result_of(
             "attack",
             out,
             world.game,

@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sparring.console import number, settled
-from sparring.metrics.intervals import student
+from sparring.metrics.intervals import student, wilson
 from sparring.report.plots import ATTACKER, BASELINE, MANY, svg
 from sparring.studies.stealth import Row
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 DISTANCES = {"wasserstein2": "squared Wasserstein-2", "kl": "KL", "hellinger": "squared Hellinger"}
 TOLD = ("wasserstein2", "kl", "hellinger", "total-variation", "auc_state", "auc_match")
 
 
+def worlds(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """The rows of each world, in the order of the study."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["world"], []).append(row)
+    return found
+
+
 def attacks(rows: Sequence[Row]) -> list[str]:
     """The attacks, in the order of the study."""
     return list(dict.fromkeys(row["attack"] for row in rows if row["kind"] == "attack"))
+
+
+def plain(rows: Sequence[Row]) -> list[str]:
+    """Those that do not hide, by budget."""
+    return [attack for attack in attacks(rows) if attack.startswith("budget")]
 
 
 def of(rows: Sequence[Row], attack: str) -> list[Row]:
@@ -30,6 +44,10 @@ def of(rows: Sequence[Row], attack: str) -> list[Row]:
 
 def wins(row: Row) -> float:
     return row["wins"] / row["matches"]
+
+
+def not_failed(row: Row) -> float:
+    return 1 - row["fails"] / row["matches"]
 
 
 def value(row: Row, name: str) -> float:
@@ -63,63 +81,98 @@ def pairs(rows: Sequence[Row]) -> dict[float, list[tuple[Row, Row]]]:
 
 
 def figure(rows: Sequence[Row], name: str, title: str) -> str:
-    """Distances by budget over their floors (Figures 3 and 7), matched attacks (Figure 1), and the front."""
-    named = attacks(rows)
-    plain = [attack for attack in named if attack.startswith("budget")]
+    """Two lines of panels for each world.
+
+    Distances by budget over their floors (Figures 3 and 7), then the front, what the attack reaches (Figure 6), and
+    matched attacks (Figure 1).
+    """
+    found = worlds(rows)
 
     def draw(figure: Figure) -> None:
-        grid = figure.subplots(2, 3)
-        for axes, (measure, label) in zip(grid[0], DISTANCES.items(), strict=True):
-            for place, attack in enumerate(plain):
-                values = [value(row, measure) for row in of(rows, attack)]
-                middle, low, high = student([v for v in values if np.isfinite(v)])
-                axes.bar([place], [middle], 0.6, color=ATTACKER, alpha=0.85)
-                if np.isfinite(low):
-                    axes.errorbar([place], [middle], [[middle - low], [high - middle]], color=MANY[0], lw=1.4)
-                noise = [row[f"{measure}_floor_high"] - row[f"{measure}_floor"] for row in of(rows, attack)]
-                axes.plot([place - 0.35, place + 0.35], [np.mean(noise)] * 2, color=BASELINE, lw=2.5)
-            axes.set_xticks(range(len(plain)), plain)
-            axes.set_ylabel(f"{label}, without its bias")
-        front, shares, matched = grid[1]
-        for attack, colour in zip(named, (*MANY[1:], *MANY), strict=False):
-            found = of(rows, attack)
-            front.scatter(
-                [row["auc_match"] for row in found], [100 * wins(row) for row in found], 14, [colour], alpha=0.4
-            )
-            front.scatter(
-                [np.mean([row["auc_match"] for row in found])],
-                [100 * np.mean([wins(row) for row in found])],
-                70,
-                [colour],
-                label=attack,
-            )
-        front.set_xlabel("AUC of whole matches")
-        front.set_ylabel("attacker's wins, %")
-        for label, colour, share in (
-            ("attacker wins", ATTACKER, wins),
-            ("victim does not fail", BASELINE, lambda row: 1 - row["fails"] / row["matches"]),
-        ):
-            points = [np.mean([100 * share(row) for row in of(rows, attack)]) for attack in plain]
-            shares.plot([of(rows, attack)[0]["budget"] for attack in plain], points, "o-", color=colour, label=label)
-        shares.set_xlabel("attack budget")
-        shares.set_ylabel("matches, %")
-        for budget, found in pairs(rows).items():
-            x = [value(one, "wasserstein2") for one, _ in found]
-            y = [value(other, "wasserstein2") for _, other in found]
-            matched.scatter(x, y, 30, label=f"matched, budget {budget:g}")
-        largest = max([1e-9, *matched.get_xlim(), *matched.get_ylim()])
-        matched.plot([0, largest], [0, largest], color=MANY[0], lw=0.8, ls=":")
-        matched.set_xlabel("squared W2, constrained")
-        matched.set_ylabel("squared W2, unconstrained")
-        for axes in (front, shares, matched):
-            axes.legend(fontsize=8)
+        grid = figure.subplots(2 * len(found), 3, squeeze=False)
+        for k, (world, own) in enumerate(found.items()):
+            for axes, (measure, label) in zip(grid[2 * k], DISTANCES.items(), strict=True):
+                _distances(axes, own, measure, label)
+            front, reached, matched = grid[2 * k + 1]
+            draw_front(front, own)
+            draw_reached(reached, own)
+            _matched(matched, own)
+            for axes in (front, reached, matched):
+                axes.legend(fontsize=8)
+            if len(found) > 1:
+                grid[2 * k][1].set_title(world, fontsize=11)
 
-    return svg(name, title, "blue lines: the noise floor's 97.5%; bars: 95% over seeds", 1150, 760, draw)
+    caption = "blue lines: the noise floor's 97.5%; bars: 95% over seeds"
+    return svg(name, title, caption, 1150, 760 * len(found), draw)
+
+
+def _distances(axes: Axes, rows: Sequence[Row], measure: str, label: str) -> None:
+    named = plain(rows)
+    for place, attack in enumerate(named):
+        values = [value(row, measure) for row in of(rows, attack)]
+        middle, low, high = student([v for v in values if np.isfinite(v)])
+        axes.bar([place], [middle], 0.6, color=ATTACKER, alpha=0.85)
+        if np.isfinite(low):
+            axes.errorbar([place], [middle], [[middle - low], [high - middle]], color=MANY[0], lw=1.4)
+        noise = [row[f"{measure}_floor_high"] - row[f"{measure}_floor"] for row in of(rows, attack)]
+        axes.plot([place - 0.35, place + 0.35], [np.mean(noise)] * 2, color=BASELINE, lw=2.5)
+    axes.set_xticks(range(len(named)), named)
+    axes.set_ylabel(f"{label}, without its bias")
+
+
+def draw_front(axes: Axes, rows: Sequence[Row]) -> None:
+    """Every attack's winning rate against the AUC of whole matches: each seed, and the mean."""
+    for attack, colour in zip(attacks(rows), (*MANY[1:], *MANY), strict=False):
+        found = of(rows, attack)
+        x, y = [value(row, "auc_match") for row in found], [100 * wins(row) for row in found]
+        axes.scatter(x, y, 14, [colour], alpha=0.4)
+        axes.scatter([np.mean(x)], [np.mean(y)], 70, [colour], label=attack)
+    axes.set_xlabel("AUC of whole matches")
+    axes.set_ylabel("attacker's wins, %")
+
+
+def draw_reached(axes: Axes, rows: Sequence[Row]) -> None:
+    """The attacker's winning rate and the victim's rate of not failing, by budget, with Student's intervals."""
+    named = plain(rows)
+    budgets = [of(rows, attack)[0]["budget"] for attack in named]
+    for label, colour, share in (("attacker wins", ATTACKER, wins), ("victim does not fail", BASELINE, not_failed)):
+        points = [student([100 * share(row) for row in of(rows, attack)]) for attack in named]
+        axes.plot(budgets, [middle for middle, _, _ in points], "o-", color=colour, label=label)
+        for budget, (_, low, high) in zip(budgets, points, strict=True):
+            if np.isfinite(low):
+                axes.plot([budget, budget], [low, high], color=colour, lw=1.4)
+    axes.set_xlabel("attack budget")
+    axes.set_ylabel("matches, %")
+
+
+def _matched(axes: Axes, rows: Sequence[Row]) -> None:
+    for budget, found in pairs(rows).items():
+        x = [value(one, "wasserstein2") for one, _ in found]
+        y = [value(other, "wasserstein2") for _, other in found]
+        filled = [bool(one["equivalent"]) for one, _ in found]
+        dots = axes.scatter(x, y, 30, label=f"matched, budget {budget:g}")
+        dots.set_facecolor(
+            [c if f else "none" for c, f in zip([dots.get_edgecolor()[0]] * len(x), filled, strict=True)]
+        )
+    largest = max([1e-9, *axes.get_xlim(), *axes.get_ylim()])
+    axes.plot([0, largest], [0, largest], color=MANY[0], lw=0.8, ls=":")
+    axes.set_xlabel("squared W2, constrained")
+    axes.set_ylabel("squared W2, unconstrained")
 
 
 def summary(rows: Sequence[Row]) -> str:
-    """Tables, and the claims."""
+    """Tables, and the claims, of each world."""
+    found = worlds(rows)
+    parts = [[*([f"## {world}", ""] if len(found) > 1 else []), *_summary(own)] for world, own in found.items()]
+    return "\n\n".join("\n".join(part) for part in parts)
+
+
+def _summary(rows: Sequence[Row]) -> list[str]:
+    benign = [row for row in rows if row["kind"] == "attack" and row["attack"] == attacks(rows)[0]]
     lines = ["| attack | attacker wins | " + " | ".join(TOLD) + " |", "|" + "---|" * (2 + len(TOLD))]
+    share = mean([100 * row["benign_wins"] / row["benign_matches"] for row in benign], ".1f")
+    floor = mean([float(row["auc_floor"]) for row in benign if row["auc_floor"] is not None])
+    lines.append(f"| none, the benign opponent | {share}% |" + " |" * (len(TOLD) - 1) + f" {floor} |")
     for attack in attacks(rows):
         found = of(rows, attack)
         cells = [mean([value(row, name) for row in found]) for name in TOLD]
@@ -127,7 +180,17 @@ def summary(rows: Sequence[Row]) -> str:
     lines += [
         "",
         "Means over seeds with Student's 95% intervals. Distances are without their mean noise floor: 0 is no shift.",
-        "",
+        "The AUC beside the benign opponent is that of one half of its matches against the other.",
+    ]
+    if pairs(rows):
+        lines += ["", *_pairs(rows)]
+    for part in (_rounds(rows), _fresh(rows), claims(rows)):
+        lines += ["", *part] if part else []
+    return lines
+
+
+def _pairs(rows: Sequence[Row]) -> list[str]:
+    lines = [
         "| matched pair | equivalent | attacker wins | squared W2 | KL | AUC of matches |",
         "|---|---|---|---|---|---|",
     ]
@@ -140,38 +203,87 @@ def summary(rows: Sequence[Row]) -> str:
             lines.append(
                 f"| budget {budget:g}: {which} | {equal} of {len(found)} | {share}% | " + " | ".join(cells) + " |"
             )
-    return "\n".join([*lines, "", *claims(rows)])
+    return lines
+
+
+def _rounds(rows: Sequence[Row]) -> list[str]:
+    """A hiding attacker before a detector that has not met it, and before one that has."""
+    found = [row for row in rows if row["kind"] == "round"]
+    if not found:
+        return []
+    lines = [
+        "| the attacker adapts | detector | caught | in time | AUC of its alarms | false alarms |",
+        "|---|---|---|---|---|---|",
+    ]
+    words = {"before": "fitted on the plain attack", "adapted": "fitted on this one, too"}
+    for attack in dict.fromkeys(row["attack"] for row in found):
+        for detector, said in words.items():
+            own = [row for row in found if (row["attack"], row["detector"]) == (attack, detector)]
+            shares = [mean([100 * _known(row[key]) for row in own], ".1f") for key in ("caught", "in_time")]
+            alarms = mean([100 * row["false_alarms"] for row in own], ".2f")
+            area = mean([row["auc"] for row in own])
+            lines.append(f"| {attack} | {said} | {shares[0]}% | {shares[1]}% | {area} | {alarms}% |")
+    return lines
+
+
+def _known(number_: Any) -> float:
+    return float("nan") if number_ is None else float(number_)
+
+
+def _fresh(rows: Sequence[Row]) -> list[str]:
+    found = [row for row in rows if row["kind"] == "fresh"]
+    if not found:
+        return []
+    worst = max(found, key=lambda row: row["alarms"] / row["tried"])
+    low, high = wilson(worst["alarms"], worst["tried"])
+    each = " ".join(f"{row['alarms'] / row['tried']:.2%}" for row in found)
+    return [
+        f"False alarms of {len(found)} detectors at the {worst['alpha']:.0%} setting, each on the same "
+        f"{worst['tried']} fresh benign matches: {each}; the most {worst['alarms'] / worst['tried']:.2%} [{low:.2%}, {high:.2%}]."
+    ]
 
 
 def claims(rows: Sequence[Row]) -> list[str]:
     """Each claim of the paper with an effect size, its interval over seeds and a verdict."""
-    plain = [attack for attack in attacks(rows) if attack.startswith("budget")]
-    strongest = plain[-1]
+    named = plain(rows)
+    strongest = named[-1]
     told = ["| claim | effect | verdict |", "|---|---|---|"]
-    for attack in plain[:-1]:
+    for attack in named[:-1]:
         for name in ("wasserstein2", "kl", "hellinger", "auc_match"):
-            apart = [
-                value(other, name) - value(one, name)
-                for one, other in zip(of(rows, attack), of(rows, strongest), strict=True)
-            ]
-            told.append(_claim(f"{attack} moves the states less than {strongest} ({name})", apart))
-    for budget, found in pairs(rows).items():
-        for name in ("wasserstein2", "kl", "auc_match"):
-            apart = [value(other, name) - value(one, name) for one, other in found]
-            text = (
-                f"at equal winning rates budget {budget:g} moves the states less than the unconstrained attack ({name})"
+            told.append(
+                claim(
+                    f"{attack} moves the states less than {strongest} ({name})",
+                    apart(rows, attack, strongest, lambda row, name=name: value(row, name)),
+                )
             )
-            told.append(_claim(text, apart))
-    for attack in plain[:-1]:
-        apart = [wins(other) - wins(one) for one, other in zip(of(rows, attack), of(rows, strongest), strict=True)]
-        told.append(_claim(f"{strongest} wins more often than {attack}", apart))
-    return told
+    for budget, found in pairs(rows).items():
+        equal = sum(bool(one["equivalent"]) for one, _ in found)
+        for name in ("wasserstein2", "kl", "auc_match"):
+            text = (
+                f"at equal winning rates ({equal} of {len(found)} pairs are) budget {budget:g} moves the states less "
+                f"than the unconstrained attack ({name})"
+            )
+            told.append(
+                claim(text, [value(other, name) - value(one, name) for one, other in found if one["equivalent"]])
+            )
+    return [
+        *told,
+        *(claim(f"{strongest} wins more often than {a}", apart(rows, a, strongest, wins)) for a in named[:-1]),
+    ]
 
 
-def _claim(text: str, apart: Sequence[float]) -> str:
-    known = [x for x in apart if np.isfinite(x)]
+def apart(rows: Sequence[Row], attack: str, other: str, what: Any) -> list[float]:
+    """By how much more `other` has than `attack`, of each seed."""
+    return [what(two) - what(one) for one, two in zip(of(rows, attack), of(rows, other), strict=True)]
+
+
+def claim(text: str, effects: Sequence[float]) -> str:
+    """A line of the table of claims: it holds where the whole interval over seeds is above 0."""
+    known = [x for x in effects if np.isfinite(x)]
+    if not known:
+        return f"| {text} | none | cannot tell: nothing to compare |"
     middle, low, high = student(known)
-    if not known or np.isnan(low):
-        return f"| {text} | {mean(apart)} | cannot tell: one seed |"
+    if np.isnan(low):
+        return f"| {text} | {mean(known)} | cannot tell: one seed |"
     verdict = "holds" if low > 0 else "the opposite holds" if high < 0 else "not shown"
     return f"| {text} | {number(settled(middle, 1.0), '.3g')} [{low:.3g}, {high:.3g}] | {verdict} |"
