@@ -27,7 +27,7 @@ from sparring.oracles.match_files import read_matches, save_matches
 from sparring.oracles.options import Controlled, OptionalFloat, OptionalInt, OptionalPolicy, refuse
 from sparring.oracles.preparation import shipped_attackers
 from sparring.oracles.seating import Question, ask
-from sparring.play.features import feature_names, quantity
+from sparring.play.features import by_quantity, feature_names
 from sparring.records import EXACT, SAMPLED, Difference, Measure, damage_in, fields, replaced
 from sparring.report.stealth_page import stealth_page
 from sparring.results import plain, read, write
@@ -214,7 +214,7 @@ def _sampled(settings: Settings, prepared: Prepared, run: Run) -> _Rows:
     ]
     scale = oracle.scale([first, again, *played])
     names = [prepared.names[i] for i in prepared.columns]
-    groups = _groups(names)
+    groups = by_quantity(names)
     with progress(1 + len(attacks), "looking at the matches") as advance:
         without = visible.benign(first, again, names, visible.FULL, spawned(settings.seed, 3))
         advance(1)
@@ -244,15 +244,6 @@ def _sampled(settings: Settings, prepared: Prepared, run: Run) -> _Rows:
             )
             advance(2 + k)
     return _Rows(tuple(rows), oracle.rates(first, scale), scale)
-
-
-def _groups(names: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """Features by quantity, where there are several quantities, and several features of some."""
-    groups: dict[str, tuple[int, ...]] = {}
-    for i, name in enumerate(names):
-        groups[quantity(name)] = (*groups.get(quantity(name), ()), i)
-    groups = {name if name not in names else f"{name} (group)": indices for name, indices in groups.items()}
-    return groups if 1 < len(groups) < len(names) else {}
 
 
 def _played(prepared: Prepared, run: Run, name: str, adversarial: Any, budget: float, seed: int) -> Outcomes:

@@ -38,6 +38,15 @@ def quantity(name: str) -> str:
     return words[-1]
 
 
+def by_quantity(names: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Features by `quantity`, where there are several quantities, and several features of some; else no group."""
+    groups: dict[str, tuple[int, ...]] = {}
+    for i, name in enumerate(names):
+        groups[quantity(name)] = (*groups.get(quantity(name), ()), i)
+    groups = {name if name not in names else f"{name} (group)": indices for name, indices in groups.items()}
+    return groups if 1 < len(groups) < len(names) else {}
+
+
 def _counted(space: Space, name: str) -> Iterator[str]:
     if isinstance(space, Dict):
         for part, inner in space.parts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,21 @@ class Matches:
 
         best = most_variable(outcomes.states.rows, TOP)
         return [{"rank": k + 1, "index": i, "feature": self.names[i]} for k, i in enumerate(best)]
+
+    def groups(self, outcomes: Any) -> list[dict[str, Any]]:
+        """How far each kind of the victim's features moves, and without which ones a classifier tells less."""
+        from sparring.oracles.visible import STUDY, visibility
+        from sparring.play.features import by_quantity
+
+        kinds = by_quantity(self.own)
+        depth = replace(STUDY, measures=("wasserstein2",), permutations=0, views=(), importance=True)
+        seen = visibility(self.without, self.seen(outcomes), None, depth=depth, seed=self.seed, groups=kinds)
+        rows: list[dict[str, Any]] = [
+            {"kind": "group", "group": d.features, "shift": d.corrected, "p": d.p, "features": len(self.names)}
+            for d in seen.distances
+            if d.features in kinds
+        ]
+        return [*rows, *({"kind": "importance", "feature": name, "fall": fall} for name, fall in seen.importance[:TOP])]
 
 
 def _plain(name: str) -> str:

@@ -52,8 +52,7 @@ def not_failed(row: Row) -> float:
 
 def value(row: Row, name: str) -> float:
     """A number of a row; a distance without the mean of its noise floor."""
-    found = row.get(f"{name}_corrected", row.get(name)) if name not in ("auc_state", "auc_match") else row[name]
-    return float("nan") if found is None else float(found)
+    return known(row.get(f"{name}_corrected", row[name]))
 
 
 def mean(values: Sequence[float], form: str = ".3g") -> str:
@@ -149,14 +148,12 @@ def _matched(axes: Axes, rows: Sequence[Row]) -> None:
     for budget, found in pairs(rows).items():
         x = [value(one, "wasserstein2") for one, _ in found]
         y = [value(other, "wasserstein2") for _, other in found]
-        filled = [bool(one["equivalent"]) for one, _ in found]
-        dots = axes.scatter(x, y, 30, label=f"matched, budget {budget:g}")
-        dots.set_facecolor(
-            [c if f else "none" for c, f in zip([dots.get_edgecolor()[0]] * len(x), filled, strict=True)]
-        )
+        axes.scatter(x, y, 30, label=f"matched, budget {budget:g}")
+        unequal = [k for k, (one, _) in enumerate(found) if not one["equivalent"]]
+        axes.scatter([x[k] for k in unequal], [y[k] for k in unequal], 14, marker="x", color=MANY[0])
     largest = max([1e-9, *axes.get_xlim(), *axes.get_ylim()])
     axes.plot([0, largest], [0, largest], color=MANY[0], lw=0.8, ls=":")
-    axes.set_xlabel("squared W2, constrained")
+    axes.set_xlabel("squared W2, constrained (x: the pair does not win equally often)")
     axes.set_ylabel("squared W2, unconstrained")
 
 
@@ -219,14 +216,15 @@ def _rounds(rows: Sequence[Row]) -> list[str]:
     for attack in dict.fromkeys(row["attack"] for row in found):
         for detector, said in words.items():
             own = [row for row in found if (row["attack"], row["detector"]) == (attack, detector)]
-            shares = [mean([100 * _known(row[key]) for row in own], ".1f") for key in ("caught", "in_time")]
+            shares = [mean([100 * known(row[key]) for row in own], ".1f") for key in ("caught", "in_time")]
             alarms = mean([100 * row["false_alarms"] for row in own], ".2f")
             area = mean([row["auc"] for row in own])
             lines.append(f"| {attack} | {said} | {shares[0]}% | {shares[1]}% | {area} | {alarms}% |")
     return lines
 
 
-def _known(number_: Any) -> float:
+def known(number_: Any) -> float:
+    """NaN where a number is not known."""
     return float("nan") if number_ is None else float(number_)
 
 
@@ -237,9 +235,10 @@ def _fresh(rows: Sequence[Row]) -> list[str]:
     worst = max(found, key=lambda row: row["alarms"] / row["tried"])
     low, high = wilson(worst["alarms"], worst["tried"])
     each = " ".join(f"{row['alarms'] / row['tried']:.2%}" for row in found)
+    most = f"{worst['alarms'] / worst['tried']:.2%} [{low:.2%}, {high:.2%}]"
     return [
         f"False alarms of {len(found)} detectors at the {worst['alpha']:.0%} setting, each on the same "
-        f"{worst['tried']} fresh benign matches: {each}; the most {worst['alarms'] / worst['tried']:.2%} [{low:.2%}, {high:.2%}]."
+        f"{worst['tried']} fresh benign matches: {each}; the most {most}."
     ]
 
 
