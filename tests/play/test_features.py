@@ -12,7 +12,7 @@ from sparring.errors import InputError
 from sparring.games import make
 from sparring.games.hosted import hosted
 from sparring.nets.encoders import flat
-from sparring.play.features import feature_names, quantity
+from sparring.play.features import by_quantity, feature_names, quantity
 from sparring.types import Box, Dict, Discrete, Game, MultiDiscrete, Spaces
 
 
@@ -84,3 +84,10 @@ def test_another_number_of_names_is_refused() -> None:
 )
 def test_the_group_of_a_feature_is_its_quantity(name: str, group: str) -> None:
     assert quantity(name) == group
+
+
+def test_features_are_grouped_by_quantity() -> None:
+    names = ["hip 1 velocity", "x position", "hip 2 velocity", "velocity"]
+    assert by_quantity(names) == {"velocity (group)": (0, 2, 3), "position": (1,)}
+    assert by_quantity(["a 0", "a 1"]) == {}  # one quantity
+    assert by_quantity(["position", "velocity"]) == {}  # one feature of each
