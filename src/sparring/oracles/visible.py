@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ class Depth:
 
 
 # What every audit has time for; and all there is.
-_OF_AUDITS = ("wasserstein2", "total-variation", "mmd")
+_OF_AUDITS = ("wasserstein2", "total-variation")
 QUICK = Depth(_OF_AUDITS, 99, 19, ("state",), transitions=False, importance=False, steps=10_000)
 FULL_MEASURES = (
     *("wasserstein2", "total-variation", "kl", "hellinger", "wasserstein2-exact", "wasserstein2-sliced"),
@@ -66,7 +67,8 @@ def benign(first: Outcomes, again: Outcomes, names: Sequence[str], depth: Depth,
     if first.tracks is None or again.tracks is None:
         return Benign(first, again, tuple(names), None)
     try:
-        found = _two_sample(_at_most(first.tracks, depth), _at_most(again.tracks, depth), depth, seed)
+        with _one_thread():
+            found = _two_sample(_at_most(first.tracks, depth), _at_most(again.tracks, depth), depth, seed)
     except InputError as error:
         return Benign(first, again, tuple(names), None, str(error))
     return Benign(first, again, tuple(names), _area(found.match))
@@ -95,6 +97,25 @@ def visibility(
       detectors: a folder in which the detectors that are tried are kept.
       game: its id, for these.
     """
+    with _one_thread():
+        return _visibility(without, attacked, won, depth, seed, groups, detectors, game)
+
+
+def _one_thread() -> Any:
+    """The matrices are small and many: threads would wait for each other, and the order of sums would be theirs."""
+    return importlib.import_module("threadpoolctl").threadpool_limits(1)
+
+
+def _visibility(
+    without: Benign,
+    attacked: Outcomes,
+    won: np.ndarray | None,
+    depth: Depth,
+    seed: int,
+    groups: Mapping[str, Sequence[int]] | None,
+    detectors: Path | None,
+    game: str,
+) -> Visibility:
     reasons, found = [without.reason] if without.reason else [], Visibility()
     states = (without.first.states, without.again.states, attacked.states)
     if any(one is None or not len(one.rows) for one in states):
