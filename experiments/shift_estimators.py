@@ -11,8 +11,9 @@ dimension. For each estimator, dimension and n:
 - corrected: value - floor;
 - the largest error among the values and among the corrected ones, beside the error that `stated` states for both.
 
-And the null rate: how often an audit without an attack, whose matches are autoregressive, passes its floor and has
-p <= .05.
+How often the 95% intervals of single features' distances contain the truth, with matches whose states follow each
+other. And the null rate: how often an audit without an attack, whose matches are autoregressive, passes its floor and
+has p <= .05.
 
 Run: python experiments/shift_estimators.py [--out results/shift-estimators]   (about four minutes on a quiet core)
 """
@@ -48,6 +49,8 @@ EXACT_STATES = 500
 STEP, LENGTH = 0.5, 1.0  # of the means, in each feature and altogether
 NULL_AUDITS, NULL_COSTLY = 100, 40
 NULL = {"matches": 20, "steps": 10, "features": 3, "correlation": 0.9, "resamples": 99}
+COUNTS, SHIFTS, SETS = (10, 40, 100), (0.0, 0.1, 0.25, 0.5, 1.5), 100  # of intervals: matches, shifts, repetitions
+STEPS, CORRELATION = 20, 0.97  # of these matches
 SEED = 0
 
 
@@ -219,6 +222,33 @@ def null_rate(measure: str, audits: int, seed: int) -> dict[str, Any]:
     return {"measure": measure, "audits": audits, "above_floor": passed / audits, "p_at_most_.05": small / audits}
 
 
+TRUTHS: Mapping[str, Callable[[float], float]] = {  # of N(0, 1) and N(m, 1), by m
+    "wasserstein2": lambda m: m**2 / (1 + m**2 / 4),
+    "wasserstein2-gaussian": lambda m: m**2 / (1 + m**2 / 4),
+    "total-variation": lambda m: overlap(m),
+    "kl": lambda m: m**2 / 2,
+    "hellinger": lambda m: 1 - math.exp(-(m**2) / 8),
+}
+
+
+def coverage(count: int, shift: float, sets: int, seed: int) -> list[dict[str, Any]]:
+    """How often the intervals of one feature contain the truth, and how often they lie below it."""
+    hit, below = dict.fromkeys(TRUTHS, 0), dict.fromkeys(TRUTHS, 0)
+    for number in range(sets):
+        rng = np.random.default_rng([seed, 2, count, round(100 * shift), number])
+        benign, again, attacked = (matches(rng, count, STEPS, 1, CORRELATION) for _ in range(3))
+        moved = attacked._replace(rows=attacked.rows + np.float32(shift))
+        for one in compare_states(benign, again, moved, ["x"], seed=number, measures=tuple(TRUTHS), resamples=199):
+            truth = TRUTHS[one.measure](shift)
+            hit[one.measure] += one.low <= truth <= one.high
+            below[one.measure] += one.high < truth
+    return [
+        {"measure": name, "matches": count, "shift": shift, "sets": sets, "contains": hit[name] / sets}
+        | {"below": below[name] / sets}
+        for name in TRUTHS
+    ]
+
+
 def figure(rows: list[dict[str, Any]]) -> str:
     """Errors relative to the truth, of values and of corrected ones, by estimator: an SVG."""
     from sparring.report import plots
@@ -247,7 +277,7 @@ def figure(rows: list[dict[str, Any]]) -> str:
     return plots.svg("estimators", "Distances against their closed forms", caption, 900, 520, draw)
 
 
-def table(rows: list[dict[str, Any]], nulls: list[dict[str, Any]]) -> str:
+def table(rows: list[dict[str, Any]], nulls: list[dict[str, Any]], intervals: list[dict[str, Any]]) -> str:
     """The figures as Markdown."""
     lines = [
         "| estimator | D | n | truth | value | spread | floor | corrected | its error, stated | of corrected, stated |",
@@ -265,6 +295,12 @@ def table(rows: list[dict[str, Any]], nulls: list[dict[str, Any]]) -> str:
         lines.append(
             f"| {null['measure']} | {null['audits']} | {null['above_floor']:.1%} | {null['p_at_most_.05']:.1%} |"
         )
+    lines += ["", "| measure | matches | " + " | ".join(f"means differ by {m:g}" for m in SHIFTS) + " |"]
+    lines.append("|---|" + "---|" * (1 + len(SHIFTS)))
+    for name in TRUTHS:
+        for count in COUNTS:
+            own = [row["contains"] for row in intervals if (row["measure"], row["matches"]) == (name, count)]
+            lines.append(f"| {name} | {count} | " + " | ".join(f"{share:.0%}" for share in own) + " |")
     return "\n".join(lines)
 
 
@@ -289,7 +325,14 @@ def main() -> None:
         print(nulls[-1], flush=True)
         # After each, so that a run that is stopped leaves what it has.
         write_json(out / "shift-estimators.json", {"settings": settings, "accuracy": rows, "null": nulls})
-    print(table(rows, nulls))
+    intervals = []
+    for count in COUNTS:
+        for shift in SHIFTS:
+            intervals += coverage(count, shift, SETS, SEED)
+            print(intervals[-len(TRUTHS) :], flush=True)
+    whole = {"settings": settings, "accuracy": rows, "null": nulls, "intervals": intervals}
+    write_json(out / "shift-estimators.json", whole)
+    print(table(rows, nulls, intervals))
 
 
 if __name__ == "__main__":

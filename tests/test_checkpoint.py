@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import save_file
 
 from sparring import checkpoint
 from sparring.errors import InputError
@@ -106,6 +107,24 @@ def test_a_changed_byte_never_crashes(tmp_path_factory: pytest.TempPathFactory, 
     else:
         assert isinstance(meta, dict)
         assert all(isinstance(array, np.ndarray) for array in arrays.values())
+
+
+def test_a_flipped_bit_of_a_number_or_of_the_record_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "c"
+    checkpoint.save(path, {"a": np.arange(6.0)}, {"step": 3})
+    whole = path.read_bytes()
+    for place in (len(whole) - 3, whole.index(b"step") + 1):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x04
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match="is damaged: its numbers are not those that were written"):
+            checkpoint.load(path)
+
+
+def test_a_file_of_an_older_version_has_no_checksum_and_is_read(tmp_path: Path) -> None:
+    save_file({"a": np.arange(3.0)}, tmp_path / "c", {"sparring": '{"step": 3}'})
+    arrays, meta = checkpoint.load(tmp_path / "c")
+    assert meta == {"step": 3} and arrays["a"].tolist() == [0, 1, 2]
 
 
 def test_missing_oversized_and_foreign_files_are_refused(tmp_path: Path) -> None:

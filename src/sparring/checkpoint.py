@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from sparring.files import check_file, write_atomic
 
 MAX_BYTES = 2 * 2**30
 _META = "sparring"  # the one key of the file's own metadata, whose values can only be strings
+_SUM = "sha256 of all else"  # in the record; files of older versions have none
 _DTYPES = frozenset(
     {"bool", "float16", "bfloat16", "float32", "float64", "complex64"}
     | {f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)}
@@ -38,12 +40,13 @@ def save(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) 
             raise InputError(f"checkpoint {path}: array {name!r} has dtype {np.asarray(array).dtype}, expected numbers")
         if name == "__metadata__":
             raise InputError(f"checkpoint {path}: an array cannot be called {name!r}, the format reserves that name")
-    try:
-        record = json.dumps(dict(meta), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"checkpoint {path}: the record is not plain JSON: {error}") from None
     # safetensors writes a strided array's buffer as if it were contiguous, in the wrong order.
     contiguous = {name: np.array(array, order="C") for name, array in arrays.items()}
+    try:
+        record = json.dumps(dict(meta), allow_nan=False)
+        record = json.dumps({**meta, _SUM: _digest(contiguous, record)})
+    except (TypeError, ValueError) as error:
+        raise InputError(f"checkpoint {path}: the record is not plain JSON: {error}") from None
     write_atomic(path, serialise(contiguous, {_META: record}))
 
 
@@ -56,7 +59,7 @@ def load(path: Path, max_bytes: int = MAX_BYTES, finite: bool = False) -> tuple[
       finite: refuse NaN and infinity, which no trained weights contain.
 
     Raises:
-      InputError: the file is missing, too large, truncated, of another format, or not finite.
+      InputError: the file is missing, too large, truncated, damaged, of another format, or not finite.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -73,11 +76,23 @@ def load(path: Path, max_bytes: int = MAX_BYTES, finite: bool = False) -> tuple[
         raise InputError(f"{path} is truncated or no safetensors file: {error}") from None
     except (KeyError, ValueError):
         raise InputError(f"{path} is a safetensors file but no checkpoint of sparring") from None
+    if isinstance(meta, dict) and (said := meta.pop(_SUM, None)) not in (None, _digest(arrays, json.dumps(meta))):
+        raise InputError(f"{path} is damaged: its numbers are not those that were written (checksum {str(said)[:12]})")
     if finite:
         for name, array in arrays.items():
             if not np.isfinite(array).all():
                 raise InputError(f"{path}: array {name!r} contains NaN or infinity; the weights have diverged")
     return arrays, meta
+
+
+def _digest(arrays: Mapping[str, np.ndarray], record: str) -> str:
+    """SHA-256 of a record and of arrays in C order, with their names, kinds and shapes."""
+    found = hashlib.sha256(record.encode())
+    for name, array in sorted(arrays.items()):
+        found.update(f"\n{name} {array.dtype.name} {list(array.shape)}\n".encode())
+        swapped = array.astype(array.dtype.newbyteorder("<")) if array.dtype.byteorder == ">" else array
+        found.update(swapped.tobytes())
+    return found.hexdigest()
 
 
 def flatten(tree: Any) -> dict[str, np.ndarray]:

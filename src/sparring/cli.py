@@ -14,11 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
-from sparring.console import BAD_INPUT, DONE, INTERRUPTED, exit_code, say
+from sparring.console import BAD_INPUT, DONE, FINDING, INTERRUPTED, exit_code, say
 from sparring.errors import InputError, unknown
 from sparring.files import plain
-
-FINDING = 1  # the other exit codes are those of every program, in `sparring.console`
 
 # Every command with its arguments and what it does. A command is the module of its name in `sparring.commands`, with
 # `Settings` (what can be given, as a frozen dataclass) and `text(result)`. `commands.common.perform` carries out those

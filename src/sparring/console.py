@@ -16,7 +16,7 @@ from typing import Any, Protocol, TextIO
 from sparring.errors import InputError
 
 SETTLED = 1e-13  # of the size of numbers: a difference that is no more than this is none
-DONE, BAD_INPUT, INTERNAL, CANNOT_TELL, INTERRUPTED = 0, 2, 3, 4, 130
+DONE, FINDING, BAD_INPUT, INTERNAL, CANNOT_TELL, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 
 class Stopped(Exception):

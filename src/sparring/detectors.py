@@ -139,7 +139,9 @@ def flat(value: Any, expected: int, what: str) -> np.ndarray:
     with np.errstate(over="ignore"):
         found = np.array(numbers, np.float32)
     if not np.isfinite(found).all():
-        raise InputError(f"{what}: number {int(np.flatnonzero(~np.isfinite(found))[0])} is NaN or infinite")
+        place = int(np.flatnonzero(~np.isfinite(found))[0])
+        large = math.isfinite(numbers[place])
+        raise InputError(f"{what}: number {place} is {'too large for float32' if large else 'NaN or infinite'}")
     return found
 
 

@@ -26,6 +26,10 @@ class InputError(ValueError):
     """
 
 
+class CannotWrite(InputError):
+    """A file cannot be written, as on a full disk: what was done before is not lost by it."""
+
+
 def unknown(kind: str, name: object, known: Iterable[str]) -> InputError:
     """The error for a `name` that is none of the `known` ones, with the nearest of them."""
     known = sorted(known)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sparring.errors import InputError, check_type
+from sparring.errors import CannotWrite, InputError, check_type
 
 MAX_JSON_BYTES = 64 * 2**20
 
@@ -87,7 +87,7 @@ def write_atomic(path: Path, data: bytes) -> None:
             temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}; choose another folder or free some space") from None
+        raise CannotWrite(f"cannot write {path}: {error.strerror}; choose another folder or free some space") from None
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -299,6 +299,11 @@ def differences(folder: Path) -> dict[str, str]:
     folder = Path(folder)
     read_config(folder)
     if not (folder / MANIFEST).exists():
+        if state_of(folder) == "done":
+            raise InputError(
+                f"{folder} has no {MANIFEST} any more: nothing tells whether its files are as the run left them; put "
+                "it back, or do the run anew in another folder"
+            )
         raise InputError(f"{folder} has no {MANIFEST}: the run is not done; sparring resume {folder} goes on with it")
     expected, now = read_json(folder / MANIFEST), _manifest(folder)
     different = {}
@@ -312,6 +317,14 @@ def differences(folder: Path) -> dict[str, str]:
             grew = f"has {sizes[1]} bytes instead of {sizes[0]}" if sizes[0] != sizes[1] else "has other content"
             different[name] = f"was changed after the run was done: it {grew}"
     return different
+
+
+def state_of(folder: Path) -> str | None:
+    """A run's state; None: its file is missing or damaged."""
+    try:
+        return read_status(folder)["state"]
+    except InputError:
+        return None
 
 
 def check_seed(seed: int) -> int:

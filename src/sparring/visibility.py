@@ -36,6 +36,9 @@ class Coupling(CouplingPoint, frozen=True, kw_only=True):
     confidence: float
     mean_coins: float | None = None  # decisions of the attacked agents in a benign match, as control is drawn
     control: Literal["step", "episode"] = "step"
+    # Where a discounted game is computed, a match goes on with this probability after each step, as Def. 2.1 weights
+    # states. null: matches are those that are played.
+    goes_on: float | None = None
     curve: tuple[CouplingPoint, ...] = ()
 
 

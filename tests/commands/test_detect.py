@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -86,7 +87,7 @@ def test_an_alarm_is_told_at_once_and_the_stream_goes_on(detector: tuple[Detecto
     assert process.returncode == cli.FINDING
 
 
-GOOD = '{"observation": [0, 0, 0]}'
+GOOD = '{"observation": [0, 0, 0], "first": true}'
 
 
 @pytest.mark.parametrize(
@@ -101,11 +102,14 @@ GOOD = '{"observation": [0, 0, 0]}'
         ('{"observation": [1, 2, "3"]}', "observation: expected numbers, got str"),
         ('{"observation": null}', "observation: expected numbers, got NoneType"),
         ('{"observation": [1, NaN, 3]}', "observation: number 1 is NaN or infinite"),
-        ('{"observation": [1, 2, 1e300]}', "observation: number 2 is NaN or infinite"),
+        ('{"observation": [1, 2, 1e300]}', "observation: number 2 is too large for float32"),
         ('{"observation": [1, 2, 1' + "0" * 400 + "]}", "observation: number 2 is NaN or infinite"),
         ('{"observation": [1, 2, 1' + "0" * 5000 + "]}", "no JSON"),
         ('{"observation": [1, 2, 3], "first": 1}', "first: expected true or false, got 1"),
         ('{"observation": [1, 2, 3], "match": [1]}', "match: expected a name or a number, got list"),
+        ('{"observation": [1, 2, 3], "match": true}', "match: expected a name or a number, got bool"),
+        ('{"observation": [1, 2, 3], "observation": [1, 2, 4]}', "no JSON: the key 'observation' comes twice"),
+        ('{"observation": [1, 2]}', "(0 of 1 matches before had an alarm)"),
     ],
 )
 def test_a_bad_line_is_one_line_with_its_number(
@@ -150,10 +154,59 @@ def test_other_bad_input(detector: tuple[Detector, str], tmp_path: Path, capsys:
     assert "seed: expected a whole number" in capsys.readouterr().err
 
 
-def test_nothing_at_all_is_no_alarm(detector: tuple[Detector, str]) -> None:
-    done = detect(detector[1], "")
-    assert done.returncode == cli.DONE
-    assert done.stdout.startswith("0 of 0 matches with an alarm, no alarm across matches; 0 lines\n")
+def test_a_stream_without_an_observation_is_refused(detector: tuple[Detector, str]) -> None:
+    """An agent that is not connected must not pass for one that is not attacked."""
+    for nothing in ("", "\n\n"):
+        done = detect(detector[1], nothing)
+        assert done.returncode == cli.BAD_INPUT and not done.stdout
+        assert "standard input: expected observations, got no line" in done.stderr
+
+
+def test_where_a_match_begins_must_be_said(detector: tuple[Detector, str]) -> None:
+    bare, named = '{"observation": [0, 0, 0]}\n', '{"observation": [0, 0, 0], "match": "a"}\n'
+    done = detect(detector[1], bare * 2)
+    assert done.returncode == cli.BAD_INPUT and 'line 1: expected "first": true where a match begins' in done.stderr
+    done = detect(detector[1], named + bare)
+    assert done.returncode == cli.BAD_INPUT and "line 2: match: the lines before name their match" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "environment", "shown"),
+    [
+        ("\\ud800", {}, '"\\ud800"'),
+        ("x\\u001b[2J\\nalarm in match fake", {}, '"x\\u001b[2J\\nalarm in match fake"'),
+        ("\\u03a9", {"PYTHONIOENCODING": "ascii"}, '"\\u03a9"'),
+        ("\\u03a9", {"PYTHONIOENCODING": "utf-8"}, "\u03a9"),
+    ],
+)
+def test_an_alarm_names_its_match_on_one_line_whatever_it_is_called(
+    name: str, environment: dict[str, str], shown: str, detector: tuple[Detector, str]
+) -> None:
+    far = '{"observation": [90, 90, 90], "match": "' + name + '"}\n'
+    done = subprocess.run(
+        [sys.executable, "-m", "sparring", "detect", detector[1]],
+        input=(far * 40).encode(),
+        capture_output=True,
+        timeout=120,
+        env={**os.environ, **environment},
+    )
+    assert done.returncode == cli.FINDING
+    alarms = [line for line in done.stdout.decode().splitlines() if line.startswith("alarm in match")]
+    assert len(alarms) == 1 and alarms[0].startswith(f"alarm in match {shown}, step ")
+
+
+def test_ctrl_c_ends_a_stream_with_its_summary(detector: tuple[Detector, str]) -> None:
+    command = [sys.executable, "-m", "sparring", "detect", detector[1], "--json"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdin is not None and process.stdout is not None
+        far = b'{"observation": [90, 90, 90], "match": 1}\n'
+        process.stdin.write(far * 40)
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["alarm"] == "match"
+        process.send_signal(signal.SIGTERM)  # as Ctrl-C, which a shell may have its children ignore
+        summary = json.loads(process.stdout.read().splitlines()[-1])
+    assert summary["interrupted"] and (summary["matches"], summary["alarms"]) == (1, 1)
+    assert process.returncode == cli.FINDING
 
 
 def test_it_starts_without_jax_and_scikit_learn(detector: tuple[Detector, str]) -> None:

@@ -58,7 +58,7 @@ def test_formats_are_the_files() -> None:
         ("native:no-such-file.safetensors", "cannot read no-such-file.safetensors: No such file"),
         ("robosumo-zoo:no-such-file.npy", "robosumo-zoo:no-such-file.npy: no such file"),
         ("in-view:0:zero", "row of matrix/custom has no symmetry"),
-        ("run:no-such-folder", "expected a run folder with one policy, found none"),
+        ("run:no-such-folder", "run:no-such-folder: expected the folder of a run, and there is none"),
         ("", "unknown policy ''"),
     ],
 )

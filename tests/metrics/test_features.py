@@ -98,3 +98,11 @@ def test_overlap_of_lists_that_are_none() -> None:
     for first in ((0, 0), (5,), (-1,)):
         with pytest.raises(InputError, match="expected different indices of features from 0 to 4"):
             overlap(first, (1,), 5)
+
+
+def test_small_features_move_where_all_are_small() -> None:
+    """The same states in another unit: 1e-30 of it is no rounding. Beside features of size 1 it is."""
+    rows = np.random.default_rng(0).normal(size=(200, 2)) * 1e-30
+    assert units(rows[:100], rows[100:])[1].tolist() == [True, True]
+    mixed = np.concatenate([rows, np.random.default_rng(1).normal(size=(200, 1))], axis=1)
+    assert units(mixed[:100], mixed[100:])[1].tolist() == [False, False, True]

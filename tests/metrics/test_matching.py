@@ -12,6 +12,7 @@ def test_the_attack_that_wins_most_nearly_at_the_rate_is_chosen() -> None:
     assert closest([10, 45, 80], [100, 100, 100], 0.5) == 1
     assert closest([10, 9, 1], [20, 20, 20], 0.5) == 0
     assert closest([4, 6], [10, 10], 0.5) == 0  # equally near: the first
+    assert closest([5, 6], [10, 10], 0.55) == 0  # but for rounding
     with pytest.raises(InputError, match="expected attacks with matches each"):
         closest([], [], 0.5)
 

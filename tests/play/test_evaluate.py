@@ -217,20 +217,20 @@ def test_the_sample_takes_no_more_memory_than_itself_and_the_matches_that_go_on(
     assert states.rows.shape == (10, 3) and (states.match % 2 == 1).all()
 
 
-@pytest.mark.slow
 def test_a_step_is_drawn_in_proportion_to_a_power_of_the_discount(clock: Any) -> None:
-    """Def. 2.1: one step of matches of 4 is step t with probability gamma^t / sum.
+    """Def. 2.1: of 1,200 matches of 4 steps, step t is drawn with probability gamma^t, here .5^t; if there is room for
+    all that are drawn, and, in the same proportions, if there is not.
 
-    400 draws at gamma = .5; the bound is the 1 - 1e-6 quantile of chi-square with 3 degrees of freedom, 30.7.
+    The bound is the 1 - 1e-6 quantile of chi-square with 3 degrees of freedom, 30.7.
     """
-    game = clock(1, lambda slot, match: (4, "won"))
-    counts = np.zeros(4)
-    for seed in range(400):
-        out = evaluate(game, STILL, 1, np.random.default_rng(seed), watch=("x",), states=1, discount=0.5)
+    game = clock(8, lambda slot, match: (4, "won"))
+    for room, drawn in ((10_000, 1200 * 1.875), (500, 500)):
+        out = evaluate(game, STILL, 1200, np.random.default_rng(0), watch=("x",), states=room, discount=0.5)
         assert out.states is not None
-        counts[out.states.step[0]] += 1
-    expected = 400 * 0.5 ** np.arange(4) / 1.875
-    assert ((counts - expected) ** 2 / expected).sum() < 30.7
+        counts = np.bincount(out.states.step, minlength=4)
+        expected = drawn * 0.5 ** np.arange(4) / 1.875
+        assert ((counts - expected) ** 2 / expected).sum() < 30.7
+        assert counts[0] == 1200 or room == 500
 
 
 def test_where_memory_ends_whole_matches_are_kept_drawn_before_they_are_played() -> None:
@@ -257,6 +257,21 @@ def test_where_memory_ends_whole_matches_are_kept_drawn_before_they_are_played()
     np.testing.assert_array_equal(tracks.rows[:, 0], tracks.match)
     np.testing.assert_array_equal(tracks.action[:, 0], tracks.match)
     np.testing.assert_array_equal(tracks.controlled, tracks.step % 2 == 0)
+
+
+def test_of_whole_matches_the_steps_are_kept_in_which_an_observer_moves() -> None:
+    """Two matches of 6 steps. x moves at even steps: what it sees at the others is not kept."""
+    out = Outcomes(None, np.full(2, 6, np.int32), np.zeros(2, bool), {}, {})
+    kept = TrackSample({"x": Spaces(Box((1,)), TORQUE)}, 10**6, 2, np.random.default_rng(0))
+    steps = np.tile(np.arange(6)[:, None], (1, 2))
+    seen = steps[..., None].astype(np.float32)
+    acts = {"x": Acts(seen, steps % 2 == 0, None, None), "y": Acts(seen, steps % 2 == 1, None, steps % 2 == 1)}
+    played = cast("Trajectory", SimpleNamespace(seen={"x": seen}, acts=acts))
+    kept.add(played, np.tile(np.arange(2), (6, 1)), steps, out)
+    tracks = kept.result()
+    np.testing.assert_array_equal(tracks.rows[:, 0], [0, 2, 4] * 2)
+    np.testing.assert_array_equal(tracks.step, [0, 1, 2] * 2)
+    np.testing.assert_array_equal(tracks.match, [0, 0, 0, 1, 1, 1])
 
 
 def test_an_evaluation_is_reproducible(clock: Any) -> None:

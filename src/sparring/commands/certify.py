@@ -111,7 +111,7 @@ def prepare(settings: Settings) -> Prepared:
         unread = ("matches", "return_range", "discount", "reward_range")
         refuse(settings, unread, "the answer is exact, which does not read it: use --oracle sampled")
         return _prepared(settings, question)
-    refuse(settings, ("exact", "mismatch"), "it is for exact answers, and this one is from matches")
+    refuse(settings, ("exact", "mismatch"), "it is for exact answers, and this one is from matches: use an exact game")
     return certify_matches.prepare(settings, question)
 
 
@@ -159,6 +159,7 @@ def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
 def _certify(settings: Settings, prepared: Solved, run: Run) -> dict[str, Any]:
     from sparring.exact.bounds import bounds
     from sparring.exact.certificate import verify
+    from sparring.exact.coupling import goes_on
     from sparring.exact.robust import robust
 
     begun = time.monotonic()
@@ -195,7 +196,14 @@ def _certify(settings: Settings, prepared: Solved, run: Run) -> dict[str, Any]:
     write_json(folder / "certificate.json", written)
     what, at_least = _what(oracle), settings.at_least
     result = CertifyResult(
-        coupling=record(certain, budget=problem.budget, limits=limits, what=what, at_least=at_least),
+        coupling=record(
+            certain,
+            budget=problem.budget,
+            limits=limits,
+            what=what,
+            at_least=at_least,
+            goes_on=goes_on(problem),
+        ),
         **seats,
         **values,
         oracle=EXACT,

@@ -29,7 +29,7 @@ from sparring.visibility import Coupling
 if TYPE_CHECKING:
     from sparring.commands.certify import Settings
 
-MATCHES = 1000
+MATCHES, MOST = 1000, 10_000_000
 DISCOUNTED = "discounted return"
 BENIGN_FILE, FIGURE = "benign.matches.safetensors", "certificate.svg"
 
@@ -47,6 +47,8 @@ def prepare(settings: Settings, question: Question) -> FromMatches:
     if matches < FEWEST:
         raise InputError(f"matches: expected at least {FEWEST}, got {matches}")
     slots(matches)
+    if matches > MOST:
+        raise InputError(f"matches: expected at most {MOST:,}, got {matches:,}")
     if settings.control == "blend":
         raise InputError("control=blend: no bound holds for every attacker where actions are blended; use step")
     oracle = LearnedOracle(question)
@@ -94,8 +96,10 @@ def _discounted(settings: Settings, question: Question) -> tuple[Range | None, f
 
 
 def _range(name: str, given: tuple[float, float]) -> Range:
+    if len(given) != 2:  # a Python caller's
+        raise InputError(f"{name}: expected two numbers, LOW and HIGH, got {len(given)}")
     low, high = given
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+    if not (math.isfinite(high - low) and low < high):
         raise InputError(f"{name}: expected two finite numbers LOW < HIGH, got {low:g} {high:g}")
     return Range(low, high)
 

@@ -13,12 +13,12 @@ import numpy as np
 
 from sparring.commands.inputs import check_inputs, inputs_of
 from sparring.console import Stopped, number
-from sparring.errors import InputError, unknown
+from sparring.errors import CannotWrite, InputError, unknown
 from sparring.files import check_target, read_json
 from sparring.jobs import one_thread
 from sparring.oracles.options import Common, Seats, check_sizes
 from sparring.oracles.seating import Question, describe
-from sparring.runs import Run, check_seed, read_config, read_status, versions
+from sparring.runs import Run, check_seed, read_config, state_of, versions
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -79,9 +79,11 @@ def perform(verb: str, settings: Any, command: Sequence[str] = (), resume: Path 
             run.finish()
     except (Stopped, KeyboardInterrupt) as stopped:
         raise Interrupted(run.folder) from stopped
-    except InputError:
+    except InputError as error:
         if resume is None:
             run.discard()
+        if isinstance(error, CannotWrite) and run.folder.is_dir():
+            raise InputError(f"{error}; sparring resume {run.folder} then goes on with what was done") from None
         raise
     return {**result, "run": str(run.folder)}
 
@@ -94,10 +96,7 @@ def _shown_again(folder: Path, result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_done(folder: Path) -> bool:
-    try:
-        return read_status(folder)["state"] == "done"
-    except InputError:
-        return False
+    return state_of(folder) == "done"
 
 
 def accepted(kind: type[T], **values: Any) -> T:

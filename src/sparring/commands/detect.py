@@ -12,7 +12,7 @@ from typing import Annotated, Any, BinaryIO
 
 import tyro
 
-from sparring.console import say
+from sparring.console import DONE, FINDING, INTERRUPTED, say
 from sparring.detectors import action_of, flat, read
 from sparring.errors import InputError
 from sparring.metrics.online import Detector, Stream
@@ -55,19 +55,26 @@ def answer(settings: Settings) -> dict[str, Any]:
     detector = read(settings.detector)
     stream, where = Stream(detector, settings.seed), settings.input or "standard input"
     reader = _Reader(detector, stream)
-    lines = 0
-    with _opened(settings.input) as source:
-        for lines, line in _lines(source, where):
-            try:
-                found = reader.add(line)
-            except InputError as error:
-                raise InputError(f"{where}, line {lines}: {error}") from None
-            for alarm in found:
-                _tell({**alarm, "line": lines}, settings.json)
-    for alarm in reader.close():
-        _tell({**alarm, "line": lines}, settings.json)
+    lines, interrupted = 0, False
+    try:
+        with _opened(settings.input) as source:
+            for lines, line in _lines(source, where):
+                try:
+                    found = reader.add(line)
+                except InputError as error:
+                    so_far = f"{stream.caught} of {stream.matches} matches before had an alarm"
+                    raise InputError(f"{where}, line {lines}: {error} ({so_far})") from None
+                for alarm in found:
+                    _tell({**alarm, "line": lines}, settings.json)
+        for alarm in reader.close():
+            _tell({**alarm, "line": lines}, settings.json)
+    except KeyboardInterrupt:  # how a stream that goes on for ever is ended: the match that goes on is not judged
+        interrupted = True
+    if not lines and not interrupted:
+        raise InputError(f"{where}: expected observations, got no line: is the agent connected?")
     return {
         "summary": True,
+        "interrupted": interrupted,
         "detector": settings.detector,
         "game": detector.game,
         "lines": lines,
@@ -95,7 +102,7 @@ class _Reader:
           InputError: it is not what a line has to be.
         """
         try:
-            item = json.loads(line)
+            item = json.loads(line, object_pairs_hook=_once)
         except (ValueError, RecursionError) as error:
             raise InputError(f"no JSON: {error}") from None
         if not isinstance(item, dict) or "observation" not in item or item.keys() - _KEYS:
@@ -104,8 +111,12 @@ class _Reader:
         first, name = item.get("first", False), item.get("match")
         if not isinstance(first, bool):
             raise InputError(f"first: expected true or false, got {json.dumps(first)[:40]}")
-        if isinstance(name, (dict, list, float)):
+        if isinstance(name, (dict, list, float, bool)):
             raise InputError(f"match: expected a name or a number, got {type(name).__name__}")
+        if self.name is not None and name is None:
+            raise InputError("match: the lines before name their match, this one does not: name it in every line")
+        if self.stream.matches == 0 and name is None and not first:
+            raise InputError('expected "first": true where a match begins, or "match": NAME in every line, got neither')
         row = flat(item["observation"], len(self.detector.names), "observation")
         action = None
         if self.detector.transition is not None:
@@ -142,6 +153,15 @@ class _Reader:
         return [{"alarm": "across matches", "match": self.stream.matches - 1, "log_wealth": self.stream.log_wealth}]
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, in which no key may come twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key, _ in pairs if [other for other, _ in pairs].count(key) > 1)
+        raise ValueError(f"the key {twice!r} comes twice")
+    return found
+
+
 @contextmanager
 def _opened(path: str | None) -> Iterator[BinaryIO]:
     if path is not None:
@@ -171,9 +191,19 @@ def _tell(alarm: dict[str, Any], as_json: bool) -> None:
     if as_json:
         say(json.dumps(alarm))
     elif alarm["alarm"] == "match":
-        say(f"alarm in match {alarm['match']}, step {alarm['step']} (line {alarm['line']})")
+        say(f"alarm in match {_shown(alarm['match'])}, step {alarm['step']} (line {alarm['line']})")
     else:
         say(f"alarm across matches, after match {alarm['match']} (line {alarm['line']}): not all are benign")
+
+
+def _shown(name: Any) -> str:
+    """A match's name on one line: characters that are not printed, or not known to the terminal, as JSON has them."""
+    shown = str(name)
+    try:
+        shown.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(shown)
+    return shown if shown.isprintable() else json.dumps(shown)
 
 
 def text(result: dict[str, Any]) -> str:
@@ -185,6 +215,9 @@ def text(result: dict[str, Any]) -> str:
     )
 
 
-def finding(settings: Settings, result: dict[str, Any]) -> bool:
+def exit_code(settings: Settings, result: dict[str, Any]) -> int:
+    """1 after an alarm; 130 where Ctrl-C ended a stream without one."""
     del settings
-    return bool(result["alarms"] or result["attack_across_matches"])
+    if result["alarms"] or result["attack_across_matches"]:
+        return FINDING
+    return INTERRUPTED if result["interrupted"] else DONE

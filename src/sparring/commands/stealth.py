@@ -250,6 +250,7 @@ def _played(prepared: Prepared, run: Run, name: str, adversarial: Any, budget: f
     """Matches with what is looked at, played or read."""
     oracle, path = prepared.oracle, run.folder / f"{name}.matches.safetensors"
     assert isinstance(oracle, LearnedOracle)
+    of = {"budget": budget, "matches": prepared.matches, "seed": seed, "discount": prepared.discount}
     if not path.exists():
         outcomes = oracle.play(
             adversarial or oracle.question.threat.benign,
@@ -262,8 +263,8 @@ def _played(prepared: Prepared, run: Run, name: str, adversarial: Any, budget: f
             watch=prepared.observers,
             discount=prepared.discount,
         )
-        save_matches(path, outcomes)
-    outcomes, columns = read_matches(path), list(prepared.columns)
+        save_matches(path, outcomes, of)
+    outcomes, columns = read_matches(path, of), list(prepared.columns)
     if len(columns) == len(prepared.names) or outcomes.states is None or outcomes.tracks is None:
         return outcomes
     states: States = outcomes.states._replace(rows=np.ascontiguousarray(outcomes.states.rows[:, columns]))

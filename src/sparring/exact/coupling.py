@@ -32,6 +32,11 @@ def coupling(problem: Problem, nu: np.ndarray) -> tuple[Certificate, Range]:
     return _matrix(problem, nu) if problem.game.gamma == 0 else _discounted(problem, nu)
 
 
+def goes_on(problem: Problem) -> float | None:
+    """With which probability a match goes on after each step, where the game is discounted; None: it is not."""
+    return problem.game.gamma if isinstance(problem, MarkovProblem) and problem.game.gamma > 0 else None
+
+
 def _tree(problem: TreeProblem, nu: np.ndarray) -> tuple[Certificate, Range]:
     tree, nodes = problem.tree, problem.nodes
     leaves = tree.actor == TERMINAL

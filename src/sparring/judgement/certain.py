@@ -41,8 +41,11 @@ def _bounds(certain: Coupling) -> list[str]:
     if certain.attacker_win_upper is not None:
         said.append(f"  the attacker wins at most {_up(certain.attacker_win_upper):.1%}")
     apart, auc = _up(certain.total_variation_upper), _up(certain.auc_upper)
+    matches = "whole matches"
+    if certain.goes_on is not None:
+        matches = f"matches that go on with probability {certain.goes_on:g} after each step"
     said.append(
-        f"  whole matches differ by at most {apart:.3f} in total variation, and no detector has an AUC above {auc:.3f}"
+        f"  {matches} differ by at most {apart:.3f} in total variation, and no detector has an AUC above {auc:.3f}"
     )
     return said
 

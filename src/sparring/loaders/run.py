@@ -24,6 +24,8 @@ def load(argument: str, options: Mapping[str, str], game: Game, agent: AgentID) 
     Raises:
       InputError: the folder has no such policy, or several and `options` does not say which.
     """
+    if not Path(argument).is_dir():
+        raise InputError(f"run:{argument}: expected the folder of a run, and there is none")
     left = _policies(Path(argument))
     if "policy" not in options and (Path(argument) / mixture.FILE).exists():
         return mixture.load(str(Path(argument) / mixture.FILE), game, agent)
@@ -47,7 +49,12 @@ def load(argument: str, options: Mapping[str, str], game: Game, agent: AgentID) 
 def _policies(folder: Path) -> dict[str, Path]:
     """The files of policies by their names."""
     arrays = sorted(folder.glob("*.safetensors"))
-    # Beside policies a run keeps its checkpoint and the matches that it played.
-    networks = {path.stem: path for path in arrays if path.stem != "checkpoint" and not path.stem.endswith(".matches")}
+    # Beside policies a run keeps its checkpoint, detectors, and the matches that it played.
+    others = ("checkpoint", "detector")
+    networks = {
+        path.stem: path
+        for path in arrays
+        if not path.stem.endswith(".matches") and path.stem.partition("-")[0] not in others
+    }
     tables = {path.stem: path for path in sorted(folder.glob("*.json")) if any(name in path.stem for name in RESULTS)}
     return networks | tables

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 _LEVELS = 40  # bins of equal shares, before the tails are divided further
+_GAP, _GAPS = 0.1, 40  # of transport: no bin lies across a gap of so many deviations; at most so many gaps
 
 
 def even_levels(bins: int) -> np.ndarray:
@@ -44,6 +45,14 @@ def cuts_of(values: np.ndarray, levels: np.ndarray) -> np.ndarray:
     return cuts[(cuts >= ordered[0]) & (cuts < ordered[-1])]
 
 
+def gaps_of(values: np.ndarray) -> np.ndarray:
+    """The values [n] below which the largest gaps begin: a bin across one would spread its mass where nothing is."""
+    ordered = np.unique(values)
+    gap = np.diff(ordered)
+    wide = np.flatnonzero(gap > _GAP * values.std())
+    return ordered[wide[np.argsort(-gap[wide], kind="stable")][:_GAPS]]
+
+
 def counts_of(values: np.ndarray, cuts: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
     """How many of each group's values [n] lie in each bin, float64 [groups, len(cuts) + 1]; bins include upper ends."""
     bins = len(cuts) + 1
@@ -59,7 +68,7 @@ class Binned(NamedTuple):
     high: np.ndarray  # float64 [D, bins], the largest one
 
 
-def binned(columns: np.ndarray, match: np.ndarray, matches: int, levels: np.ndarray) -> Binned:
+def binned(columns: np.ndarray, match: np.ndarray, matches: int, levels: np.ndarray, gaps: bool = False) -> Binned:
     """Put every feature into bins at its quantiles.
 
     Args:
@@ -67,10 +76,12 @@ def binned(columns: np.ndarray, match: np.ndarray, matches: int, levels: np.ndar
       match: int [n], 0 .. M - 1.
       matches: M.
       levels: of the quantiles where bins end.
+      gaps: bins also end where the values have wide gaps.
     """
     tables, lows, highs = [], [], []
     for column in columns.T:
         cuts = cuts_of(column, levels)
+        cuts = np.union1d(cuts, gaps_of(column)) if gaps else cuts
         tables.append(counts_of(column, cuts, match, matches))
         ordered = np.sort(column)
         ends = np.searchsorted(ordered, cuts, side="right")

@@ -34,21 +34,23 @@ class _Measure(NamedTuple):
     unit: str
     by_feature: bool
     costly: bool = False
-    smooth: bool = True  # as `judge` takes it
+    smooth: bool = True  # as `judge` takes them
+    quadratic: bool = False
+    most: float = math.inf
 
 
 MEASURES: Mapping[str, _Measure] = {
-    "wasserstein2": _Measure(_SQUARED, True),
-    "total-variation": _Measure("probability", True),
-    "kl": _Measure("nats", True),
-    "hellinger": _Measure("squared Hellinger distance, at most 1", True),
-    "wasserstein2-exact": _Measure(_SQUARED, False, costly=True, smooth=False),
-    "wasserstein2-sliced": _Measure(_SQUARED, False),
-    "wasserstein2-gaussian": _Measure(_SQUARED, False, costly=True),
+    "wasserstein2": _Measure(_SQUARED, True, quadratic=True),
+    "total-variation": _Measure("probability", True, most=1.0),
+    "kl": _Measure("nats", True, quadratic=True),
+    "hellinger": _Measure("squared Hellinger distance, at most 1", True, quadratic=True, most=1.0),
+    "wasserstein2-exact": _Measure(_SQUARED, False, costly=True, smooth=False, quadratic=True),
+    "wasserstein2-sliced": _Measure(_SQUARED, False, quadratic=True),
+    "wasserstein2-gaussian": _Measure(_SQUARED, False, costly=True, quadratic=True),
     "kl-neighbours": _Measure("nats", False, costly=True, smooth=False),
-    "total-variation-classifier": _Measure("probability, lower bound", False),
-    "total-variation-neighbours": _Measure("probability, lower bound", False, costly=True, smooth=False),
-    "mmd": _Measure("squared kernel distance, at most 2", False),
+    "total-variation-classifier": _Measure("probability, lower bound", False, most=1.0),
+    "total-variation-neighbours": _Measure("probability, lower bound", False, costly=True, smooth=False, most=1.0),
+    "mmd": _Measure("squared kernel distance, at most 2", False, quadratic=True, most=2.0),
 }
 _HISTOGRAM = {"total-variation": "total variation", "kl": "KL", "hellinger": "squared Hellinger"}
 
@@ -181,7 +183,8 @@ def _distances(
     made = []
     for name, indices in parts.items():
         column = values[:, list(indices)].mean(axis=1) if MEASURES[measure].by_feature else values[:, 0]
-        judged = judge(column, draws, MEASURES[measure].smooth)
+        kind = MEASURES[measure]
+        judged = judge(column, draws, kind.smooth, kind.quadratic, kind.most)
         why = _reasons(column, draws, moves[list(indices)], samples, reasons)
         if math.isinf(judged.value):
             disjoint = [names[i] for i in indices if math.isinf(values[0, i])]
@@ -242,13 +245,21 @@ def _reasons(column: np.ndarray, draws: Draws, moves: np.ndarray, samples: Prepa
 
 
 def _thinned(pool: Pool, cap: int | None, rng: np.random.Generator) -> Pool:
-    """At most `cap` states of each part, drawn at random; None: all."""
+    """At most `cap` states of each part, drawn at random, and about as many a match in all of them; None: all.
+
+    With more states a match in one part than in another, permutations of matches would not be comparable.
+    """
     if cap is None:
         return pool
     part = pool.part[pool.match]
+    states, matches = np.bincount(part, minlength=3), np.bincount(pool.part[pool.part >= 0], minlength=3)
+    if states.max() <= cap:
+        return pool
+    density = min(min(cap, n) / m for n, m in zip(states, matches, strict=True) if m)
     kept = []
     for which in range(3):
         there = np.flatnonzero(part == which)
-        kept.append(np.sort(rng.choice(there, cap, replace=False)) if len(there) > cap else there)
+        size = min(len(there), max(1, round(density * matches[which])))
+        kept.append(np.sort(rng.choice(there, size, replace=False)) if len(there) > size else there)
     rows = np.concatenate(kept)
     return pool._replace(rows=pool.rows[rows], match=pool.match[rows])

@@ -12,8 +12,8 @@ import numpy as np
 from sparring.errors import InputError, unknown
 from sparring.types import Array
 
-# A feature is constant up to rounding in float32 if its standard deviation is below this, or below so many of float32's
-# steps at its mean.
+# A feature is constant up to rounding in float32 if its standard deviation is below so many of float32's steps at its
+# mean; or below 1e-6, or below 1e-6 of the largest value where all values are small.
 _CONSTANT, _STEPS = 1e-6, 4 * float(np.finfo(np.float32).eps)
 
 
@@ -21,8 +21,8 @@ def units(reference: Array, other: Array) -> tuple[np.ndarray, np.ndarray]:
     """The unit of every feature, and whether it moves.
 
     The unit is the standard deviation of the even mixture of both samples. Each sample counts for one half, whatever
-    its size. A feature is constant up to rounding if this deviation is below 1e-6, or below four of the steps that
-    float32 has at the feature's mean.
+    its size. A feature is constant up to rounding if this deviation is below four of the steps that float32 has at the
+    feature's mean, or below 1e-6 (of the largest mean or deviation of any feature, where all are below 1).
 
     Args:
       reference: float [n, D], finite.
@@ -35,7 +35,8 @@ def units(reference: Array, other: Array) -> tuple[np.ndarray, np.ndarray]:
     apart = reference.mean(axis=0) - other.mean(axis=0)
     deviation = np.sqrt((reference.var(axis=0) + other.var(axis=0)) / 2 + apart**2 / 4)
     mean = (reference.mean(axis=0) + other.mean(axis=0)) / 2
-    return deviation, deviation >= np.maximum(_CONSTANT, _STEPS * np.abs(mean))
+    least = _CONSTANT * min(1.0, float((np.abs(mean) + deviation).max(initial=0.0)))
+    return deviation, (deviation > 0) & (deviation >= np.maximum(least, _STEPS * np.abs(mean)))
 
 
 def chosen(names: Sequence[str], patterns: Sequence[str] | str) -> tuple[int, ...]:

@@ -22,7 +22,6 @@ from sparring.types import Array
 DIRECTIONS = 64  # of the sliced distance
 _BACKENDS = ("PYTORCH", "JAX", "CUPY", "TENSORFLOW")
 _ITERATIONS = 10_000_000  # of the network simplex: enough for some thousands of states
-_RIDGE = 1e-12  # on covariances in units of features' variances, so that singular ones have a Cholesky factor
 _BLOCK = 1024  # rows of a kernel matrix at a time
 
 
@@ -145,9 +144,10 @@ def bures(mean: np.ndarray, covariance: np.ndarray, other_mean: np.ndarray, othe
     """`wasserstein2_gaussian` of moments: means [R, D] and covariances [R, D, D], to float64 [R]."""
     features = mean.shape[-1]
     trace = np.trace(covariance, axis1=-2, axis2=-1) + np.trace(other, axis1=-2, axis2=-1)
-    scale = np.maximum(np.trace(covariance, axis1=-2, axis2=-1) / features, np.finfo(np.float64).tiny)
-    factor = np.linalg.cholesky(covariance + _RIDGE * scale[..., None, None] * np.eye(features))
-    # The eigenvalues of L^T S2 L are those of S1^(1/2) S2 S1^(1/2).
+    # S1 = L L^T by eigenvalues: rounding may make those of a singular covariance negative. The eigenvalues of L^T S2 L
+    # are those of S1^(1/2) S2 S1^(1/2).
+    spread, axes = np.linalg.eigh(covariance)
+    factor = axes * np.sqrt(np.maximum(spread, 0.0))[..., None, :]
     values = np.linalg.eigvalsh(np.swapaxes(factor, -1, -2) @ other @ factor)
     common = np.sqrt(np.maximum(values, 0.0)).sum(axis=-1)
     return (((mean - other_mean) ** 2).sum(axis=-1) + np.maximum(trace - 2 * common, 0.0)) / features

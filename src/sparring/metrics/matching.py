@@ -31,7 +31,8 @@ def closest(wins: Sequence[int], matches: Sequence[int], rate: float) -> int:
     """
     if not wins or len(wins) != len(matches) or min(matches) < 1:
         raise InputError(f"expected attacks with matches each, got {list(wins)} wins in {list(matches)} matches")
-    return min(range(len(wins)), key=lambda k: (abs(wins[k] / matches[k] - rate), k))
+    # Equally near ones may differ by rounding.
+    return min(range(len(wins)), key=lambda k: (round(abs(wins[k] / matches[k] - rate), 12), k))
 
 
 def equivalence(wins: int, matches: int, other_wins: int, other_matches: int, margin: float = 0.1) -> Equivalence:

@@ -20,8 +20,15 @@ _CHUNK = 500_000  # shares of a block of resamples
 
 
 def wasserstein2(pool: Pool, draws: Draws) -> np.ndarray:
-    """Squared W2 of every column of the pool, [S, D]."""
-    return _by_feature(pool, draws, fine_levels(len(pool.rows)), lambda p, q, b: transport(p, q, b.low, b.high))
+    """Squared W2 of every column of the pool, [S, D]: exact for the observed samples, in bins for all others.
+
+    What bins get wrong in the observed samples, they are taken to get wrong in every resample.
+    """
+    levels = fine_levels(len(pool.rows))
+    found = _by_feature(pool, draws, levels, lambda p, q, b: transport(p, q, b.low, b.high), gaps=True)
+    first, second = (pool.rows[weights[0][pool.match] > 0] for weights in (draws.first, draws.second))
+    exact = joint.sorted_squares(first, second)
+    return found * np.divide(exact, found[0], out=np.ones_like(exact), where=found[0] > 0)
 
 
 def histogram(pool: Pool, draws: Draws, name: str, bins: int) -> np.ndarray:
@@ -156,13 +163,17 @@ def total_variation_classifier(pool: Pool, draws: Draws, rng: np.random.Generato
 
 
 def _by_feature(
-    pool: Pool, draws: Draws, levels: np.ndarray, distance: Callable[[np.ndarray, np.ndarray, Binned], np.ndarray]
+    pool: Pool,
+    draws: Draws,
+    levels: np.ndarray,
+    distance: Callable[[np.ndarray, np.ndarray, Binned], np.ndarray],
+    gaps: bool = False,
 ) -> np.ndarray:
     """A distance between binned distributions, [S, D]: in blocks of features and of resamples, to bound the memory."""
     features, matches = pool.rows.shape[1], len(pool.part)
     found = np.zeros((len(draws.first), features))
     for block in _spans(features, max(1, _TABLE // (matches * (len(levels) + 1)))):
-        table = binned(pool.rows[:, block], pool.match, matches, levels)
+        table = binned(pool.rows[:, block], pool.match, matches, levels, gaps)
         for span in _spans(len(found), max(1, _CHUNK // table.low.size)):
             p, q = (shares(table.counts, weights[span]) for weights in (draws.first, draws.second))
             found[span, block] = distance(p, q, table)

@@ -111,7 +111,9 @@ class Judged(NamedTuple):
     p: float
 
 
-def judge(values: np.ndarray, draws: Draws, smooth: bool = True) -> Judged:
+def judge(
+    values: np.ndarray, draws: Draws, smooth: bool = True, quadratic: bool = False, most: float = math.inf
+) -> Judged:
     """Floor, interval and p-value of one distance, from its values in all resamples.
 
     - Floor: mean, 2.5% and 97.5% quantiles of the benign samples' distances. Any two samples of one distribution are so
@@ -121,7 +123,9 @@ def judge(values: np.ndarray, draws: Draws, smooth: bool = True) -> Judged:
     - Interval (95%) of the distance without bias: a resample's distance varies around the resamples' mean as the value
       does around its own, mirrored (basic bootstrap). A bootstrap adds the noise of sampling once more, so its mean
       above the value is an estimate of the bias that does not suppose that nothing changed. The lower end takes the
-      mean floor for the bias, the upper end the smaller one of the two. Distances are not negative, nor are the ends.
+      mean floor for the bias, the upper end the smaller one of the two. A distance that grows with the square of a
+      small change is skewed where it is small: its upper end is then no less than that of the root, squared. Distances
+      are not negative, nor are the ends.
     - p: of the null hypothesis that benign and attacked matches are exchangeable. It is (1 + number of permutations
       with at least this distance) / (1 + number of permutations), which is at most alpha with probability at most alpha
       (Phipson and Smyth 2010).
@@ -131,6 +135,8 @@ def judge(values: np.ndarray, draws: Draws, smooth: bool = True) -> Judged:
       draws: the resamples.
       smooth: the distance changes little if a state is there twice. Else, as for nearest neighbours, a bootstrap tells
         the spread alone, and the bias is that of the floor.
+      quadratic: the distance grows with the square of a small change, as a squared distance does.
+      most: the largest distance that there is.
     """
     value, bootstrap, floor, null = float(values[0]), *(values[s] for s in draws[2:])
     nan = math.nan
@@ -151,7 +157,12 @@ def judge(values: np.ndarray, draws: Draws, smooth: bool = True) -> Judged:
                 if smooth:
                     bias = min(max(centre - value, min(mean_floor, 0.0)), max(mean_floor, 0.0))
                 low = max(corrected - (_quantile(bootstrap, 0.975) - centre), 0.0)
-                high = max(value - bias + (centre - _quantile(bootstrap, 0.025)), low)
+                high = value - bias + (centre - _quantile(bootstrap, 0.025))
+                if quadratic and value > 0:
+                    roots = np.sqrt(np.maximum(bootstrap, 0.0))
+                    spread = max(abs(_quantile(roots, level) - _centre(roots)) for level in (0.025, 0.975))
+                    high = max(high, (math.sqrt(value) + spread) ** 2 - bias)
+                low, high = min(low, most), min(max(high, low), most)
     return Judged(value, corrected, low, high, mean_floor, floor_low, floor_high, p)
 
 

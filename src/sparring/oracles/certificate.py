@@ -93,6 +93,7 @@ def record(
     budgets: Sequence[float] = (),
     outcomes: Outcomes | None = None,
     threat: ThreatModel | None = None,
+    goes_on: float | None = None,
 ) -> Coupling:
     """The record of a certificate.
 
@@ -105,6 +106,7 @@ def record(
       budgets: further points of the curve.
       outcomes: the benign matches; None: it was computed.
       threat: of these matches.
+      goes_on: the discount of a game that was computed, in which a match goes on with this probability after each step.
 
     Raises:
       InputError: nothing is known of the victim's return, and the game has no losers.
@@ -133,6 +135,7 @@ def record(
         certified_budget=coupling.certified_budget(curve, threshold),
         vacuous_above=coupling.certified_budget(certificate.same, coupling.VACUOUS) or 0.0,
         confidence=1.0 if outcomes is None else 1 - ALPHA,
+        goes_on=goes_on,
         curve=tuple(_point(certificate, curve, at) for at in points),
         **known,
     )

@@ -189,12 +189,14 @@ class ExactOracle:
         )
 
     def certificate(self, benign: Sequence[Known], budgets: Sequence[float]) -> Coupling | str:
-        from sparring.exact.coupling import coupling
+        from sparring.exact.coupling import coupling, goes_on
 
         del benign
         certain, limits = coupling(self.base, self.nu)
-        what = "return" if self.winners() else "value"
-        return certificate.record(certain, budget=max(budgets), limits=limits, what=what, budgets=budgets)
+        what, lasts = "return" if self.winners() else "value", goes_on(self.base)
+        return certificate.record(
+            certain, budget=max(budgets), limits=limits, what=what, budgets=budgets, goes_on=lasts
+        )
 
     def robust(self, budget: float, folder: Path) -> dict[str, Any]:
         from sparring.exact.certificate import verify

@@ -160,6 +160,7 @@ class LearnedOracle:
         whole: bool = False,
     ) -> Outcomes:
         path = run.folder / f"{name}{MATCHES}"
+        of = {"budget": budget if adversarial else 0.0, "matches": matches, "seed": seed}
         if not path.exists():
             benign = self.question.threat.benign
             label = f"matches, {_whose(run, budget if adversarial else None)}"
@@ -167,8 +168,8 @@ class LearnedOracle:
             outcomes = self.play(
                 adversarial or benign, budget if adversarial else 0.0, matches, seed, label, tracks=tracks
             )
-            save_matches(path, outcomes)
-        return read_matches(path)
+            save_matches(path, outcomes, of)
+        return read_matches(path, of)
 
     def measured(self, folder: Path, name: str) -> Outcomes:
         return read_matches(folder / f"{name}{MATCHES}")

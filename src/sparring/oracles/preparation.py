@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 MOST_CHECKPOINTS = 32
+MOST_STEALTH = 1e4  # beyond it nothing of the reward is left
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +66,8 @@ def training_from(asked: Attacks, question: Question, start: str | None) -> Trai
             raise InputError(f"{option.replace('_', '-')}: expected at least 1, got {value}")
     if (rate := asked.learning_rate) is not None and not (math.isfinite(rate) and rate >= 0):
         raise InputError(f"learning-rate: expected a number of at least 0, got {rate}")
-    if not (math.isfinite(asked.stealth) and asked.stealth >= 0):
-        raise InputError(f"stealth: expected a number of at least 0, got {asked.stealth}")
+    if not 0 <= asked.stealth <= MOST_STEALTH:
+        raise InputError(f"stealth: expected a number from 0 to {MOST_STEALTH:g}, got {asked.stealth}")
     checkpoints = getattr(asked, "checkpoints", 0)
     if not 0 <= checkpoints <= MOST_CHECKPOINTS:
         raise InputError(f"checkpoints: expected 0 to {MOST_CHECKPOINTS}, got {checkpoints}")

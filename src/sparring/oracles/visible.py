@@ -64,8 +64,9 @@ class Benign:
 
 def benign(first: Outcomes, again: Outcomes, names: Sequence[str], depth: Depth, seed: int) -> Benign:
     """Two samples of benign matches, and what a classifier tells from one half of all of them and the other."""
-    if first.tracks is None or again.tracks is None:
+    if not all(one.tracks is not None and len(one.tracks.rows) for one in (first, again)):
         return Benign(first, again, tuple(names), None)
+    assert first.tracks is not None and again.tracks is not None
     try:
         with _one_thread():
             found = _two_sample(_at_most(first.tracks, depth), _at_most(again.tracks, depth), depth, seed)
@@ -139,7 +140,9 @@ def _visibility(
         counts = tuple(len(np.unique(one.match)) for one in (ours, theirs))
         found = replaced(found, matches=counts)
     else:
-        reasons.append("matches were not kept whole, so that no classifier looked at them")
+        kept = all(one is not None for one in tracks)
+        why = "no step of a valid match was seen" if kept else "matches were not kept whole"
+        reasons.append(f"{why}, so that no classifier looked at them")
     return replaced(found, auc_floor=without.floor, reason="; ".join(dict.fromkeys(reasons)))
 
 

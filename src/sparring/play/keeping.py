@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from sparring.errors import InputError
+from sparring.metrics.windows import steps_of
 from sparring.nets.encoders import flat
 from sparring.types import Acts, AgentID, Outcomes, Spaces, States, Tracks, Trajectory
 
@@ -15,12 +16,12 @@ Observers = Mapping[AgentID, Spaces]
 
 
 class Sample:
-    """A sample of the steps of valid matches in which an observer moves, drawn by weights discount^step.
+    """A uniform sample of the steps of valid matches in which an observer moves, or one of Def. 2.1.
 
-    Every step gets a random number, exponential with the weight as its rate; those with the smallest are kept
-    (Efraimidis and Spirakis, "Weighted random sampling with a reservoir", 2006). With equal weights the sample is
-    uniform. The steps of matches that still go on wait until it is known whether the match is valid; of the others no
-    more than the sample's size are kept.
+    With a discount, step t is in the running with probability discount^t, by a coin of its own: what is drawn then is
+    distributed by the discounted visitation. Every step that is in the running gets a random number; those with the
+    smallest are kept. The steps of matches that still go on wait until it is known whether the match is valid; of the
+    others no more than the sample's size are kept.
     """
 
     def __init__(self, observers: Observers, size: int, discount: float, rng: np.random.Generator) -> None:
@@ -33,9 +34,12 @@ class Sample:
 
     def add(self, trajectory: Trajectory, match: np.ndarray, step: np.ndarray, out: Outcomes) -> None:
         """T steps [T, B] of the matches that `match` numbers (-1: of none), of which `out` tells those that ended."""
-        with np.errstate(over="ignore"):  # a weight may vanish
-            rank = self.rng.exponential(size=match.shape) * np.float64(self.discount) ** -step
-        t, b = np.nonzero((match >= 0) & _moves(trajectory, self.observers) & (rank < self.limit))
+        rank = self.rng.exponential(size=match.shape)
+        running = (match >= 0) & _moves(trajectory, self.observers) & (rank < self.limit)
+        if self.discount < 1:
+            with np.errstate(under="ignore"):
+                running &= self.rng.random(match.shape) < np.float64(self.discount) ** np.maximum(step, 0)
+        t, b = np.nonzero(running)
         rows = _seen(trajectory, self.observers, t, b)
         rows = rows if self.rows is None else np.concatenate([self.rows, rows])
         rank = np.concatenate([self.rank, rank[t, b]])
@@ -57,6 +61,9 @@ class Sample:
 class TrackSample:
     """Whole matches, all of them, or as many, drawn uniformly, as fit into so many bytes.
 
+    Of a match the steps are kept in which an observer moves, numbered anew: what it sees while it waits changes nothing
+    of what it does.
+
     Every match gets a random number before it is played; if memory ends, the matches with the largest are given up.
     """
 
@@ -70,7 +77,8 @@ class TrackSample:
 
     def add(self, trajectory: Trajectory, match: np.ndarray, step: np.ndarray, out: Outcomes) -> None:
         """As `Sample.add`."""
-        t, b = np.nonzero((match >= 0) & (self.rank[match] < self.limit))
+        running = (match >= 0) & (self.rank[match] < self.limit) & _moves(trajectory, self.observers)
+        t, b = np.nonzero(running)
         controlled = np.zeros(match.shape, bool)
         for acts in trajectory.acts.values():
             if acts.controlled is not None:
@@ -112,7 +120,8 @@ class TrackSample:
         whole = self._joined()
         order = np.lexsort((whole.step, whole.match))
         order = order[~self.invalid[whole.match[order]]]
-        return Tracks(*(array[order] for array in whole))
+        found = Tracks(*(array[order] for array in whole))
+        return found._replace(step=steps_of(found.match))
 
 
 class Discounted:
