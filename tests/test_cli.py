@@ -553,3 +553,35 @@ def test_report_says_what_a_folder_is_that_is_no_audit(capsys: pytest.CaptureFix
     assert "this audit is not finished (done)" in refused(capsys, "report", "audited")
     Path("audited/kept").rename("audited/audit.json")
     assert cli.main(["report", "audited/audit.json"]) == cli.DONE
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("certify discs/duel --victim builtin:disc --matches 1e12", "--matches: expected INT, got '1e12'"),
+        ("certify discs/duel --victim builtin:disc --return-range 5", "--return-range: expected FLOAT FLOAT, got '5'"),
+        ("certify discs/duel --victim builtin:disc --matches 99999999999", "expected at most 10,000,000"),
+        (
+            "certify discs/duel --victim builtin:disc --return-range -1e308 1e308",
+            "return-range: expected two finite numbers LOW < HIGH",
+        ),
+        ("stealth discs/duel --budgets 0.3,0.7", "several values are separated by spaces, as in --budgets 0.3 0.7"),
+        ("stealth discs/duel --attackers builtin:disc", "a policy is given by --attacker"),
+        ("stealth --attacker builtin:disc discs/duel --victim builtin:disc", "the game comes first"),
+        (
+            "stealth discs/duel",
+            "for builtin:disc at these budgets (some do for builtin:ant, builtin:bug, builtin:disc-early",
+        ),
+        ("stealth discs/duel --attacker run:nothere", "run:nothere: expected the folder of a run, and there is none"),
+        ("attack discs/duel --victim zero --stealth 1e308", "stealth: expected a number from 0 to 10000, got 1e+308"),
+        ("certify discs/duel --victim builtin:disc --mismatch", "and this one is from matches: use an exact game"),
+    ],
+)
+def test_what_a_hurried_person_types_is_answered_in_one_line(
+    words: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(words.split()) == cli.BAD_INPUT
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and message in said and "[bold]" not in said
+    assert not list(tmp_path.iterdir())

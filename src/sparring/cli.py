@@ -7,6 +7,7 @@ import importlib
 import io
 import json
 import os
+import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -204,7 +205,18 @@ def _complaint(printed: str) -> str:
             parts[-1].append(inner)
         else:
             parts.append([])
-    return "; ".join(" ".join(part) for part in parts if part)
+    said = "; ".join(" ".join(part) for part in parts if part)
+    # Of an option that may be left out tyro also says that what was given is not `None`.
+    said = re.sub(
+        r"no type matching {None}\|{?([^}|]+?)}? could be instantiated from \[(.*?)\]\.; Got errors: .*?; Argument",
+        r"expected \1, got \2; Argument",
+        said,
+    )
+    if re.search(r"Could not find valid parse for arguments: \['[^']+,[^']*'\]", said):
+        said += "; several values are separated by spaces, as in --budgets 0.3 0.7"
+    if said.startswith("Missing from") and " GAME " in said:
+        said += "; the game comes first: an option that takes several values would take it, too"
+    return re.sub(r"\[/?bold\]", "", said)
 
 
 def _perform(verb: str, settings: Any, command: list[str], resume: Path | None) -> int:

@@ -12,8 +12,10 @@ import pytest
 
 import sparring
 from sparring import cli, detectors
+from sparring.commands.common import from_config, perform
 from sparring.errors import InputError
 
+FEW: dict[str, Any] = {"budgets": (1.0,), "episodes": 40}
 DISCS: dict[str, Any] = {"victim": "builtin:disc-early", "budgets": (1.0,), "episodes": 40}
 
 
@@ -103,3 +105,35 @@ def test_what_cannot_be_looked_at_is_refused(settings: dict[str, Any], message: 
     with pytest.raises(InputError, match=message):
         sparring.stealth(settings.pop("game"), **settings, out="run")
     assert not Path("run").exists()
+
+
+@pytest.mark.slow
+def test_matches_that_are_not_the_asked_ones_are_not_looked_at() -> None:
+    """Of a run that was interrupted: another kind of file, other matches, one bit that has flipped."""
+    sparring.stealth("openspiel/kuhn_poker", victim="uniform", attacker="first", oracle="sampled", out="run", **FEW)
+    for name in ("stealth.json", "manifest.json"):
+        Path("run", name).unlink()
+    status = json.loads(Path("run/status.json").read_text())
+    Path("run/status.json").write_text(json.dumps({**status, "state": "running"}))
+    attacked, benign = Path("run/attack-0.matches.safetensors"), Path("run/benign-0.matches.safetensors")
+    own = attacked.read_bytes()
+    flipped = bytearray(own)
+    flipped[-2000] ^= 1
+    damage = {
+        "has no matches": Path("run/detector-state.safetensors").read_bytes(),
+        "has other matches: expected budget 1.0, got 0.0": benign.read_bytes(),
+        "is damaged": bytes(flipped),
+    }
+    for message, content in damage.items():
+        attacked.write_bytes(content)
+        with pytest.raises(InputError, match=message):
+            perform("stealth", from_config(Path("run"))[1], resume=Path("run"))
+    attacked.write_bytes(own)
+    assert perform("stealth", from_config(Path("run"))[1], resume=Path("run"))["rows"]
+
+
+def test_what_is_kept_beside_a_result_is_no_policy(tmp_path: Path) -> None:
+    Path("run").mkdir()
+    Path("run/detector-state.safetensors").touch()
+    with pytest.raises(InputError, match="expected a run folder with one policy, found none"):
+        sparring.stealth("discs/duel", victim="builtin:disc-early", attacker="run:run")

@@ -25,8 +25,8 @@ from sparring.oracles.exact import ExactOracle, exact_oracle, refuse_unread
 from sparring.oracles.learned import LearnedOracle, slots
 from sparring.oracles.match_files import read_matches, save_matches
 from sparring.oracles.options import Controlled, OptionalFloat, OptionalInt, OptionalPolicy, refuse
-from sparring.oracles.preparation import shipped_attackers
-from sparring.oracles.seating import Question, ask
+from sparring.oracles.preparation import attacked_victims, shipped_attackers
+from sparring.oracles.seating import Question, ask, default_victim
 from sparring.play.features import by_quantity, feature_names
 from sparring.records import EXACT, SAMPLED, Difference, Measure, damage_in, fields, replaced
 from sparring.report.stealth_page import stealth_page
@@ -139,8 +139,9 @@ def _attacks(settings: Settings, question: Question, oracle: Any, budgets: Seque
     shipped = shipped_attackers(settings, budgets)
     if not shipped:
         raise InputError(
-            f"{question.game}: give --attacker POLICY ...: no attackers come with the package for this victim at these "
-            "budgets; `sparring attack` trains one"
+            f"{question.game}: give --attacker POLICY ...: no attackers come with the package for "
+            f"{default_victim(settings) if settings.victim is None else settings.victim} at these budgets (some do for "
+            f"{', '.join(attacked_victims())}); `sparring attack` trains one"
         )
     return tuple(Attacked(shipped[budget], budget, oracle.adversarial(shipped[budget])) for budget in budgets)
 

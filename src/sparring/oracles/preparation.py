@@ -159,6 +159,13 @@ def shipped_attackers(asked: Any, budgets: Sequence[float]) -> dict[float, str]:
     return found if all(budget in found for budget in budgets) else {}
 
 
+def attacked_victims() -> list[str]:
+    """The victims for which attackers come with the package."""
+    from sparring.loaders.builtin import names
+
+    return sorted({f"builtin:{name.partition('-attack-')[0]}" for name in names() if "-attack-" in name})
+
+
 def _check_alike(game: Game, question: Question) -> None:
     if game.agents != question.agents or game.spaces != question.spaces:
         raise InputError(f"train-game: {game.id} has other agents, observations or actions than {question.game}")

@@ -193,6 +193,7 @@ def agents_of(given: Sequence[Any], game: Game, what: str) -> tuple[AgentID, ...
         else:
             names = ", ".join(game.agents)
             apart = "; several are separated by blanks" if "," in str(one) else ""
+            apart += "; a policy is given by --attacker" if what == "attackers" and ":" in str(one) else ""
             raise InputError(
                 f"{what}: expected 0 to {len(game.agents) - 1}, got {one}; or give one of the names {names}{apart}"
             )
