@@ -28,7 +28,7 @@ test-all: test test-slow ## every test there is
 	$(BIN)/pytest -q -m long $(PARALLEL)
 
 bench: .venv/installed-bench ## measure, and compare with the limits that the benchmarks name (minutes)
-	@set -e; for name in startup exact_games discs clips stealth speed; do echo "$$name"; $(BIN)/python "benchmarks/$$name.py"; done
+	@set -e; for name in startup exact_games discs clips stealth section speed; do echo "$$name"; $(BIN)/python "benchmarks/$$name.py"; done
 
 clean: ## remove what make and the tools made; run folders stay
 	rm -rf .venv dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
