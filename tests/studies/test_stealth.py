@@ -168,7 +168,7 @@ def test_the_papers_columns_stand_beside_ours() -> None:
     told = feature_importance.summary(rows)
     assert "| 7 of 10 | 0.42 (0 to 2) |" in told and "| 0 of 10 |" in told and "| 10 of 10 |" in told
     assert "| budget 1 | hip 1 velocity (0.125) | velocity 0.25, position 0.5 |" in told
-    assert "squared W2 without its bias" in feature_importance.figure(rows)
+    assert "squared Wasserstein-2 without its bias" in feature_importance.figure(rows)
 
 
 def test_the_papers_lists_are_those_of_its_tables() -> None:

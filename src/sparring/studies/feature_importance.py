@@ -97,11 +97,14 @@ def figure(rows: Sequence[Row]) -> str:
                 heights = [float(np.mean(values)) for values in own_.values()]
                 axes.bar([i + 0.35 * k for i in range(len(kinds))], heights, 0.33, color=MANY[1 + k], label=attack)
             axes.set_xticks([i + 0.17 for i in range(len(kinds))], kinds, rotation=60, fontsize=8)
-            axes.set_title(world.removeprefix("robosumo/"), fontsize=10)
-            axes.set_ylabel("squared W2 without its bias")
+            axes.set_xlabel(world.removeprefix("robosumo/"), weight="bold", fontsize=10)
+            axes.set_ylabel("squared W2")
 
-    title = "How far each kind of feature moves"
-    return svg("feature-importance", title, "squared Wasserstein-2, per feature", 1150, 380 * -(-len(found) // 3), draw)
+    title, caption = (
+        "How far each kind of feature moves",
+        "squared Wasserstein-2 without its bias, a mean over features",
+    )
+    return svg("feature-importance", title, caption, 1150, 380 * -(-len(found) // 3), draw)
 
 
 def summary(rows: Sequence[Row]) -> str:

@@ -99,9 +99,9 @@ def figure(rows: Sequence[Row], name: str, title: str) -> str:
             for axes in (front, reached, matched):
                 axes.legend(fontsize=8)
             if len(found) > 1:
-                grid[2 * k][1].set_title(world, fontsize=11)
+                grid[2 * k][1].set_xlabel(world, weight="bold")
 
-    caption = "blue lines: the noise floor's 97.5%; bars: 95% over seeds"
+    caption = "distances without their bias; blue: the noise floor's 97.5%; lines: 95% over seeds"
     return svg(name, title, caption, 1150, 760 * len(found), draw)
 
 
@@ -116,7 +116,7 @@ def _distances(axes: Axes, rows: Sequence[Row], measure: str, label: str) -> Non
         noise = [row[f"{measure}_floor_high"] - row[f"{measure}_floor"] for row in of(rows, attack)]
         axes.plot([place - 0.35, place + 0.35], [np.mean(noise)] * 2, color=BASELINE, lw=2.5)
     axes.set_xticks(range(len(named)), named)
-    axes.set_ylabel(f"{label}, without its bias")
+    axes.set_ylabel(label)
 
 
 def draw_front(axes: Axes, rows: Sequence[Row]) -> None:
@@ -151,9 +151,10 @@ def _matched(axes: Axes, rows: Sequence[Row]) -> None:
         axes.scatter(x, y, 30, label=f"matched, budget {budget:g}")
         unequal = [k for k, (one, _) in enumerate(found) if not one["equivalent"]]
         axes.scatter([x[k] for k in unequal], [y[k] for k in unequal], 14, marker="x", color=MANY[0])
+    axes.scatter([], [], 14, marker="x", color=MANY[0], label="not equally often")
     largest = max([1e-9, *axes.get_xlim(), *axes.get_ylim()])
     axes.plot([0, largest], [0, largest], color=MANY[0], lw=0.8, ls=":")
-    axes.set_xlabel("squared W2, constrained (x: the pair does not win equally often)")
+    axes.set_xlabel("squared W2, constrained")
     axes.set_ylabel("squared W2, unconstrained")
 
 

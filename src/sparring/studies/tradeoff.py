@@ -37,7 +37,7 @@ def figure(rows: Sequence[Row]) -> str:
             tables.draw_front(front, own)
             for axes in (reached, front):
                 axes.legend(fontsize=8)
-            front.set_title(world, fontsize=11)
+            reached.set_xlabel(f"attack budget in {world.removeprefix('robosumo/')}")
 
     caption = "left: wins and non-fails; right: wins against how well whole matches are told apart"
     return svg("tradeoff", "Winning rate and stealth by budget (Figure 6)", caption, 1000, 400 * len(found), draw)
