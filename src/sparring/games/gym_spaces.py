@@ -70,6 +70,39 @@ def to_ours(theirs: Any, observation: Any) -> Any:
     return np.array(observation, np.int64) - starts(theirs)
 
 
+def to_theirs(theirs: Any, action: np.ndarray) -> Any:
+    """One match's action, as `from_gymnasium`'s space has it, in Gymnasium's space; continuous ones are clipped."""
+    from gymnasium import spaces
+
+    if isinstance(theirs, spaces.Box):
+        return np.clip(action, theirs.low, theirs.high).astype(theirs.dtype)
+    if isinstance(theirs, spaces.Discrete):
+        return int(action) + int(theirs.start)
+    return (np.asarray(action) + starts(theirs)).astype(theirs.dtype)
+
+
+def blank(space: Space, matches: int) -> Any:
+    """An observation of so many matches in our space, of zeros."""
+    match space:
+        case Dict():
+            return {name: blank(part, matches) for name, part in space.parts}
+        case Box():
+            return np.zeros((matches, *space.shape), space.dtype)
+        case Discrete():
+            return np.zeros(matches, np.int64)
+        case MultiDiscrete():
+            return np.zeros((matches, len(space.nvec)), np.int64)
+
+
+def put(tree: Any, row: int, value: Any) -> None:
+    """Write one match's observation into a batch, in place."""
+    if isinstance(tree, dict):
+        for name, part in tree.items():
+            put(part, row, value[name])
+    else:
+        tree[row] = value
+
+
 def starts(theirs: Any) -> np.ndarray:
     """What the first choice of each is called in a Gymnasium's space: 0 but for `Discrete` and `MultiDiscrete`."""
     return np.asarray(getattr(theirs, "start", 0), np.int64)

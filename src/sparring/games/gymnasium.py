@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sparring.errors import InputError, NoPicture
-from sparring.games.gym_spaces import from_gymnasium, starts, to_ours
+from sparring.games.gym_spaces import from_gymnasium, put, starts, to_ours
 from sparring.types import AgentID, Array, Box, Discrete, MultiDiscrete, Spaces, Step, View
 
 AGENT: AgentID = "player"
@@ -109,7 +109,7 @@ class GymnasiumGame:
         following, reward, terminated, truncated, info = self._tasks.step(action)
         observation, final = self._seen(following), self._seen(following)
         for match in np.flatnonzero(terminated | truncated):
-            _put(final, int(match), self._seen(info["final_obs"][match]))
+            put(final, int(match), self._seen(info["final_obs"][match]))
         return Step(
             view={AGENT: View(observation)},
             final_view={AGENT: View(final)},
@@ -160,12 +160,3 @@ def make(name: str, num_games: int, threads: int, options: Mapping[str, str]) ->
     if options:
         raise InputError(f"gymnasium/{name}: unknown option {next(iter(options))!r}: Gymnasium tasks have no options")
     return GymnasiumGame(name, num_games)
-
-
-def _put(tree: Any, row: int, value: Any) -> None:
-    """Write one match's observation into a batch, in place."""
-    if isinstance(tree, dict):
-        for name, part in tree.items():
-            _put(part, row, value[name])
-    else:
-        tree[row] = value
