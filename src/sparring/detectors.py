@@ -170,4 +170,7 @@ def action_of(detector: Detector, value: Any) -> np.ndarray:
         chosen = np.zeros(detector.actions, np.float32)
         chosen[value] = 1
         return chosen
-    return flat(value, detector.actions, "action")
+    found = flat(value, detector.actions, "action")
+    if detector.one_hot and not (np.isin(found, (0, 1)).all() and found.sum() == 1):
+        raise InputError("action: expected the number of a choice, or one-hot, as the detector learned it")
+    return found

@@ -48,7 +48,7 @@ def test_the_attackers_that_come_with_the_package_are_looked_at(capsys: pytest.C
     assert {d["features"] for d in seen["distances"]} == {"all features", "position", "velocity", "time"}
     assert result["features"][-1] == "remaining time" and len(result["features"]) == 9
     page = Path("run/stealth.html").read_text()
-    assert "How visible are attacks" in page and "Which features give the attack away" in page
+    assert "How visible are attacks" in page and "What the classifier looks at" in page
     # Its detector runs on a stream.
     detector = detectors.read("run/detector-state.safetensors")
     assert detector.game == "discs/duel" and detector.names == tuple(result["features"])

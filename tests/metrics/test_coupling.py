@@ -171,3 +171,17 @@ def test_the_largest_auc_is_the_area_under_the_two_lines() -> None:
     for delta in (0.0, 0.2, 0.7, 1.0):
         area = float(np.minimum(1, rate + delta).mean())
         assert float(auc_upper(delta)) == pytest.approx(area, abs=1e-5)
+
+
+def test_an_asked_budget_is_a_point_of_the_grid_where_nothing_is_to_be_lost() -> None:
+    """At .05, between .0398 and .0631, a bound that is not near the top of its range fell to that of .0631."""
+    rng = np.random.default_rng(0)
+    coins, returns = rng.integers(5, 15, 500), rng.uniform(0.2, 0.6, 500)
+    given: dict[str, Any] = {"non_fail": None, "not_won": None, "returns": returns, "invalid": np.zeros(500, bool)}
+    plain = from_matches(coins, limits=Range(0.0, 1.0), **given)
+    asked = from_matches(coins, limits=Range(0.0, 1.0), grid=grid_with([0.05, 1.0]), **given)
+    assert plain.value is not None and asked.value is not None
+    truth = float((0.95**coins * returns).mean())
+    assert plain.value(0.05) + 0.01 < asked.value(0.05) < truth
+    for budget in GRID:  # one more budget costs hardly anything at the others
+        assert asked.value(budget) == pytest.approx(float(plain.value(budget)), abs=2e-3)

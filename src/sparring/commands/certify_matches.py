@@ -14,7 +14,7 @@ from sparring.errors import InputError
 from sparring.files import write_atomic
 from sparring.games.markov import SampledMarkovGame
 from sparring.judgement.certain import certain_lines
-from sparring.metrics.coupling import FEWEST, GRID, Range
+from sparring.metrics.coupling import FEWEST, Range, grid_with
 from sparring.oracles import certificate
 from sparring.oracles.learned import LearnedOracle, slots
 from sparring.oracles.match_files import save_matches
@@ -114,10 +114,10 @@ def execute(settings: Settings, prepared: FromMatches, run: Run) -> dict[str, An
     begun = time.monotonic()
     oracle, matches, limits, rewards, gamma = prepared
     question, budget = oracle.question, check_budget(settings.budget)
-    threat, discounted = question.threat, None
+    threat, discounted, grid = question.threat, None, grid_with([budget])
     if rewards is not None:
         team = threat.coin == "team"
-        discounted = Discounted(threat.victims, threat.attackers, team, GRID, gamma, rewards, matches)
+        discounted = Discounted(threat.victims, threat.attackers, team, grid, gamma, rewards, matches)
     outcomes = oracle.play(
         threat.benign,
         0.0,
@@ -127,7 +127,7 @@ def execute(settings: Settings, prepared: FromMatches, run: Run) -> dict[str, An
         states=0,
         on_steps=None if discounted is None else discounted.add,
     )
-    certain = certificate.from_matches(outcomes, threat, limits, discounted)
+    certain = certificate.from_matches(outcomes, threat, limits, discounted, grid)
     save_matches(run.folder / BENIGN_FILE, outcomes)
     result = CertifyResult(
         **who(settings, question, run),

@@ -29,7 +29,8 @@ class Settings:
     A line is {"observation": [...], "first": true} where a match begins and {"observation": [...]} within it; or every
     line names its match, as in {"observation": [...], "match": 7}, and a match begins where the name changes. An
     observation of named parts is {"observation": {"camera": [...], "speed": [...]}}. A detector of transitions also
-    needs the agent's own "action". The exit code is 1 if there was an alarm, else 0.
+    needs the agent's own "action". Exit codes: 1 after an alarm, 0 without one, 130 after Ctrl-C without one, 2 for a
+    line that cannot be read.
 
     Example: sparring detect detector.safetensors --input observations.jsonl
     """

@@ -284,7 +284,18 @@ def _played(prepared: Prepared, run: Run, name: str, adversarial: Any, budget: f
 def text(result: dict[str, Any]) -> str:
     found: StealthResult = read({k: v for k, v in result.items() if k != "run"})
     measure: Measure = "value" if found.oracle == EXACT else "win" if found.baseline.win is not None else "return"
-    head = ["attacker", "budget", "reaches", "damage", "shift", "p", "AUC, step", "AUC, match", "caught", "in time"]
+    head = [
+        "attacker",
+        "budget",
+        "reaches",
+        "damage",
+        "squared W2",
+        "p",
+        "AUC, step",
+        "AUC, match",
+        "caught",
+        "in time",
+    ]
     rows = [[row.attacker, f"{row.budget:g}", _reached(row), *_seen(row, measure)] for row in found.rows]
     told = [i for i in range(len(head)) if any(row[i] for row in rows)]
     lines = aligned([head[i] for i in told], [[row[i] for i in told] for row in rows])

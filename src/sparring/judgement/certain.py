@@ -23,7 +23,7 @@ def certain_lines(certain: Coupling) -> list[str]:
         said.append(f"  the certificate says hardly anything above budget {number(certain.vacuous_above, '.2g')}")
     threshold = f"{_NAMES[certain.value_is]} of at least {number(certain.at_least, '.4g')}"
     if certain.at_least_from == "half":
-        threshold += ", half of what is certain without an attack"
+        threshold += ", halfway from the least possible to what is certain without an attack"
     if certain.certified_budget is None:
         return [*said, f"certified budget for a {threshold}: none, it is not even certain without an attack"]
     floor = math.floor(certain.certified_budget * 1e5 + 1e-6) / 1e5

@@ -33,7 +33,8 @@ def not_tested(audit: AuditResult) -> tuple[str, ...]:
         return tuple(sentences)
     if any(result.shift is not None for result in audit.budgets):
         sentences.append(
-            "Detection: the shift compares each feature's distribution, not how features go together or in time."
+            "Detection by somebody who has not met these attackers: classifiers and detectors were fitted with their "
+            "matches."
         )
     else:
         sentences.append("How visible the attacks are.")

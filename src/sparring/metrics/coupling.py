@@ -88,6 +88,7 @@ def from_matches(
     limits: Range | None,
     invalid: np.ndarray,
     alpha: float = ALPHA,
+    grid: Sequence[float] = GRID,
 ) -> Certificate:
     """The certificate of n benign matches: all bounds hold together, at all budgets, with probability 1 - alpha.
 
@@ -99,6 +100,7 @@ def from_matches(
       limits: the least and the largest return that is possible.
       invalid: bool [n]; such a match counts as the worst one.
       alpha: 1 - confidence.
+      grid: budgets at which expectations are bounded, from 0 on: see `grid_with`.
 
     Raises:
       InputError: fewer than two matches, or a return outside its range.
@@ -114,20 +116,23 @@ def from_matches(
         kept[VALUE] = np.where(valid, _unit(np.asarray(returns, np.float64), limits, valid), 0.0)
     share = alpha / len(kept)
     with np.errstate(under="ignore"):
-        factors = (1 - np.asarray(GRID)[:, None]) ** coins  # [K, n]
-    curves = {name: bounded(factors * numbers, share) for name, numbers in kept.items()}
+        factors = (1 - np.asarray(grid)[:, None]) ** coins  # [K, n]
+    curves = {name: bounded(factors * numbers, share, grid) for name, numbers in kept.items()}
     return _certificate(curves, limits)
 
 
-def from_rewards(kept: np.ndarray, limits: Range, same: np.ndarray, alpha: float = ALPHA) -> Certificate:
+def from_rewards(
+    kept: np.ndarray, limits: Range, same: np.ndarray, alpha: float = ALPHA, grid: Sequence[float] = GRID
+) -> Certificate:
     """The certificate of n benign matches for a discounted value.
 
     Args:
-      kept: (1 - gamma) sum_t gamma^t (1 - eps)^(n_t) (r_t - r_min) / (r_max - r_min) at each budget of `GRID`,
+      kept: (1 - gamma) sum_t gamma^t (1 - eps)^(n_t) (r_t - r_min) / (r_max - r_min) at each budget of `grid`,
         float64 [K, n]: see `play.keeping.Discounted`.
       limits: r_min / (1 - gamma) and r_max / (1 - gamma).
       same: coins of each match, int64 [n], for the total variation.
       alpha: 1 - confidence.
+      grid: as in `from_matches`.
 
     Raises:
       InputError: fewer than two matches.
@@ -135,19 +140,24 @@ def from_rewards(kept: np.ndarray, limits: Range, same: np.ndarray, alpha: float
     if kept.shape[-1] < FEWEST:
         raise InputError(f"matches: expected at least {FEWEST} for a certificate, got {kept.shape[-1]}")
     with np.errstate(under="ignore"):
-        factors = (1 - np.asarray(GRID)[:, None]) ** np.asarray(same, np.int64)
-    curves = {VALUE: bounded(np.clip(kept, 0.0, 1.0), alpha / 2), SAME: bounded(factors, alpha / 2)}
+        factors = (1 - np.asarray(grid)[:, None]) ** np.asarray(same, np.int64)
+    curves = {VALUE: bounded(np.clip(kept, 0.0, 1.0), alpha / 2, grid), SAME: bounded(factors, alpha / 2, grid)}
     return _certificate(curves, limits)
 
 
-def bounded(numbers: np.ndarray, alpha: float) -> Curve:
-    """A lower bound of h, at all budgets together, from matches at those of `GRID`: numbers in [0, 1], [K, n]."""
-    return between(least_mean(numbers, alpha / len(GRID)))
+def grid_with(budgets: Sequence[float]) -> tuple[float, ...]:
+    """`GRID`, and further budgets below 1 at which nothing is to be lost."""
+    return tuple(sorted({*GRID, *(float(budget) for budget in budgets if budget < 1)}))
 
 
-def between(lower: np.ndarray) -> Curve:
-    """A lower bound of h at all budgets from lower bounds at those of `GRID`, float64 [K]."""
-    exponents = -np.log1p(-np.asarray(GRID))
+def bounded(numbers: np.ndarray, alpha: float, grid: Sequence[float] = GRID) -> Curve:
+    """A lower bound of h, at all budgets together, from matches at those of `grid`: numbers in [0, 1], [K, n]."""
+    return between(least_mean(numbers, alpha / len(grid)), grid)
+
+
+def between(lower: np.ndarray, grid: Sequence[float] = GRID) -> Curve:
+    """A lower bound of h at all budgets from lower bounds at those of `grid`, float64 [K]."""
+    exponents = -np.log1p(-np.asarray(grid))
     positive = exponents > 0
 
     def at(budgets: Any) -> np.ndarray:

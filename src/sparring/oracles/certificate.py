@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 
 def from_matches(
-    outcomes: Outcomes, threat: ThreatModel, limits: Range | None, discounted: Discounted | None = None
+    outcomes: Outcomes,
+    threat: ThreatModel,
+    limits: Range | None,
+    discounted: Discounted | None = None,
+    grid: Sequence[float] = coupling.GRID,
 ) -> Certificate:
     """The certificate of benign matches, at 95% confidence.
 
@@ -29,6 +33,7 @@ def from_matches(
       threat: who is attacked through whom, and how control is drawn.
       limits: what the victims' return can be (discounted: their value); None: not known.
       discounted: what kept account of discounted rewards while they were played; None: returns are not discounted.
+      grid: budgets at which expectations are bounded, which `discounted` has kept account at, too.
 
     Raises:
       InputError: as `metrics.coupling.from_matches`.
@@ -36,7 +41,7 @@ def from_matches(
     coins = coupling.decisions(outcomes, threat.attackers, threat.control, threat.coin)
     if discounted is not None:
         assert limits is not None
-        return coupling.from_rewards(discounted.sums, limits, coins)
+        return coupling.from_rewards(discounted.sums, limits, coins, grid=grid)
     matches = sample(outcomes, threat.attackers, threat.victims)
     flags = matches.flags()
     return coupling.from_matches(
@@ -46,6 +51,7 @@ def from_matches(
         returns=matches.victim_return,
         limits=limits,
         invalid=matches.invalid,
+        grid=grid,
     )
 
 
@@ -102,7 +108,8 @@ def record(
       budget: where its bounds are wanted.
       limits: what the value can be; None: its place is taken by the share of matches that the victim does not lose.
       what: "return", "discounted return" or "value".
-      at_least: the threshold of the certified budget; None: half of what is certain at budget 0.
+      at_least: the threshold of the certified budget; None: halfway from the least possible value
+        to what is certain at budget 0.
       budgets: further points of the curve.
       outcomes: the benign matches; None: it was computed.
       threat: of these matches.

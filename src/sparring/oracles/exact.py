@@ -195,7 +195,7 @@ class ExactOracle:
         certain, limits = coupling(self.base, self.nu)
         what, lasts = "return" if self.winners() else "value", goes_on(self.base)
         return certificate.record(
-            certain, budget=max(budgets), limits=limits, what=what, budgets=budgets, goes_on=lasts
+            certain, budget=min(budgets), limits=limits, what=what, budgets=budgets, goes_on=lasts
         )
 
     def robust(self, budget: float, folder: Path) -> dict[str, Any]:

@@ -225,7 +225,7 @@ class LearnedOracle:
 
     def certificate(self, benign: Sequence[Outcomes], budgets: Sequence[float]) -> Coupling | str:
         from sparring.games.markov import SampledMarkovGame
-        from sparring.metrics.coupling import Range
+        from sparring.metrics.coupling import Range, grid_with
         from sparring.oracles import certificate
 
         threat, limits, finite = self.question.threat, self.return_range(), self.question.finite
@@ -235,10 +235,10 @@ class LearnedOracle:
         limits = None if limits is None or not limits[0] < limits[1] else Range(*limits)
         try:
             matches = certificate.together(benign)
-            certain = certificate.from_matches(matches, threat, limits)
+            certain = certificate.from_matches(matches, threat, limits, grid=grid_with(budgets))
             return certificate.record(
                 certain,
-                budget=max(budgets),
+                budget=min(budgets),
                 limits=limits,
                 what="return",
                 budgets=budgets,

@@ -92,6 +92,8 @@ def training_from(asked: Attacks, question: Question, start: str | None) -> Trai
     _check_memory(question, given, config.steps_per_round)
     steps = PRESETS[asked.preset or "standard"].steps if asked.steps is None else asked.steps
     rounds, length = rounds_of(steps, given, config.steps_per_round, fixed=asked.steps_per_round is not None)
+    # A short training would be over before the policy moves.
+    ppo["warmup_updates"] = min(ppo.get("warmup_updates", 0), rounds // 2)
     config = replace(
         config,
         steps=rounds * length * given,

@@ -41,7 +41,7 @@ class Depth:
 
 # What every audit has time for; and all there is.
 _OF_AUDITS = ("wasserstein2", "total-variation")
-QUICK = Depth(_OF_AUDITS, 99, 19, ("state",), transitions=False, importance=False, steps=10_000)
+QUICK = Depth(_OF_AUDITS, 99, 39, ("state",), transitions=False, importance=False, steps=10_000)
 FULL_MEASURES = (
     *("wasserstein2", "total-variation", "kl", "hellinger", "wasserstein2-exact", "wasserstein2-sliced"),
     *("wasserstein2-gaussian", "kl-neighbours", "total-variation-classifier", "total-variation-neighbours", "mmd"),

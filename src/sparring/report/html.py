@@ -15,6 +15,7 @@ from sparring.judgement import judged
 from sparring.judgement.certain import certain_lines
 from sparring.judgement.damage import IGNORED_INVALID
 from sparring.judgement.rule import invalid_share, slack_of
+from sparring.judgement.seen import seen_line
 from sparring.judgement.words import (
     MEASURES,
     amount,
@@ -130,6 +131,7 @@ def _page(audit: AuditResult, folder: Path) -> tuple[str, dict[str, str]]:
         "duration": None if audit.wall_time_s is None else _duration(audit.wall_time_s),
         "settings": list(_flat(audit.settings)),
         "seen": seen,
+        "told": [seen_line(one, f"Budget {one.budget:g}") for one in seen],
         "stealth": [(name, *words) for name, words in CAPTIONS.items() if name in figures],
         "certain": [] if audit.coupling is None else certain_lines(audit.coupling),
         "figures": {name: Markup(plots.on_page(svg)) for name, svg in figures.items()},

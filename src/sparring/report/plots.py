@@ -360,7 +360,9 @@ def svg(name: str, title: str, caption: str, width: int, height: int, draw: Any)
         )
         words.set_in_layout(False)  # they may be wider than the first of several axes
         handles, labels = axes.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower left", ncols=5)
+        if labels:  # as many columns as have room; a letter takes some 7 pixels, a mark and its margins 60
+            columns = max(1, min(5, width // (60 + 7 * max(map(len, labels)))))
+            figure.legend(handles, labels, loc="outside lower left", ncols=columns)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Title": title})
     return buffer.getvalue()

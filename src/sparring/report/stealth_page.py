@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sparring.answers import StealthResult
+from sparring.judgement.seen import seen_line
 from sparring.judgement.words import amount, mean, rate, shown
 from sparring.records import EXACT, Measure, damage_in
 from sparring.report import plots
@@ -34,6 +35,7 @@ def stealth_page(result: StealthResult) -> tuple[str, dict[str, str]]:
         "rate": rate,
         "mean": mean,
         "number": shown,
+        "told": [seen_line(one, label) for one, label in zip(seen, labels, strict=True)],
         "stealth": [(name, *words) for name, words in CAPTIONS.items() if name in figures],
         "figures": {name: Markup(plots.on_page(svg)) for name, svg in figures.items()},
         "commands": [shell(result.command)],

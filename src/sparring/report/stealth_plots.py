@@ -89,7 +89,9 @@ def bracket_figure(audit: AuditResult, measure: Measure) -> str | None:
             level = [worse([value for at, value in known if at <= budget], default=np.nan) for budget in budgets]
             floor = [unit * value for value in level]
             axes.step(budgets, floor, where="post", color=ATTACKER, lw=1.2)
-            axes.fill_between(budgets, floor, bounds, color=BASELINE, alpha=0.1, lw=0, label="the truth lies here")
+            axes.fill_between(
+                budgets, floor, bounds, step="post", color=BASELINE, alpha=0.1, lw=0, label="the truth lies here"
+            )
             for number, (result, value) in enumerate(reached):
                 low, high = getattr(result, f"{key}_ci") or (value, value)
                 bars = [[unit * max(value - low, 0)], [unit * max(high - value, 0)]]
@@ -200,7 +202,8 @@ def distances_figure(seen: Sequence[Visibility], labels: Sequence[str]) -> str |
             axes.set_yticks(range(len(labels)), labels if axes in grid[:, 0] else [""] * len(labels))
             axes.set_ylim(len(labels) - 0.4, -0.6)
             axes.grid(False)
-            axes.set_xlabel(measure)
+            axes.set_xlabel(measure, fontsize=9)
+            axes.locator_params(axis="x", nbins=3)
 
     return svg("distances", "How far the states move", "marks, over the noise floor", 900, 120 + 150 * lines, draw)
 
@@ -225,7 +228,9 @@ def roc_figure(seen: Sequence[Visibility], labels: Sequence[str]) -> str | None:
             axes.set_xlabel(f"false alarms, %: {title}")
             axes.set_ylabel("true alarms, %" if name == "auc_state" else "")
 
-    return svg("roc", "What a classifier tells apart", "AUC with 95% interval over matches", 900, 380, draw)
+    return svg(
+        "roc", "What a classifier tells apart", "ROC curves, and AUC with its 95% interval over matches", 900, 380, draw
+    )
 
 
 def _once(axes: Axes, title: str, label: str) -> str | None:
@@ -303,7 +308,9 @@ def front_figure(
             across = [[max(area.value - area.low, 0)], [max(area.high - area.value, 0)]]
             up = [[unit * max(cost.value - cost.low, 0)], [unit * max(cost.high - cost.value, 0)]]
             axes.errorbar([area.value], [unit * cost.value], up, across, marker="o", ms=8, color=colour, label=label)
-        axes.axvline(0.5, color=BASELINE, lw=1, ls=":", label="not to be told from benign matches")
+        axes.axvline(0.5, color=BASELINE, lw=1, ls=":", label="chance")
+        if (floor := next((one.auc_floor for one in seen if one.auc_floor is not None), None)) is not None:
+            axes.axvspan(floor.low, floor.high, color=BASELINE, alpha=0.15, lw=0, label="benign against benign, 95%")
         axes.axhline(0, color=INK, lw=0.8)
         axes.set_xlabel("AUC of whole matches")
         axes.set_ylabel(f"damage: {what}")
