@@ -152,6 +152,9 @@ def test_actions_that_are_choices() -> None:
     detector = fit_detector(choices, view="transition", window=1)
     assert detector.one_hot and action_of(detector, 2).tolist() == [0, 0, 1]
     assert action_of(detector, [0, 1, 0]).tolist() == [0, 1, 0]
+    assert action_of(detector, [0, 1, 0]).tolist() == [0, 1, 0]
+    with pytest.raises(InputError, match="action: expected the number of a choice, or one-hot"):
+        action_of(detector, [0.5, 7, 0])
     with pytest.raises(InputError, match="action: expected a choice from 0 to 2, got 3"):
         action_of(detector, 3)
     with pytest.raises(InputError, match="action: expected 2 numbers, got 1"):

@@ -48,8 +48,8 @@ def test_policies_on_the_way_are_kept_and_an_attack_that_hides_is_told_so(tmp_pa
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"stealth": -1.0}, "stealth: expected a number of at least 0, got -1"),
-        ({"stealth": float("nan")}, "stealth: expected a number of at least 0, got nan"),
+        ({"stealth": -1.0}, "stealth: expected a number from 0 to 10000, got -1"),
+        ({"stealth": float("nan")}, "stealth: expected a number from 0 to 10000, got nan"),
         ({"checkpoints": 33}, "checkpoints: expected 0 to 32, got 33"),
     ],
 )

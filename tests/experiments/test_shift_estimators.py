@@ -31,7 +31,9 @@ def test_lower_bounds_are_not_above_the_truth() -> None:
 def test_the_table_and_the_figure_show_every_estimator() -> None:
     rows = [study.accuracy("kl", d, n, 2, seed=3) for n in study.SIZES for d in (1, 10)]
     nulls = [study.null_rate("kl", 2, seed=3)]
-    text = study.table(rows, nulls)
-    assert text.count("| kl |") == 5 and "| kl | 2 | " in text
+    intervals = study.coverage(10, 0.5, 2, seed=3)
+    assert [one["measure"] for one in intervals] == list(study.TRUTHS)
+    text = study.table(rows, nulls, intervals)
+    assert text.count("| kl |") == 8 and "| kl | 2 | " in text
     svg = study.figure(rows)
     assert "<svg" in svg and "D = 10" in svg

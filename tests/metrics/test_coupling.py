@@ -11,7 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparring.errors import InputError
-from sparring.metrics.coupling import GRID, Range, auc_upper, between, certified_budget, decisions, from_matches
+from sparring.metrics.coupling import (
+    GRID,
+    Range,
+    auc_upper,
+    between,
+    certified_budget,
+    decisions,
+    from_matches,
+    grid_with,
+)
 from sparring.types import Outcomes
 
 EVERYWHERE = np.unique([*GRID, *np.linspace(0, 1, 101), *np.geomspace(1e-5, 1, 60)])

@@ -117,15 +117,15 @@ def test_every_world_has_tables_and_panels_of_its_own() -> None:
     drawn = stealth_tables.figure([*ROWS, *other], "stealth", "two worlds")
     assert "robosumo/bug-vs-bug" in drawn
     assert drawn.count("squared W2, unconstrained") == 2
-    assert "robosumo/bug-vs-bug" in tradeoff.figure([*ROWS, *other])
+    assert "attack budget in bug-vs-bug" in tradeoff.figure([*ROWS, *other])
 
 
 def test_published_agents_that_are_missing_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for module in (sumo_stealth, tradeoff, feature_importance):
         with pytest.raises(InputError, match=r"zoo/bug-lstm-v1.npy: no such file\. This preset needs the agents"):
-            stealth.cells(module.PRESETS["standard"], 0)
-        assert stealth.cells(module.PRESETS["smoke"], 0)
+            module.check(module.PRESETS["standard"])
+        module.check(module.PRESETS["smoke"])
     with pytest.raises(InputError, match="no such file"):
         sparring.study("tradeoff", preset="standard", out="run")
     assert not Path("run").exists()

@@ -3,7 +3,8 @@
 A study is a module of `sparring.studies` with `Settings` (a frozen dataclass), `PRESETS` (by name), `cells(settings,
 seed)` (independent pieces of work, frozen dataclasses of plain JSON), `run(cell)` (rows of the table, flat JSON),
 `figure(rows)` (SVG) and `summary(rows)` (Markdown). Where a cell is long, it is `run(cell, folder)`: its own folder
-keeps what it goes on from when it was interrupted. Nothing is registered: a module with these is found by its name.
+keeps what it goes on from when it was interrupted. A study that needs files of the user has `check(settings)`, which
+refuses to begin without them. Nothing is registered: a module with these is found by its name.
 """
 
 from __future__ import annotations
@@ -95,6 +96,7 @@ def plan(settings: Settings, prepared: Prepared) -> dict[str, Any]:
 
 def execute(settings: Settings, prepared: Prepared, run: Run) -> dict[str, Any]:
     module, chosen, cells = prepared
+    getattr(module, "check", lambda _: None)(chosen)
     rows = [row for part in _parts(settings, prepared, run) for row in part]
     if not rows:
         raise InputError(f"study {settings.name}: no cell returned a row")

@@ -17,14 +17,14 @@ import numpy as np
 
 from sparring.report.plots import MANY, svg
 from sparring.studies import stealth_tables as tables
-from sparring.studies.stealth import Cell, Row, Settings, cells, named, trained
+from sparring.studies.stealth import Cell, Row, Settings, cells, check, named, trained
 from sparring.studies.stealth_matches import TOP, Matches
 from sparring.studies.sumo_stealth import sumo, worlds
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["PRESETS", "Settings", "cells", "figure", "run", "summary"]
+__all__ = ["PRESETS", "Settings", "cells", "check", "figure", "run", "summary"]
 
 FORCES = {"off": ",contact_forces=off", "on": ""}
 WORLDS = tuple(world for options in FORCES.values() for world in worlds(options))

@@ -79,14 +79,13 @@ class Attack:
     folder: Path  # of its training
 
 
-def cells(settings: Settings, seed: int) -> list[Cell]:
-    """One for each training seed in each world.
+def check(settings: Settings) -> None:
+    """Refuse a study whose published agents are not there.
 
     Raises:
-      InputError: a published agent is not there.
+      InputError: one is missing.
     """
-    s = settings
-    for world in s.worlds:
+    for world in settings.worlds:
         for policy in (world.victim, world.start):
             file = policy.removeprefix("robosumo-zoo:")
             if file != policy and not Path(file).exists():
@@ -94,6 +93,11 @@ def cells(settings: Settings, seed: int) -> list[Cell]:
                     f"{policy}: no such file. This preset needs the agents that OpenAI published with RoboSumo "
                     f"(github.com/openai/robosumo) in the folder {ZOO}; --preset smoke does not"
                 )
+
+
+def cells(settings: Settings, seed: int) -> list[Cell]:
+    """One for each training seed in each world."""
+    s = settings
     drawn = np.random.SeedSequence(seed).generate_state(s.seeds).tolist()
     return [
         Cell(

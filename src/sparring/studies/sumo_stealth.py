@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sparring.studies import stealth_tables as tables
-from sparring.studies.stealth import ZOO, Row, Settings, World, cells, run
+from sparring.studies.stealth import ZOO, Row, Settings, World, cells, check, run
 
-__all__ = ["PRESETS", "Settings", "cells", "figure", "run", "summary"]
+__all__ = ["PRESETS", "Settings", "cells", "check", "figure", "run", "summary"]
 
 
 def sumo(robot: str, victim: str, start: str, options: str = "") -> World:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from sparring.report.plots import svg
 from sparring.studies import stealth_tables as tables
-from sparring.studies.stealth import Row, Settings, cells, run
+from sparring.studies.stealth import Row, Settings, cells, check, run
 from sparring.studies.sumo_stealth import SMOKE, WORLDS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["PRESETS", "Settings", "cells", "figure", "run", "summary"]
+__all__ = ["PRESETS", "Settings", "cells", "check", "figure", "run", "summary"]
 
 BUDGETS = (0.1, 0.3, 0.5, 0.7, 1.0)
 PRESETS = {
