@@ -63,6 +63,7 @@ def test_a_cell_does_not_change_with_the_other_cells() -> None:
     assert row["cells"][0]["damage"]["win"]["value"] == row["cells"][0]["win"] - row["clean"]["win"]
 
 
+@pytest.mark.slow
 def test_a_simulated_game_shows_wins_and_clean_performance_beside(capsys: pytest.CaptureFixture[str]) -> None:
     words = [
         "evaluate",

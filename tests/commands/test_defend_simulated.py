@@ -222,6 +222,7 @@ def test_the_attackers_learn_more_often_where_that_is_asked_for() -> None:
     assert (method.sides["victim"].every, method.sides["disc1"].every) == (3, 1)
 
 
+@pytest.mark.slow
 def test_budgets_reach_the_slots() -> None:
     prepared = prepare(settings(clean_share=0.25, budget_range=(0.2, 0.8)), make(DUEL, 1, 0))
     game = make(DUEL, 16, 0)
@@ -247,6 +248,7 @@ def test_budgets_reach_the_slots() -> None:
     assert second["score"] == pytest.approx(1 - 2 * second["win"])
 
 
+@pytest.mark.slow
 def test_matches_of_past_victims_say_nothing_about_the_present_one() -> None:
     """Self-play's odd slots may hold a past victim: the first round's row is that of the even slots alone."""
     prepared = prepare(settings(method="self-play", clean_share=0.25), make(DUEL, 1, 0))

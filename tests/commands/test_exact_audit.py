@@ -135,6 +135,7 @@ def test_damage_that_is_just_allowed_is_no_finding_in_any_measure(actions: int, 
         assert sparring.audit(game, victim="first", out=measure, **asked)["exit_code"] == cli.DONE
 
 
+@pytest.mark.slow
 def test_rounding_is_no_change_of_the_damage_and_a_change_is_no_rounding() -> None:
     """Two actions that are the same at gamma .99999; and a victim that loses .05 instead of .5."""
     rng = np.random.default_rng(1)

@@ -69,6 +69,7 @@ def test_spaces_and_names_are_theirs() -> None:
     assert cooks.spaces["agent_0"].observation == Box((4, 5, 26), 0.0, 255.0)
 
 
+@pytest.mark.slow
 def test_a_space_is_as_large_as_what_is_shown() -> None:
     """With two predators JaxMARL declares 16 numbers for each of them and shows 14 (8 and 12 + 2 for the prey)."""
     game: Any = make(f"{TAG},num_adversaries=2", B)

@@ -136,6 +136,7 @@ def test_the_norm_of_the_gradient_is_that_of_the_policy_gradient_before_any_step
     assert "gradient_norm" not in ppo(PLAIN, network(spaces, "mlp")).update(state, experience, KEY)[1]
 
 
+@pytest.mark.slow
 def test_the_norm_is_taken_of_recurrent_policies_too() -> None:
     with jax.enable_x64(True):
         weights, static, batch = problem(DISCRETE, "lstm")

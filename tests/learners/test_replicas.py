@@ -130,6 +130,7 @@ def test_under_partial_control_every_match_has_its_own_draws() -> None:
     assert controlled.mean() == pytest.approx(0.7, abs=5 * np.sqrt(0.21 / action.size))
 
 
+@pytest.mark.slow
 def test_each_member_meets_its_own_past() -> None:
     """Of two members the first played 0 once, the second 1; both now play 2."""
     now = Replicas(TabularPolicy(np.eye(3)[[[2], [2]]]), N)

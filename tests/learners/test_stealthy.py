@@ -52,6 +52,7 @@ def ratios(config: StealthConfig, benign: np.ndarray, draw: Any, rounds: int) ->
     return rows[..., 0].ravel(), charged.ravel(), metrics
 
 
+@pytest.mark.slow
 def test_the_penalty_is_the_log_ratio_of_two_gaussians() -> None:
     """Of N(1, 1) against N(0, 1) it is x - 1/2, whose mean under the attack, the divergence, is 1/2."""
     benign = np.random.default_rng(0).normal(size=(20_000, 1))
@@ -78,6 +79,7 @@ def test_what_never_happens_otherwise_costs_no_more_than_the_limit() -> None:
     assert charged.max() == pytest.approx(3.0) and (charged <= 3.0 + 1e-5).all()
 
 
+@pytest.mark.slow
 def test_where_no_observer_moves_nothing_is_charged_or_learned_from() -> None:
     """Half of the steps are waited through, and show something that would be told apart at once."""
     benign = np.random.default_rng(0).normal(size=(5_000, 1))

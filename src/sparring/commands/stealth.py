@@ -284,12 +284,13 @@ def _played(prepared: Prepared, run: Run, name: str, adversarial: Any, budget: f
 def text(result: dict[str, Any]) -> str:
     found: StealthResult = read({k: v for k, v in result.items() if k != "run"})
     measure: Measure = "value" if found.oracle == EXACT else "win" if found.baseline.win is not None else "return"
+    moved = "total variation" if found.oracle == EXACT else "squared W2"
     head = [
         "attacker",
         "budget",
         "reaches",
         "damage",
-        "squared W2",
+        moved,
         "p",
         "AUC, step",
         "AUC, match",

@@ -18,9 +18,11 @@ _NAMES = {
 def certain_lines(certain: Coupling) -> list[str]:
     """What a certificate says, one sentence a line; the first tells of which budget and how surely."""
     how = f"{certain.confidence:.0%} confidence, {certain.matches} benign matches" if certain.matches else "computed"
-    said = [f"whatever the attacker does at budget {certain.budget!r} ({how}):", *_bounds(certain)]
     if certain.budget > certain.vacuous_above:
-        said.append(f"  the certificate says hardly anything above budget {number(certain.vacuous_above, '.2g')}")
+        most = number(certain.vacuous_above, ".2g")
+        said = [f"above budget {most} hardly a match is sure to go on as it was ({how}): nothing is certain there"]
+    else:
+        said = [f"whatever the attacker does at budget {certain.budget!r} ({how}):", *_bounds(certain)]
     threshold = f"{_NAMES[certain.value_is]} of at least {number(certain.at_least, '.4g')}"
     if certain.at_least_from == "half":
         threshold += ", halfway from the least possible to what is certain without an attack"
