@@ -574,6 +574,7 @@ def test_report_says_what_a_folder_is_that_is_no_audit(capsys: pytest.CaptureFix
         ),
         ("stealth discs/duel --attacker run:nothere", "run:nothere: expected the folder of a run, and there is none"),
         ("attack discs/duel --victim zero --stealth 1e308", "stealth: expected a number from 0 to 10000, got 1e+308"),
+        ("attack discs/duel --victim zero --gae-lambda 2", "gae-lambda: expected a number from 0 to 1, got 2.0"),
         ("certify discs/duel --victim builtin:disc --mismatch", "and this one is from matches: use an exact game"),
     ],
 )

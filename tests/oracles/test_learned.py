@@ -86,9 +86,30 @@ def test_shipped_attackers_are_for_whoever_changes_nothing() -> None:
     assert set(shipped_attackers(Audit(game=game), (0.3, 1.0))) == {0.3, 0.7, 1.0}
     assert not shipped_attackers(Audit(game=game), (0.31,))
     changes: list[dict[str, Any]] = [{"preset": "paper"}, {"seeds": 5}, {"control": "episode"}, {"reward": "shaped"}]
-    changes += [{"train_game": f"{game},integrator=euler"}, {"learning_rate": 0.1}, {"steps": 1}, {"victim": "zero"}]
+    changes += [
+        {"train_game": f"{game},integrator=euler"},
+        {"learning_rate": 0.1},
+        {"gae_lambda": 1.0},
+        {"steps": 1},
+        {"victim": "zero"},
+    ]
     for change in changes:
         assert not shipped_attackers(Audit(game=game, **change), (1.0,)), change
+
+
+def test_what_is_asked_of_ppo_reaches_it() -> None:
+    from sparring.commands.attack import Settings, prepare
+    from sparring.oracles.learned import LearnedOracle
+
+    asked = Settings(game="discs/duel", victim="builtin:disc", gae_lambda=1.0, learning_rate=2e-4, steps=8192)
+    oracle = prepare(asked).oracle
+    assert isinstance(oracle, LearnedOracle) and oracle.training is not None
+    assert (oracle.training.config.ppo.gae_lambda, oracle.training.config.ppo.learning_rate) == (1.0, 2e-4)
+    # A training of one round has no warm-up, after which nothing would be left.
+    assert oracle.training.config.ppo.warmup_updates == 0
+    usual = prepare(Settings(game="discs/duel", victim="builtin:disc")).oracle
+    assert isinstance(usual, LearnedOracle) and usual.training is not None
+    assert (usual.training.config.ppo.gae_lambda, usual.training.config.ppo.warmup_updates) == (0.95, 5)
 
 
 def test_a_broken_learning_module_is_not_taken_for_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

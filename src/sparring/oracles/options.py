@@ -120,6 +120,9 @@ class Attacks(Controlled):
     """PPO: steps per gradient step (the paper prints 2048 for attacks)."""
     learning_rate: OptionalFloat = None
     """PPO: Adam's, falling linearly to zero."""
+    gae_lambda: OptionalFloat = None
+    """PPO: from 0 to 1, by default .95 (the paper's). 1 credits an action with the outcome, whatever the critic says: in
+    long matches with one reward at the end it may find far more."""
     stealth: float = 0.0
     """An attacker that hides: its reward is lessened by this, times the log ratio of the densities of the states that
     the victim sees with and without the attack, which a discriminator learns along. 0: it does not hide."""
@@ -139,7 +142,7 @@ class Training(Attacks):
 
 
 TRAINING = ("preset", "steps", "train_game", "reward", "start", "num_games", "steps_per_round", "epochs", "minibatch")
-TRAINING += ("learning_rate", "stealth")
+TRAINING += ("learning_rate", "gae_lambda", "stealth")
 
 
 # The largest values that anything can come of: beyond them a number is a slip, and memory or a life would end first.

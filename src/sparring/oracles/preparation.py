@@ -66,6 +66,8 @@ def training_from(asked: Attacks, question: Question, start: str | None) -> Trai
             raise InputError(f"{option.replace('_', '-')}: expected at least 1, got {value}")
     if (rate := asked.learning_rate) is not None and not (math.isfinite(rate) and rate >= 0):
         raise InputError(f"learning-rate: expected a number of at least 0, got {rate}")
+    if (trace := asked.gae_lambda) is not None and not 0 <= trace <= 1:
+        raise InputError(f"gae-lambda: expected a number from 0 to 1, got {trace}")
     if not 0 <= asked.stealth <= MOST_STEALTH:
         raise InputError(f"stealth: expected a number from 0 to {MOST_STEALTH:g}, got {asked.stealth}")
     checkpoints = getattr(asked, "checkpoints", 0)
@@ -76,7 +78,8 @@ def training_from(asked: Attacks, question: Question, start: str | None) -> Trai
     ppo = dict(defaults.pop("ppo", {}))
     default_reward = defaults.pop("reward", "victim")
     defaults |= {n: v for n in ("num_games", "steps_per_round") if (v := getattr(asked, n)) is not None}
-    ppo |= {n: v for n in ("epochs", "minibatch", "learning_rate") if (v := getattr(asked, n)) is not None}
+    asked_of_ppo = ("epochs", "minibatch", "learning_rate", "gae_lambda")
+    ppo |= {n: v for n in asked_of_ppo if (v := getattr(asked, n)) is not None}
     if (gamma := discount(question)) is not None:
         ppo["gamma"] = gamma  # DECISIONS 32
     start, weights = _start(start, question)
