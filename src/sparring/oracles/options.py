@@ -121,8 +121,8 @@ class Attacks(Controlled):
     learning_rate: OptionalFloat = None
     """PPO: Adam's, falling linearly to zero."""
     gae_lambda: OptionalFloat = None
-    """PPO: from 0 to 1, by default .95 (the paper's). 1 credits an action with the outcome, whatever the critic says: in
-    long matches with one reward at the end it may find far more."""
+    """PPO: from 0 to 1, by default .95 (the paper's). 1 credits an action with the outcome, whatever the critic says:
+    in long matches with one reward at the end it may find far more."""
     stealth: float = 0.0
     """An attacker that hides: its reward is lessened by this, times the log ratio of the densities of the states that
     the victim sees with and without the attack, which a discriminator learns along. 0: it does not hide."""
