@@ -548,6 +548,7 @@ def test_each_slot_has_a_budget_of_its_own(kind: str) -> None:
     np.testing.assert_array_equal(decision.valued, budgets > 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["mlp", "host"])
 def test_a_budget_for_each_slot_is_that_budget_in_each_kind_of_control(kind: str) -> None:
     """Bit for bit what one budget for all would do in the slots that have it."""

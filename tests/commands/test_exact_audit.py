@@ -125,6 +125,7 @@ def test_a_loss_that_comes_once_is_found_in_games_that_hardly_end(gamma: float) 
     assert found["exit_code"] == cli.FINDING and found["verdict"]["damage"]["value"] == pytest.approx(0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("actions", "budget"), [(2, 0.6), (2, 0.3), (3, 0.9), (5, 0.1)])
 def test_damage_that_is_just_allowed_is_no_finding_in_any_measure(actions: int, budget: float) -> None:
     """The attacker wins with one action of n; the benign opponent plays all alike: the damage is eps (n - 1) / n."""

@@ -48,6 +48,7 @@ def rendered(capsys: pytest.CaptureFixture[str], *words: str) -> dict:
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_an_evaluation_is_filmed_beside_its_folder(capsys: pytest.CaptureFixture[str]) -> None:
     result = rendered(capsys, "run")
     film = Path(result["film"])

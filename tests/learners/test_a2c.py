@@ -132,6 +132,7 @@ def test_with_a_discount_it_is_still_the_exact_gradient(chain: Any, check_direct
     check_direction(start, moved, chain.gradients[side])
 
 
+@pytest.mark.slow
 def test_short_matches_are_not_favoured(sampling: Any) -> None:
     """The counted matches' mean return is the exact value; and there is one whole match per slot."""
     returns = []
@@ -251,6 +252,7 @@ def test_the_entropy_bonus_draws_towards_uniform() -> None:
     assert float(metrics["entropy"]) == pytest.approx(math.log(4), rel=0.01)
 
 
+@pytest.mark.slow
 def test_a_magnet_holds_the_policy_back_and_follows_it() -> None:
     """Paid for one action alone, a policy goes there; with a magnet that stays it stops where both gradients meet."""
     e = experience(reward=jnp.ones((T, B)), value=jnp.zeros((T, B)), action=jnp.zeros((T, B), int))

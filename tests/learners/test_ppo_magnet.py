@@ -112,6 +112,7 @@ def test_a_strong_magnet_holds_the_policy_where_it_was() -> None:
     assert moved[1] < moved[0] / 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spaces", [CONTINUOUS, DISCRETE])
 def test_the_norm_of_the_gradient_is_that_of_the_policy_gradient_before_any_step(spaces: Spaces) -> None:
     """mean(A grad log pi) over the controlled steps, by itself: log pi is differentiated with the advantages fixed."""

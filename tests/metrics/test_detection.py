@@ -67,6 +67,7 @@ def test_an_attack_is_found_and_the_floor_stays() -> None:
     assert found == two_sample(*made, window=5, permutations=39)  # a seed decides everything
 
 
+@pytest.mark.slow
 def test_boosting_sees_what_squares_and_products_do_not() -> None:
     """-1 and 1 against 0 and +-sqrt 2: mean and variance are the same."""
     rng = np.random.default_rng(0)

@@ -42,6 +42,7 @@ def made() -> Film:
     return duel()
 
 
+@pytest.mark.slow
 def test_panels_share_the_match_until_an_attacker_is_controlled(made: Film) -> None:
     """Eq. 3.2 with one coin's numbers for all budgets: where the smaller budget controls, the larger one does."""
     benign, low, high, full = made.panels
@@ -126,6 +127,7 @@ def test_the_same_seed_gives_the_same_bytes(made: Film) -> None:
     assert again.data == made.data and again.match == made.match
 
 
+@pytest.mark.slow
 def test_a_users_function_is_filmed_with_its_marks() -> None:
     """What cannot run within JAX is played on the host; its coin is Eq. 3.2's as well."""
 

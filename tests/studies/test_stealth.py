@@ -110,6 +110,7 @@ def test_rounds_and_false_alarms_are_told() -> None:
     assert "2000 fresh benign matches: 0.15% 1.55%; the most 1.55% [1.09%, 2.19%]." in told
 
 
+@pytest.mark.slow
 def test_every_world_has_tables_and_panels_of_its_own() -> None:
     other = [{**row, "world": "robosumo/bug-vs-bug"} for row in ROWS]
     told = stealth_tables.summary([*ROWS, *other])
