@@ -289,7 +289,7 @@ def test_what_is_no_environment_is_refused() -> None:
         PettingZooGame("masked", Masked).step({})
     game = pettingzoo(PUSH, 2)
     game.reset(0)
-    with pytest.raises(InputError, match=r"expected actions of adversary_0 of shape \[2\], got \[3\]"):
+    with pytest.raises(InputError, match=r"actions of adversary_0: expected shape \[2\], got \[3\]"):
         game.step({"adversary_0": np.zeros(3, int), "agent_0": np.zeros(2, int)})
     for method in (game.get_state, lambda: game.set_state({})):
         with pytest.raises(InputError, match="cannot be s"):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sparring.errors import InputError
-from sparring.types import Box, Dict, Discrete, MultiDiscrete, Space
+from sparring.types import ActionSpace, Box, Dict, Discrete, MultiDiscrete, Space
 
 
 def from_gymnasium(space: Any, what: str) -> Space:
@@ -68,6 +68,19 @@ def to_ours(theirs: Any, observation: Any) -> Any:
         case spaces.Box():
             return np.array(observation, np.float32 if np.issubdtype(theirs.dtype, np.floating) else theirs.dtype)
     return np.array(observation, np.int64) - starts(theirs)
+
+
+def checked_actions(space: ActionSpace, actions: Any, matches: int, what: str) -> np.ndarray:
+    """Actions of so many matches in our space.
+
+    Raises:
+      InputError: another shape; `what` names them.
+    """
+    actions = np.asarray(actions)
+    rest = space.shape if isinstance(space, Box) else () if isinstance(space, Discrete) else (len(space.nvec),)
+    if actions.shape != (matches, *rest):
+        raise InputError(f"{what}: expected shape {[matches, *rest]}, got {list(actions.shape)}")
+    return actions
 
 
 def to_theirs(theirs: Any, action: np.ndarray) -> Any:

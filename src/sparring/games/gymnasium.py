@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sparring.errors import InputError, NoPicture
-from sparring.games.gym_spaces import from_gymnasium, put, starts, to_ours
+from sparring.games.gym_spaces import checked_actions, from_gymnasium, put, starts, to_ours
 from sparring.types import AgentID, Array, Box, Discrete, MultiDiscrete, Spaces, Step, View
 
 AGENT: AgentID = "player"
@@ -96,12 +96,8 @@ class GymnasiumGame:
         Raises:
           InputError: actions of another shape.
         """
-        space, action = self.spaces[AGENT].action, np.asarray(actions[AGENT])
-        rest = space.shape if isinstance(space, Box) else () if isinstance(space, Discrete) else (len(space.nvec),)
-        if action.shape != (self.num_games, *rest):
-            raise InputError(
-                f"{self.id}: expected actions of shape {[self.num_games, *rest]}, got {list(action.shape)}"
-            )
+        space = self.spaces[AGENT].action
+        action = checked_actions(space, actions[AGENT], self.num_games, f"{self.id}: actions")
         if isinstance(space, Box):
             action = np.clip(action, *space.bounds()).astype(space.dtype)
         else:

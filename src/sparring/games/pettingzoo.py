@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from sparring.errors import InputError, NoPicture, foreign
-from sparring.games.gym_spaces import blank, from_gymnasium, put, to_ours, to_theirs
+from sparring.games.gym_spaces import blank, checked_actions, from_gymnasium, put, to_ours, to_theirs
 from sparring.types import AgentID, Array, Box, Discrete, MultiDiscrete, Spaces, Step, View
 
 MASK = "action_mask"
@@ -224,12 +224,8 @@ class PettingZooGame:
 
     def _checked(self, agent: AgentID, actions: Array) -> list[Any]:
         """An agent's actions as the environment takes them."""
-        space, actions = self.spaces[agent].action, np.asarray(actions)
-        rest = space.shape if isinstance(space, Box) else () if isinstance(space, Discrete) else (len(space.nvec),)
-        if actions.shape != (self.num_games, *rest):
-            raise InputError(
-                f"{self.id}: expected actions of {agent} of shape {[self.num_games, *rest]}, got {list(actions.shape)}"
-            )
+        space, what = self.spaces[agent].action, f"{self.id}: actions of {agent}"
+        actions = checked_actions(space, actions, self.num_games, what)
         theirs = self._matches[0].env.action_space(self._named[agent])
         return [to_theirs(theirs, action) for action in actions]
 
